@@ -1,0 +1,100 @@
+package content
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// What a place can do beyond Source and Sink. Each is found with [As], through
+// decorators. A decorator that restricts or records has no Unwrap and lets
+// through only what it implements.
+
+// A Resolver finds what a name stands for without reading it. At a registry
+// that is a HEAD, which is not counted as a pull. The descriptor has media
+// type, digest and size; a name that stands for nothing is [ErrNotFound].
+type Resolver interface {
+	Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error)
+}
+
+// A TagLister lists the names a place has, in the place's own order. Where a
+// listing breaks off, the last pair has the error.
+type TagLister interface {
+	Tags(ctx context.Context) iter.Seq2[string, error]
+}
+
+// A ReferrerLister lists what refers to subject, as the OCI referrers API does
+// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers).
+// An empty artifactType means any.
+type ReferrerLister interface {
+	Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error]
+}
+
+// A Deleter removes. Untag takes a name away and leaves what it stood for;
+// DeleteManifest takes a manifest away, with every name it has.
+type Deleter interface {
+	Untag(ctx context.Context, name string) error
+	DeleteManifest(ctx context.Context, d digest.Digest) error
+}
+
+// An Originer is in a registry. A registry sink mounts a blob that comes from
+// another repository of its own host.
+type Originer interface {
+	Origin() (host, repository string)
+}
+
+// A Replicated source has several hosts that can give blob d, best first.
+type Replicated interface {
+	Replicas(ctx context.Context, d ocispec.Descriptor) []Source
+}
+
+// A Sequential end is fed or read one blob at a time, in plan order: a tar.
+type Sequential interface {
+	Sequential()
+}
+
+// A Committer gets its name at the end: a file that is a temporary one until
+// Commit. Without Commit nothing of it stays.
+type Committer interface {
+	Commit(ctx context.Context) error
+}
+
+// A RandomSink takes the spans of a blob in any order.
+type RandomSink interface {
+	Ingest(ctx context.Context, d ocispec.Descriptor) (Ingest, error)
+}
+
+// An Ingest is a blob under way on disk. Close without Commit keeps what is
+// there for the next time.
+type Ingest interface {
+	io.WriterAt
+
+	// Done returns the spans that are there, in ascending order, none of length zero.
+	Done() []Range
+
+	// Commit verifies size and digest, then gives the blob its name. A mismatch
+	// is [ErrCorrupt], and the partial file is dropped.
+	Commit(ctx context.Context) error
+
+	Close() error
+}
+
+// As finds ability T in v or in what v wraps, outermost first. A decorator
+// shows what is below it with a method Unwrap() any.
+func As[T any](v any) (T, bool) {
+	for v != nil {
+		if t, ok := v.(T); ok {
+			return t, true
+		}
+		u, ok := v.(interface{ Unwrap() any })
+		if !ok {
+			break
+		}
+		v = u.Unwrap()
+	}
+	var none T
+	return none, false
+}

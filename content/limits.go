@@ -1,0 +1,37 @@
+package content
+
+// Limits bound what is read of content that somebody else made. A zero field
+// means its default, a negative one no limit.
+type Limits struct {
+	ManifestSize int64 // bytes of one manifest or index; 4 MiB, what the distribution spec asks registries to take
+	Depth        int   // indexes within indexes; 8
+	Children     int   // manifests of one index; 4,096
+	Layers       int   // layers of one manifest; 1,024
+	Nesting      int   // JSON objects and arrays within each other; 64
+	Nodes        int   // manifests of one graph; 65,536
+}
+
+const unlimited = int(^uint(0) >> 1)
+
+func (l Limits) withDefaults() Limits {
+	l.ManifestSize = int64(bound(int(l.ManifestSize), 4<<20))
+	l.Depth = bound(l.Depth, 8)
+	l.Children = bound(l.Children, 4096)
+	l.Layers = bound(l.Layers, 1024)
+	l.Nesting = bound(l.Nesting, 64)
+	l.Nodes = bound(l.Nodes, 1<<16)
+	return l
+}
+
+func bound(v, standard int) int {
+	switch {
+	case v == 0:
+		return standard
+	case v < 0:
+		return unlimited
+	}
+	return v
+}
+
+// MaxManifest returns the number of bytes a manifest may have.
+func (l Limits) MaxManifest() int64 { return l.withDefaults().ManifestSize }

@@ -1,0 +1,108 @@
+package content
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A Platform is what an image runs on. An Architecture of "*" is any; an empty
+// Variant is any too.
+type Platform struct{ OS, Architecture, Variant string }
+
+// HostPlatform returns the platform of images that run on this machine: linux,
+// except on Windows, as docker has it.
+func HostPlatform() Platform {
+	p := Platform{OS: "linux", Architecture: runtime.GOARCH}
+	if runtime.GOOS == "windows" {
+		p.OS = "windows"
+	}
+	return p
+}
+
+// ParsePlatform reads os/arch[/variant]. The names people use for an
+// architecture (x86_64, aarch64, armhf) become Go's. Anything else is [ErrInvalid].
+func ParsePlatform(s string) (Platform, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) < 2 || len(parts) > 3 {
+		return Platform{}, fmt.Errorf("platform %q is not of the form os/arch[/variant]: %w", clip(s), ErrInvalid)
+	}
+	for _, part := range parts {
+		if part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*") != "" {
+			return Platform{}, fmt.Errorf("platform %q is not of the form os/arch[/variant]: %w", clip(s), ErrInvalid)
+		}
+	}
+	p := Platform{OS: strings.ToLower(parts[0]), Architecture: strings.ToLower(parts[1])}
+	if len(parts) == 3 {
+		p.Variant = strings.ToLower(parts[2])
+	}
+	return p.normal(), nil
+}
+
+// PlatformOf returns the platform a descriptor or config states.
+func PlatformOf(p ocispec.Platform) Platform {
+	return Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}.normal()
+}
+
+// String returns os/arch[/variant].
+func (p Platform) String() string {
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// Matches reports whether an image for got is one of those p asks for.
+func (p Platform) Matches(got Platform) bool {
+	p, got = p.normal(), got.normal()
+	return (p.OS == "*" || p.OS == got.OS) &&
+		(p.Architecture == "*" || p.Architecture == got.Architecture) &&
+		(p.Variant == "" || p.Variant == got.Variant)
+}
+
+// normal spells p as the Go port is spelt; arm64 is v8 unless it says otherwise.
+func (p Platform) normal() Platform {
+	switch p.Architecture {
+	case "x86_64", "x86-64":
+		p.Architecture = "amd64"
+	case "i386", "i686", "x86":
+		p.Architecture = "386"
+	case "aarch64":
+		p.Architecture = "arm64"
+	case "armhf":
+		p.Architecture, p.Variant = "arm", "v7"
+	case "armel":
+		p.Architecture, p.Variant = "arm", "v6"
+	}
+	if p.Architecture == "arm64" && p.Variant == "v8" {
+		p.Variant = ""
+	}
+	return p
+}
+
+// PickPlatform returns the child of index m that p asks for: the first that
+// matches, in the order of the index. Attestations are never picked. Where none
+// matches, the error is [ErrNotFound] and lists what there is.
+func PickPlatform(m Manifest, p Platform) (ocispec.Descriptor, error) {
+	var have []string
+	for _, d := range m.Children() {
+		if d.Platform == nil || IsAttestation(d) {
+			continue
+		}
+		got := PlatformOf(*d.Platform)
+		if p.Matches(got) {
+			return d, nil
+		}
+		have = append(have, got.String())
+	}
+	return ocispec.Descriptor{}, fmt.Errorf("no image for %s among %d (%s): %w", p, len(have), clip(strings.Join(have, ", ")), ErrNotFound)
+}
+
+// IsAttestation reports whether a child of an index is BuildKit's attestation
+// manifest for another child.
+func IsAttestation(d ocispec.Descriptor) bool {
+	return d.Annotations[AnnotationReferenceType] == "attestation-manifest"
+}
