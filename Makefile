@@ -1,0 +1,83 @@
+# wherry. `make help` lists the targets from their own comments.
+
+SHELL  := /bin/sh
+GO     ?= go
+BIN    := bin/wherry
+PKGS   ?= ./...
+# How long each fuzz target runs.
+FUZZTIME ?= 30s
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/wherry-dev/wherry/internal/cli.version=$(VERSION)
+
+# The race detector needs a C compiler. Where there is none tests run without it, but never in CI.
+HAVE_CC := $(shell command -v $$($(GO) env CC 2>/dev/null) 2>/dev/null)
+RACE    := $(if $(HAVE_CC),-race)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test e2e lint fmt golden fuzz bench cover docs vuln cross release-check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## copy, inspect, tags, save and load a real image through a registry of its own on loopback
+	$(GO) run ./internal/demo
+
+build: ## build bin/wherry
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/wherry
+
+test: ## unit, contract and script tests; needs nothing but Go (and a C compiler for the race detector)
+	@if [ -n "$$CI" ] && [ -z "$(RACE)" ]; then echo "make test: CI must run with -race, and there is no C compiler" >&2; exit 1; fi
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m $(PKGS)
+
+e2e: build ## the built binary against real registries and real clients; those that are missing are skipped and counted
+	.ci/tools registry crane
+	cd e2e && WHERRY_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 20m ./...
+
+lint: ## golangci-lint at its pinned version, here and in e2e, and the shell scripts' syntax
+	@lint=$$(.ci/tools golangci-lint) && "$$lint" run ./... && cd e2e && "$$lint" run --config ../.golangci.yml ./...
+	@for f in .ci/run .ci/tools bench/*.sh; do bash -n "$$f" || exit 1; done
+
+fmt: ## format what golangci-lint would complain about
+	@lint=$$(.ci/tools golangci-lint) && "$$lint" fmt ./... && cd e2e && "$$lint" fmt --config ../.golangci.yml ./...
+
+golden: ## write the expected outputs of tests anew; read the diff before committing it
+	UPDATE_GOLDEN=1 $(GO) test -count=1 $(PKGS)
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@set -e; for pkg in $$($(GO) list $(PKGS)); do \
+	  for target in $$($(GO) test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+	  done; \
+	done
+
+bench: ## Go benchmarks of the data path, with bytes and allocations
+	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+cover: ## statement coverage by package, and coverage.out for `go tool cover -html`
+	$(GO) test -coverpkg=./... -coverprofile=coverage.out $(PKGS)
+	@$(GO) tool cover -func=coverage.out | tail -n 1
+
+docs: ## check that the links between our Markdown files lead somewhere
+	$(GO) test -count=1 -run '^TestMarkdown' .
+
+vuln: ## known vulnerabilities in what we call
+	@check=$$(.ci/tools govulncheck) && "$$check" ./...
+
+cross: ## vet and build for macOS and Windows
+	@set -e; for os in darwin windows; do \
+	  echo "vet and build for $$os"; \
+	  CGO_ENABLED=0 GOOS=$$os $(GO) vet ./...; CGO_ENABLED=0 GOOS=$$os $(GO) build ./...; \
+	done
+
+release-check: cross ## what must hold before a release: modules in order, nothing uncommitted, every platform builds
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+	@test -z "$$(git status --porcelain)" || { git status --short; echo "make release-check: the work tree is not clean" >&2; exit 1; }
+	@set -e; for p in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
+	  echo "build for $$p"; \
+	  CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o /dev/null ./cmd/wherry; \
+	done
+
+clean: ## remove what make made here
+	rm -rf bin dist coverage.out
