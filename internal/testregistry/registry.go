@@ -1,0 +1,158 @@
+// Package testregistry is an OCI registry in memory, for tests and for the demo.
+//
+// It follows the distribution spec closely where clients notice: a blob belongs to one repository until it is
+// pushed or mounted into another, uploads are sessions with offsets, ranges are exact, lists have pages, and
+// manifests are refused while what they name is missing. Every request is recorded, so that a test can say how
+// many there were and how many bytes they moved. Faults, given as values, make the registry misbehave in the
+// ways real ones do.
+//
+//	r := testregistry.Start(t, testregistry.Config{})
+//	d := r.PutBlob("app", []byte("hello"))
+//	… a client works with r.Host() …
+//	if n := r.BlobBytesSent(); n != 5 { … }
+package testregistry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+)
+
+// A Config says what kind of registry to be. The zero Config is an open registry with every optional part of the
+// spec, over plain HTTP.
+type Config struct {
+	Auth   Auth    // who may do what; the zero Auth lets everybody do everything
+	Faults []Fault // what goes wrong; all that match a request apply, in this order
+
+	TLS               bool  // serve HTTPS (and HTTP/2) with a certificate of CertificatePEM
+	NoReferrers       bool  // no referrers API: 404, and no OCI-Subject
+	NoReferrersFilter bool  // referrers API that leaves artifactType to the client
+	NoMount           bool  // mounts are answered with an upload session
+	NoSinglePost      bool  // POST with digest and body is answered with an upload session
+	NoDelete          bool  // DELETE of tags, manifests and blobs is 405 UNSUPPORTED
+	AllowMissing      bool  // accept manifests whose blobs or children are not there
+	PageSize          int   // most names on one page of a list; 0 means no limit
+	MaxManifest       int64 // largest manifest in bytes; 0 means 4 MiB
+	ChunkMin          int64 // announced as OCI-Chunk-Min-Length; a PATCH after a smaller one is refused
+	ChunkMax          int64 // larger PATCH bodies are refused with 413; 0 means no limit
+}
+
+// A Registry is an http.Handler with state of its own. Its methods may be called from several goroutines.
+type Registry struct {
+	config Config
+	log    requestLog
+	faults faultSet
+	tokens tokenSet
+
+	mu      sync.Mutex
+	repos   map[string]*repository
+	uploads map[string]*upload
+
+	main   *httptest.Server
+	token  *httptest.Server
+	done   chan struct{} // closed by Close; ends stalls
+	finish sync.Once
+}
+
+// New returns a registry that listens nowhere yet.
+func New(c Config) *Registry {
+	r := &Registry{
+		config:  c,
+		repos:   map[string]*repository{},
+		uploads: map[string]*upload{},
+		done:    make(chan struct{}),
+	}
+	r.tokens.live = map[string]*grant{}
+	r.SetFaults(c.Faults...)
+	return r
+}
+
+// Start returns a registry that listens on a free port of 127.0.0.1 until t ends.
+func Start(t testing.TB, c Config) *Registry {
+	t.Helper()
+	r := New(c)
+	if err := r.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+// Listen serves r at address, "host:port", until Close. Port 0 takes a free one, see Host.
+func (r *Registry) Listen(address string) error {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return fmt.Errorf("test registry: %w", err)
+	}
+	r.main = r.serve(l, r)
+	if !r.config.Auth.OwnHost {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return fmt.Errorf("test registry: %w", err)
+	}
+	l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return fmt.Errorf("test registry: token host: %w", err)
+	}
+	r.token = r.serve(l, r)
+	return nil
+}
+
+func (r *Registry) serve(l net.Listener, h http.Handler) *httptest.Server {
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h, ConnContext: withConn, ErrorLog: silentLog()}}
+	if r.config.TLS {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+		return s
+	}
+	s.Start()
+	return s
+}
+
+// Close stops listening, ends stalled answers and waits for what is under way. The content stays readable.
+func (r *Registry) Close() {
+	r.finish.Do(func() {
+		close(r.done)
+		for _, s := range []*httptest.Server{r.main, r.token} {
+			if s != nil {
+				s.CloseClientConnections()
+				s.Close()
+			}
+		}
+	})
+}
+
+// Host is the address r listens on, "127.0.0.1:port".
+func (r *Registry) Host() string { return r.main.Listener.Addr().String() }
+
+// URL is Host with its scheme in front and no slash behind.
+func (r *Registry) URL() string { return r.main.URL }
+
+// TokenHost is the address of the token server: Host, or one of its own with Auth.OwnHost.
+func (r *Registry) TokenHost() string {
+	if r.token != nil {
+		return r.token.Listener.Addr().String()
+	}
+	return r.Host()
+}
+
+// CertificatePEM is the certificate of a registry with Config.TLS, as --ca takes it.
+func (r *Registry) CertificatePEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.main.Certificate().Raw})
+}
+
+// ClientTLS is a client's configuration that trusts a registry with Config.TLS.
+func (r *Registry) ClientTLS() *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(r.main.Certificate())
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+}

@@ -1,0 +1,114 @@
+package testregistry
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// pieceSize is how much of a body goes out in one write.
+const pieceSize = 32 << 10
+
+// send writes a, as far as the faults that hit q let it.
+func (r *Registry) send(w http.ResponseWriter, q *exchange, a reply) {
+	h := w.Header()
+	for key, values := range a.header {
+		h[key] = values
+	}
+	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
+	_, noLength := q.struck(ChunkCut, Endless)
+	if h.Get("Content-Length") == "" && !noLength && a.status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	r.log.note(q.entry, func(e *Request) { e.Status = a.status })
+	w.WriteHeader(a.status)
+	if q.Method == http.MethodHead {
+		return
+	}
+	out := &sender{r: r, w: w, q: q, limit: wholeBody}
+	f, broken := q.struck(ResetAfter, CutAfter, ChunkCut, StallAfter)
+	if broken && !q.movesBody() {
+		out.limit = f.N
+	}
+	if throttle, slow := q.struck(Rate); slow {
+		out.rate = throttle.N
+	}
+	if out.write(a.body) && out.pad() || !broken || q.movesBody() {
+		return
+	}
+	_ = http.NewResponseController(w).Flush() // the connection is about to break anyway
+	switch f.Effect {
+	case ResetAfter:
+		resetConn(q.Request)
+	case ChunkCut:
+		closeConn(q.Request)
+	case StallAfter:
+		r.hold(q.Context(), f.Release)
+		out.limit = wholeBody
+		_ = out.write(a.body[min(f.N, int64(len(a.body))):]) && out.pad()
+	}
+}
+
+// A sender writes a body piece by piece. Bytes are counted before they go, so that a client that has them all
+// finds them counted.
+type sender struct {
+	r     *Registry
+	w     http.ResponseWriter
+	q     *exchange
+	limit int64 // bytes that may still go
+	rate  int64 // bytes a second; 0 means no limit
+}
+
+// write reports whether all of body went out.
+func (s *sender) write(body []byte) bool {
+	for len(body) > 0 {
+		n := min(int64(len(body)), pieceSize, s.limit)
+		if n == 0 {
+			return false
+		}
+		s.r.log.note(s.q.entry, func(e *Request) { e.Sent += n })
+		went, err := s.w.Write(body[:n])
+		if err != nil {
+			s.r.log.note(s.q.entry, func(e *Request) { e.Sent -= n - int64(went) })
+			return false
+		}
+		s.limit -= n
+		body = body[n:]
+		if s.rate > 0 {
+			_ = http.NewResponseController(s.w).Flush() // shows at the next write
+			s.r.wait(s.q.Context(), time.Duration(n)*time.Second/time.Duration(s.rate))
+		}
+	}
+	return true
+}
+
+// pad writes the spaces of Longer and Endless.
+func (s *sender) pad() bool {
+	f, hit := s.q.struck(Longer, Endless)
+	if !hit {
+		return true
+	}
+	left := f.N
+	if f.Effect == Endless {
+		left = wholeBody
+	}
+	spaces := bytes.Repeat([]byte(" "), pieceSize)
+	for left > 0 {
+		n := min(left, pieceSize)
+		if !s.write(spaces[:n]) {
+			return false
+		}
+		left -= n
+	}
+	return true
+}
+
+// breakOff ends a request whose own body a fault broke, without an answer.
+func breakOff(q *exchange, f Fault) {
+	if f.Effect == ResetAfter {
+		resetConn(q.Request)
+		return
+	}
+	closeConn(q.Request)
+}
