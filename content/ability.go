@@ -33,6 +33,13 @@ type ReferrerLister interface {
 	Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error]
 }
 
+// A ReferrerWatcher tells in as few requests as it takes whether what refers to
+// subject has changed: the state is another string when it has, and empty when
+// nothing refers to subject. It means nothing beyond the place it came from.
+type ReferrerWatcher interface {
+	ReferrersState(ctx context.Context, subject digest.Digest) (state string, err error)
+}
+
 // A Deleter removes. Untag takes a name away and leaves what it stood for;
 // DeleteManifest takes a manifest away, with every name it has.
 type Deleter interface {

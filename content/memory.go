@@ -74,8 +74,15 @@ func (s *Memory) Has(_ context.Context, d ocispec.Descriptor) (bool, error) {
 // PutBlob implements [Sink].
 func (s *Memory) PutBlob(ctx context.Context, b Blob) (Outcome, error) {
 	d := b.Descriptor()
-	if has, err := s.Has(ctx, d); has || err != nil {
-		return Existed, err
+	if err := context.Cause(ctx); err != nil {
+		return 0, err
+	}
+	has, err := s.Has(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	if has {
+		return Existed, nil
 	}
 	rc, err := b.Open(ctx, Range{})
 	if err != nil {
@@ -100,8 +107,8 @@ func (s *Memory) PutBlob(ctx context.Context, b Blob) (Outcome, error) {
 }
 
 // PutManifest implements [Sink].
-func (s *Memory) PutManifest(_ context.Context, m Manifest, names ...string) error {
-	if err := m.Ambiguous(); err != nil {
+func (s *Memory) PutManifest(ctx context.Context, m Manifest, names ...string) error {
+	if err := firstError(context.Cause(ctx), m.Ambiguous()); err != nil {
 		return err
 	}
 	s.mu.Lock()

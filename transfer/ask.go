@@ -1,0 +1,248 @@
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+	"golang.org/x/sync/errgroup"
+)
+
+// upToDate marks the targets that have the image already and reports whether
+// all have. At a registry, where asking costs requests, a first name that
+// stands for the root is proof enough, unless Deep wants to see every blob;
+// elsewhere blobs are looked for each time. What refers to the image may have
+// changed meanwhile: that is asked of the source in as few requests as it takes.
+func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
+	all := true
+	for _, t := range image.Targets {
+		if t.Err == nil && !t.Done {
+			t.rooted = c.hasRoot(image, t)
+			t.Done = t.rooted
+		}
+		all = all && (t.Done || t.Err != nil)
+	}
+	if !image.job.Filter.Referrers {
+		return all
+	}
+	return all && c.sameReferrers(ctx, image)
+}
+
+func (c *Copier) hasRoot(image *ImagePlan, t *TargetPlan) bool {
+	_, isRegistry := content.As[content.Originer](t.sink)
+	return isRegistry && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 && t.root.Digest == image.Root.Digest
+}
+
+// sameReferrers reports whether nothing has changed about what refers to the
+// image since it was last copied to all its targets. Where something may have,
+// targets are done no longer.
+func (c *Copier) sameReferrers(ctx context.Context, image *ImagePlan) bool {
+	if image.Root.Digest != image.Source.Digest {
+		return c.reopen(image)
+	}
+	watch, ok := content.As[content.ReferrerWatcher](image.job.Src)
+	if !ok {
+		return c.reopen(image)
+	}
+	state, err := watch.ReferrersState(ctx, image.Source.Digest)
+	if err != nil {
+		return c.reopen(image)
+	}
+	image.state = state
+	if state == "" {
+		return true
+	}
+	for _, t := range image.Targets {
+		if t.Err == nil && len(t.Kept) == 0 && !c.knows(image, t) {
+			return c.reopen(image)
+		}
+	}
+	return true
+}
+
+// reopen takes back that targets are done, names left alone aside.
+func (c *Copier) reopen(image *ImagePlan) bool {
+	done := true
+	for _, t := range image.Targets {
+		t.Done = t.Done && len(t.Names) == 0
+		done = done && (t.Done || t.Err != nil)
+	}
+	return done
+}
+
+func (c *Copier) knows(image *ImagePlan, t *TargetPlan) bool {
+	if c.Facts == nil {
+		return false
+	}
+	state, known := c.Facts.Fact(factKey(image, t))
+	return known && state == image.state
+}
+
+// remember saves, after all of image is at t, what referred to it.
+func (c *Copier) remember(image *ImagePlan, t *TargetPlan) {
+	if c.Facts != nil && image.state != "" {
+		c.Facts.Remember(factKey(image, t), image.state)
+	}
+}
+
+func factKey(image *ImagePlan, t *TargetPlan) string {
+	origin, ok := content.As[content.Originer](t.sink)
+	if !ok {
+		return ""
+	}
+	host, repository := origin.Origin()
+	sum := sha256.Sum256([]byte(host + "\x00" + repository + "\x00" + image.Root.Digest.String()))
+	return "referrers " + hex.EncodeToString(sum[:])
+}
+
+// load reads the image's manifests and what refers to it.
+func (c *Copier) load(ctx context.Context, image *ImagePlan, root content.Manifest) error {
+	loader := content.Loader{Jobs: askJobs, Limits: c.Limits, Near: image.near()}
+	if image.job.Filter.Sparse {
+		loader.Keep = keepSparse(image.job.Filter.Platforms)
+	}
+	graph, err := loader.Load(ctx, image.job.Src, root)
+	if err != nil {
+		return err
+	}
+	image.graph, image.Manifests = graph, len(graph.Order)
+	if image.job.Filter.Referrers {
+		found, err := c.findExtras(ctx, image)
+		if err != nil {
+			return err
+		}
+		image.extras = found
+		for _, e := range found {
+			image.Referrers += len(e.graph.Order)
+		}
+	}
+	for _, g := range image.graphs() {
+		for _, d := range g.Order {
+			if err := g.Manifests[d].Ambiguous(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// graphs returns the image's graph and those of what refers to it.
+func (image *ImagePlan) graphs() []*content.Graph {
+	graphs := []*content.Graph{image.graph}
+	for _, e := range image.extras {
+		graphs = append(graphs, e.graph)
+	}
+	return graphs
+}
+
+// near returns the destination that holds some version of the image, where
+// children cost the source nothing.
+func (image *ImagePlan) near() content.Source {
+	for _, t := range image.Targets {
+		if t.root.Digest == "" || t.Err != nil {
+			continue
+		}
+		if src, ok := content.As[content.Source](t.sink); ok {
+			return src
+		}
+	}
+	return nil
+}
+
+// askTargets finds out which blobs each target lacks.
+func (c *Copier) askTargets(ctx context.Context, image *ImagePlan) error {
+	blobs, own, err := image.wantedBlobs(ctx)
+	if err != nil {
+		return at(Src, "open", image.Source, err)
+	}
+	var wg sync.WaitGroup
+	for _, t := range image.Targets {
+		if t.Done || t.Err != nil {
+			continue
+		}
+		wanted := blobs
+		if t.rooted {
+			wanted = blobs[own:]
+		}
+		wg.Go(func() { t.Err = t.ask(ctx, wanted) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (t *TargetPlan) ask(ctx context.Context, blobs []ocispec.Descriptor) error {
+	has := make([]bool, len(blobs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(askJobs)
+	for i, d := range blobs {
+		g.Go(func() (err error) {
+			has[i], err = t.sink.Has(ctx, d)
+			return at(Dst, "ask", d, err)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, d := range blobs {
+		if has[i] {
+			t.Present++
+			continue
+		}
+		t.Missing = append(t.Missing, d)
+	}
+	return nil
+}
+
+// wantedBlobs lists every blob of the image and of what refers to it, each
+// once, in the order of the graphs, without the foreign layers that stay
+// behind. The first own of them are the image's.
+func (image *ImagePlan) wantedBlobs(ctx context.Context) (blobs []ocispec.Descriptor, own int, err error) {
+	seen := map[digest.Digest]int64{}
+	for i, g := range image.graphs() {
+		for _, d := range g.Blobs() {
+			if size, ok := seen[d.Digest]; ok {
+				if size != d.Size {
+					return nil, 0, &content.MismatchError{Want: d, Size: size}
+				}
+				continue
+			}
+			seen[d.Digest] = d.Size
+			keep, err := image.keepsBlob(ctx, d)
+			if err != nil {
+				return nil, 0, err
+			}
+			if !keep {
+				image.LeftOut++
+				continue
+			}
+			blobs = append(blobs, d)
+		}
+		if i == 0 {
+			own = len(blobs)
+		}
+	}
+	return blobs, own, nil
+}
+
+// keepsBlob applies the policy for foreign layers. Whether the source has one
+// is found out by asking for its first byte.
+func (image *ImagePlan) keepsBlob(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	if !content.IsForeign(d.MediaType) || image.job.Filter.Foreign == ForeignFetch {
+		return true, nil
+	}
+	if image.job.Filter.Foreign == ForeignSkip {
+		return false, nil
+	}
+	rc, err := image.job.Src.Open(ctx, d, content.Range{Len: min(1, d.Size)})
+	if content.IsMissing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, rc.Close()
+}

@@ -1,0 +1,96 @@
+// Package transfer copies images: it plans what has to move between a source
+// and one or more destinations, moves it, and writes names last.
+//
+// A [Copier] knows the contracts of package content and no place in
+// particular. [Copier.Plan] reads manifests and asks the destinations what
+// they have; a [Plan] can be printed. [Copier.Run] carries it out: blobs,
+// child manifests, the root by its digest, what refers to it, and names at the
+// very end, so that a crash at any point leaves nothing broken that has a name.
+// One image's failure at one destination touches no other image, no other
+// destination, and no blob that others share.
+package transfer
+
+import (
+	"sync"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A Copier copies images. The zero Copier works; it must not be copied after
+// use. What one Copier runs shares its limits and its knowledge.
+type Copier struct {
+	Jobs    int  // blobs in flight; 0 means 4
+	Deep    bool // check every blob even when the destination's tag already matches
+	Limits  content.Limits
+	Facts   content.Facts // what earlier runs learnt; nil is nothing
+	Observe func(Event)   // one call at a time, coalesced per blob; nil is silent
+
+	mu sync.Mutex // held while Observe runs
+}
+
+// A Job is one image on its way to one or more destinations. The zero Filter
+// keeps the root's graph and nothing that refers to it.
+type Job struct {
+	Name   string // what messages and results call the image
+	Src    content.Source
+	Ref    string // a name or a digest at Src; empty is the only image there
+	Dst    []Target
+	Filter Filter
+}
+
+// A Target is a destination of one image.
+type Target struct {
+	Name  string // what messages and results call the destination
+	Sink  content.Sink
+	Names []string // what the image is called there; none roots it by digest
+
+	// KeepNames leaves names that exist at the destination alone.
+	KeepNames bool
+}
+
+// A Filter says what of an image is copied.
+type Filter struct {
+	// Platforms keeps the images for these, with their attestations, and
+	// rewrites the index to match. None keeps all.
+	Platforms []content.Platform
+
+	// Sparse leaves the index as it is even where children are left out.
+	Sparse bool
+
+	// Referrers takes along what refers to the image and to its children.
+	Referrers bool
+
+	// Foreign is what becomes of layers that registries do not keep.
+	Foreign Foreign
+}
+
+// Foreign is a policy for foreign (non-distributable) layers.
+type Foreign uint8
+
+// The policies.
+const (
+	ForeignAuto  Foreign = iota // copy what the source has, leave out the rest
+	ForeignFetch                // copy all; the source gets what it has not from the layer's URLs
+	ForeignSkip                 // copy none
+)
+
+const (
+	defaultJobs = 4
+	askJobs     = 16 // small requests at once while planning
+)
+
+func (c *Copier) jobs() int {
+	if c.Jobs > 0 {
+		return c.Jobs
+	}
+	return defaultJobs
+}
+
+func (c *Copier) observe(e Event) {
+	if c.Observe == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Observe(e)
+}

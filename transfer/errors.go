@@ -1,0 +1,71 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A Side is an end of a copy.
+type Side uint8
+
+// The sides.
+const (
+	Src Side = iota + 1
+	Dst
+)
+
+// String returns "source" or "destination".
+func (s Side) String() string {
+	if s == Src {
+		return "source"
+	}
+	return "destination"
+}
+
+// An Error says at which end of a copy what failed. The class of Err survives
+// errors.Is.
+type Error struct {
+	Side Side
+	Op   string             // resolve, load, ask, open, read, put, name, commit
+	Desc ocispec.Descriptor // what it was about; the zero Descriptor is the image as a whole
+	Err  error
+}
+
+func (e *Error) Error() string {
+	if e.Desc.Digest == "" {
+		return fmt.Sprintf("%s: %s: %v", e.Side, e.Op, e.Err)
+	}
+	return fmt.Sprintf("%s: %s %s: %v", e.Side, e.Op, e.Desc.Digest, e.Err)
+}
+
+// Unwrap returns what failed.
+func (e *Error) Unwrap() error { return e.Err }
+
+// at says where err happened, unless err says so itself.
+func at(side Side, op string, d ocispec.Descriptor, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &Error{Side: side, Op: op, Desc: d, Err: err}
+}
+
+// interrupted returns why ctx ended, or err where it has not.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// invalidf returns an error of class [content.ErrInvalid].
+func invalidf(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, content.ErrInvalid)...)
+}

@@ -1,0 +1,284 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+)
+
+// filter returns the root that is written: the source's own, or an index that
+// has only what the job's platforms ask for.
+func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Manifest) (content.Manifest, error) {
+	f := image.job.Filter
+	if len(f.Platforms) == 0 {
+		return root, nil
+	}
+	if !root.IsIndex() {
+		return root, checkPlatform(ctx, image.job.Src, root, f.Platforms)
+	}
+	if err := root.Ambiguous(); err != nil {
+		return root, err
+	}
+	if f.Sparse {
+		return root, offersAny(root, f.Platforms)
+	}
+	n := narrower{src: image.job.Src, platforms: f.Platforms, limits: c.Limits, made: map[digest.Digest]content.Manifest{}}
+	narrow, err := n.index(ctx, root, 0)
+	if err != nil {
+		return root, err
+	}
+	if len(narrow.Children()) == 0 {
+		return root, offersAny(root, f.Platforms)
+	}
+	image.job.Src = &overlay{Source: image.job.Src, made: n.made}
+	return narrow, nil
+}
+
+// keeps reports which children of m are asked for: images whose platform
+// matches, what attests those, and nested indexes, which are looked into.
+// A child that states no platform is nobody's.
+func keeps(m content.Manifest, platforms []content.Platform) func(ocispec.Descriptor) bool {
+	kept := map[string]bool{}
+	for _, d := range m.Children() {
+		if !content.IsAttestation(d) && d.Platform != nil && matchesAny(content.PlatformOf(*d.Platform), platforms) {
+			kept[d.Digest.String()] = true
+		}
+	}
+	return func(d ocispec.Descriptor) bool {
+		if content.IsAttestation(d) {
+			return kept[d.Annotations[content.AnnotationReferenceDigest]]
+		}
+		return kept[d.Digest.String()] || d.Platform == nil && content.IsIndex(d.MediaType)
+	}
+}
+
+func keepSparse(platforms []content.Platform) func(content.Manifest, ocispec.Descriptor) bool {
+	if len(platforms) == 0 {
+		return nil
+	}
+	return func(parent content.Manifest, child ocispec.Descriptor) bool {
+		return keeps(parent, platforms)(child)
+	}
+}
+
+func matchesAny(got content.Platform, platforms []content.Platform) bool {
+	return slices.ContainsFunc(platforms, func(p content.Platform) bool { return p.Matches(got) })
+}
+
+// offersAny is an error when index m has nothing for any of platforms.
+func offersAny(m content.Manifest, platforms []content.Platform) error {
+	var err error
+	for _, p := range platforms {
+		if _, err = content.PickPlatform(m, p); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// A narrower rewrites indexes.
+type narrower struct {
+	src       content.Source
+	platforms []content.Platform
+	limits    content.Limits
+	made      map[digest.Digest]content.Manifest
+}
+
+const maxNarrowDepth = 8
+
+// index returns m without the children nobody asked for: m itself where all
+// are. Nested indexes are narrowed first; an empty one is left out.
+func (n *narrower) index(ctx context.Context, m content.Manifest, depth int) (content.Manifest, error) {
+	if depth > maxNarrowDepth {
+		return m, fmt.Errorf("indexes are nested more than %d deep: %w", maxNarrowDepth, content.ErrInvalid)
+	}
+	keep := keeps(m, n.platforms)
+	var entries []entry
+	for i, d := range m.Children() {
+		if !keep(d) {
+			continue
+		}
+		if !content.IsIndex(d.MediaType) {
+			entries = append(entries, entry{at: i})
+			continue
+		}
+		child, err := n.child(ctx, d, depth)
+		if err != nil {
+			return m, err
+		}
+		switch {
+		case len(child.Children()) == 0:
+			continue
+		case child.Digest() == d.Digest:
+			entries = append(entries, entry{at: i})
+		default:
+			d.Digest, d.Size, d.Data = child.Digest(), child.Size(), nil
+			entries = append(entries, entry{at: i, instead: &d})
+		}
+	}
+	return n.rewrite(m, entries)
+}
+
+func (n *narrower) child(ctx context.Context, d ocispec.Descriptor, depth int) (content.Manifest, error) {
+	child, err := n.src.Manifest(ctx, d.Digest.String())
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	if err := content.CheckChild(child, d); err != nil {
+		return content.Manifest{}, err
+	}
+	return n.index(ctx, child, depth+1)
+}
+
+// An entry is a child that stays: the one at a position of the index, or
+// another in its place.
+type entry struct {
+	at      int
+	instead *ocispec.Descriptor
+}
+
+// rewrite replaces the manifests of m and leaves every other byte as it is.
+func (n *narrower) rewrite(m content.Manifest, entries []entry) (content.Manifest, error) {
+	same := len(entries) == len(m.Children()) && !slices.ContainsFunc(entries, func(e entry) bool { return e.instead != nil })
+	if same || len(entries) == 0 {
+		return emptied(m, entries), nil
+	}
+	raw, err := splice(m.Raw(), entries)
+	if err != nil {
+		return m, err
+	}
+	narrow, err := content.ParseManifest(m.MediaType(), raw, n.limits)
+	if err != nil {
+		return m, err
+	}
+	n.made[narrow.Digest()] = narrow
+	return narrow, nil
+}
+
+// emptied returns m where it stays as it is, and nothing where nothing stays.
+func emptied(m content.Manifest, entries []entry) content.Manifest {
+	if len(entries) == 0 {
+		return content.Manifest{}
+	}
+	return m
+}
+
+// splice puts the given entries where the index's own are.
+func splice(raw []byte, entries []entry) ([]byte, error) {
+	start, end, elements, err := findManifests(raw)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	b.Write(raw[:start])
+	b.WriteByte('[')
+	for i, e := range entries {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		element := elements[e.at]
+		if e.instead != nil {
+			if element, err = json.Marshal(e.instead); err != nil {
+				return nil, err
+			}
+		}
+		b.Write(element)
+	}
+	b.WriteByte(']')
+	b.Write(raw[end:])
+	return []byte(b.String()), nil
+}
+
+// findManifests returns where the array of the top-level key "manifests" lies
+// in raw, and its elements.
+func findManifests(raw []byte) (start, end int64, elements []json.RawMessage, err error) {
+	dec := json.NewDecoder(strings.NewReader(string(raw)))
+	if _, err := dec.Token(); err != nil {
+		return 0, 0, nil, err
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return 0, 0, nil, err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return 0, 0, nil, err
+		}
+		if key == "manifests" {
+			end = dec.InputOffset()
+			return end - int64(len(value)), end, elements, json.Unmarshal(value, &elements)
+		}
+	}
+	return 0, 0, nil, fmt.Errorf("index without manifests: %w", content.ErrInvalid)
+}
+
+// An overlay is a source that also has the indexes a filter made.
+type overlay struct {
+	content.Source
+	made map[digest.Digest]content.Manifest
+}
+
+// Unwrap shows the abilities of the source.
+func (o *overlay) Unwrap() any { return o.Source }
+
+// Manifest returns one that was made, or the source's.
+func (o *overlay) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
+	if m, ok := o.made[digest.Digest(ref)]; ok {
+		return m, nil
+	}
+	return o.Source.Manifest(ctx, ref)
+}
+
+// maxConfig is more than any config has that states a platform.
+const maxConfig = 8 << 20
+
+// checkPlatform reports whether the single image m is for one of platforms. An
+// artifact, whose config states no platform, is for all.
+func checkPlatform(ctx context.Context, src content.Source, m content.Manifest, platforms []content.Platform) (err error) {
+	d, ok := m.Config()
+	if !ok || d.MediaType != ocispec.MediaTypeImageConfig && d.MediaType != content.DockerConfig {
+		return nil
+	}
+	if d.Size > maxConfig {
+		return fmt.Errorf("config %s of %d bytes is over the limit of %d: %w", d.Digest, d.Size, int64(maxConfig), content.ErrInvalid)
+	}
+	rc, err := content.NewBlob(src, d).Open(ctx, content.Range{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstOf(err, rc.Close()) }()
+	verified, err := content.VerifyReader(rc, d)
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(verified)
+	if err != nil {
+		return err
+	}
+	var p ocispec.Platform
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid)
+	}
+	got := content.PlatformOf(p)
+	if p.OS == "" || matchesAny(got, platforms) {
+		return nil
+	}
+	return fmt.Errorf("the image is for %s only: %w", got, content.ErrNotFound)
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

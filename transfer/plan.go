@@ -1,0 +1,214 @@
+package transfer
+
+import (
+	"context"
+	"sync"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A Plan is what a run will do. It holds its ends, and can be printed.
+type Plan struct {
+	Images []*ImagePlan
+}
+
+// An ImagePlan is what will happen to one image.
+type ImagePlan struct {
+	Name      string
+	Source    ocispec.Descriptor // what the job's ref stands for
+	Root      ocispec.Descriptor // what will be written; another digest than Source where a filter rewrites the index
+	Manifests int                // manifests of the image, without what refers to it
+	Referrers int                // manifests that come along because they refer to it
+	LeftOut   int                // foreign layers that are not copied
+	Orphaned  int                // referrers of the original index, which does not exist at the destination once it is rewritten
+	Targets   []*TargetPlan
+	Err       error // why the image cannot be copied at all
+
+	job    Job
+	graph  *content.Graph
+	extras []extra
+	state  string // of the referrers at the source, to be remembered when all is done
+}
+
+// A TargetPlan is what will happen at one destination of an image.
+type TargetPlan struct {
+	Name    string
+	Names   []string             // names that will be written
+	Kept    []string             // names that exist and are left alone
+	Missing []ocispec.Descriptor // blobs to be moved or mounted
+	Present int                  // blobs that are there
+	Done    bool                 // the destination has it all: nothing is read, nothing is written
+	Err     error                // why nothing can be written here
+
+	sink content.Sink
+	root ocispec.Descriptor // what the first name stands for now; zero when that is not known
+
+	// rooted is set where the registry has the whole image under its name and
+	// only what refers to it may be missing.
+	rooted bool
+}
+
+// Bytes returns the number of bytes of blobs that the plan moves, each blob
+// once per destination.
+func (p *Plan) Bytes() int64 {
+	type place struct {
+		sink   content.Sink
+		digest string
+	}
+	var sum int64
+	seen := map[place]bool{}
+	for _, image := range p.Images {
+		for _, t := range image.Targets {
+			for _, d := range t.Missing {
+				at := place{t.sink, d.Digest.String()}
+				if !seen[at] {
+					seen[at] = true
+					sum += d.Size
+				}
+			}
+		}
+	}
+	return sum
+}
+
+// Plan finds out what jobs need. An image that cannot be planned has its reason
+// in its ImagePlan and leaves the others alone; the error is about ctx only.
+func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {
+	p := &Plan{Images: make([]*ImagePlan, len(jobs))}
+	p.each(c.jobs(), func(i int) {
+		p.Images[i] = c.planImage(ctx, jobs[i])
+	})
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return p, nil
+}
+
+// each calls do for every image, jobs at a time.
+func (p *Plan) each(jobs int, do func(i int)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, jobs)
+	for i := range p.Images {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	wg.Wait()
+}
+
+func (c *Copier) planImage(ctx context.Context, job Job) *ImagePlan {
+	image := &ImagePlan{Name: job.Name, job: job}
+	for _, t := range job.Dst {
+		image.Targets = append(image.Targets, &TargetPlan{Name: t.Name, Names: t.Names, sink: t.Sink})
+	}
+	if err := c.fillImage(ctx, image); err != nil {
+		image.Err = interrupted(ctx, err)
+	}
+	return image
+}
+
+// fillImage goes from what costs least to what costs most, and stops as soon
+// as the destinations are known to have it all.
+func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
+	root, err := c.resolveEnds(ctx, image)
+	if err != nil {
+		return err
+	}
+	if c.upToDate(ctx, image) {
+		return nil
+	}
+	if root.IsZero() {
+		root, err = image.job.Src.Manifest(ctx, image.sourceRef())
+		if err != nil {
+			return at(Src, "read", ocispec.Descriptor{}, err)
+		}
+	}
+	image.Source = root.Descriptor()
+	if root, err = c.filter(ctx, image, root); err != nil {
+		return at(Src, "filter", image.Source, err)
+	}
+	image.Root = root.Descriptor()
+	if image.Root.Digest != image.Source.Digest && c.upToDate(ctx, image) {
+		return nil
+	}
+	if err := c.load(ctx, image, root); err != nil {
+		return at(Src, "load", image.Source, err)
+	}
+	return c.askTargets(ctx, image)
+}
+
+// sourceRef returns the digest once it is known, so that a tag that moves
+// meanwhile cannot mix two images.
+func (image *ImagePlan) sourceRef() string {
+	if image.Source.Digest != "" {
+		return image.Source.Digest.String()
+	}
+	return image.job.Ref
+}
+
+// resolveEnds looks up the image at the source and its names at the
+// destinations, all at once. A source that cannot resolve is read.
+func (c *Copier) resolveEnds(ctx context.Context, image *ImagePlan) (content.Manifest, error) {
+	var root content.Manifest
+	var srcErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		resolver, ok := content.As[content.Resolver](image.job.Src)
+		if ok {
+			image.Source, srcErr = resolver.Resolve(ctx, image.job.Ref)
+			return
+		}
+		root, srcErr = image.job.Src.Manifest(ctx, image.job.Ref)
+		image.Source = root.Descriptor()
+	})
+	for i, t := range image.Targets {
+		wg.Go(func() { t.Err = t.resolve(ctx, image.job.Dst[i]) })
+	}
+	wg.Wait()
+	image.Root = image.Source
+	return root, at(Src, "resolve", ocispec.Descriptor{}, srcErr)
+}
+
+// resolve finds what the target's names stand for now.
+func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
+	resolver, ok := content.As[content.Resolver](to.Sink)
+	if !ok {
+		return nil
+	}
+	names := to.Names
+	if !to.KeepNames {
+		names = names[:min(1, len(names))]
+	}
+	for i, name := range names {
+		d, err := resolver.Resolve(ctx, name)
+		switch {
+		case content.IsMissing(err):
+			continue
+		case err != nil:
+			return at(Dst, "resolve", ocispec.Descriptor{}, err)
+		}
+		if i == 0 {
+			t.root = d
+		}
+		if to.KeepNames {
+			t.keep(name)
+		}
+	}
+	return nil
+}
+
+// keep takes name off the names that are written.
+func (t *TargetPlan) keep(name string) {
+	t.Kept = append(t.Kept, name)
+	var rest []string
+	for _, n := range t.Names {
+		if n != name {
+			rest = append(rest, n)
+		}
+	}
+	t.Names = rest
+	t.Done = len(rest) == 0
+}

@@ -1,0 +1,236 @@
+package transfer
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/wherry-dev/wherry/content"
+	"golang.org/x/sync/errgroup"
+)
+
+// An extra is a graph that comes along because it refers to the image. One that
+// is found by a digest tag has that tag as its name.
+type extra struct {
+	graph *content.Graph
+	tag   string
+}
+
+// cosignSuffixes end the digest tags under which cosign keeps what it says of
+// an image. https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
+var cosignSuffixes = []string{".sig", ".att", ".sbom"}
+
+// maxExtras is more referrers than any image has.
+const maxExtras = 4096
+
+// findExtras finds what refers to the image, to its children, and to what was
+// found, sorted, so that the same image gives the same plan.
+func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, error) {
+	f := finder{copier: c, image: image, seen: map[digest.Digest]bool{}}
+	subjects := image.graph.Order
+	if image.Root.Digest != image.Source.Digest {
+		orphaned, err := f.referrers(ctx, image.Source.Digest)
+		if err != nil {
+			return nil, err
+		}
+		image.Orphaned = len(orphaned)
+		subjects = slices.DeleteFunc(slices.Clone(subjects), func(d digest.Digest) bool { return d == image.Root.Digest })
+	}
+	var all []extra
+	for len(subjects) > 0 {
+		found, err := f.round(ctx, subjects)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+		if len(all) > maxExtras {
+			return nil, invalidf("more than %d manifests refer to the image", maxExtras)
+		}
+		subjects = nil
+		for _, e := range found {
+			subjects = append(subjects, e.graph.Order...)
+		}
+	}
+	return all, nil
+}
+
+type finder struct {
+	copier *Copier
+	image  *ImagePlan
+	seen   map[digest.Digest]bool
+}
+
+// round finds what refers to any of subjects and was not found before.
+func (f *finder) round(ctx context.Context, subjects []digest.Digest) ([]extra, error) {
+	var mu sync.Mutex
+	var found []extra
+	add := func(e extra) {
+		mu.Lock()
+		defer mu.Unlock()
+		found = append(found, e)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(askJobs)
+	for _, subject := range subjects {
+		g.Go(func() error {
+			refs, err := f.referrers(gctx, subject)
+			for _, d := range refs {
+				add(extra{graph: &content.Graph{Root: d}})
+			}
+			return err
+		})
+	}
+	g.Go(func() error {
+		tags, err := f.digestTags(gctx, subjects)
+		for _, tag := range tags {
+			add(extra{graph: &content.Graph{}, tag: tag})
+		}
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return f.load(ctx, found)
+}
+
+func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest.Digest, error) {
+	lister, ok := content.As[content.ReferrerLister](f.image.job.Src)
+	if !ok {
+		return nil, nil
+	}
+	var found []digest.Digest
+	for d, err := range lister.Referrers(ctx, subject, "") {
+		if content.IsMissing(err) {
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, d.Digest)
+	}
+	return found, nil
+}
+
+// digestTags returns the cosign tags of subjects that exist. For the one or two
+// subjects of a plain image they are asked for one by one; for many, and where
+// names cost nothing, the names are listed.
+func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]string, error) {
+	src := f.image.job.Src
+	lister, lists := content.As[content.TagLister](src)
+	_, costly := content.As[content.Originer](src)
+	if lists && (!costly || len(subjects) > 2) {
+		return f.listed(ctx, lister, subjects)
+	}
+	resolver, ok := content.As[content.Resolver](src)
+	if !ok {
+		return nil, nil
+	}
+	var mu sync.Mutex
+	var found []string
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(askJobs)
+	for _, tag := range f.candidates(subjects) {
+		g.Go(func() error {
+			_, err := resolver.Resolve(ctx, tag)
+			if content.IsMissing(err) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			found = append(found, tag)
+			return err
+		})
+	}
+	return found, g.Wait()
+}
+
+func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects []digest.Digest) ([]string, error) {
+	wanted := map[string]bool{}
+	for _, tag := range f.candidates(subjects) {
+		wanted[tag] = true
+	}
+	var found []string
+	for tag, err := range lister.Tags(ctx) {
+		if content.IsMissing(err) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if wanted[tag] {
+			found = append(found, tag)
+		}
+	}
+	return found, nil
+}
+
+func (f *finder) candidates(subjects []digest.Digest) []string {
+	var tags []string
+	for _, d := range subjects {
+		for _, suffix := range cosignSuffixes {
+			tags = append(tags, sibling(f.image.job.Ref, d.Algorithm().String()+"-"+d.Encoded()+suffix))
+		}
+	}
+	return tags
+}
+
+// load reads the graphs of what was found, and drops what is known already.
+func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
+	src := f.image.job.Src
+	loader := content.Loader{Jobs: askJobs, Limits: f.copier.Limits, Near: f.image.near()}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(askJobs)
+	for i, e := range found {
+		if e.tag == "" && f.seen[e.graph.Root] {
+			continue
+		}
+		g.Go(func() error {
+			ref := e.tag
+			if ref == "" {
+				ref = e.graph.Root.String()
+			}
+			m, err := src.Manifest(gctx, ref)
+			if err != nil {
+				return err
+			}
+			found[i].graph, err = loader.Load(gctx, src, m)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b extra) int {
+		return strings.Compare(a.graph.Root.String()+a.tag, b.graph.Root.String()+b.tag)
+	})
+	return slices.DeleteFunc(found, func(e extra) bool {
+		known := len(e.graph.Order) == 0 || f.seen[e.graph.Root] && e.tag == ""
+		f.seen[e.graph.Root] = true
+		return known
+	}), nil
+}
+
+// sibling returns tag as a name in the same repository as ref, a name of
+// whatever place: "docker.io/library/nginx:1" has "docker.io/library/nginx:tag"
+// beside it, and "v1" has "tag".
+func sibling(ref, tag string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	slash := strings.LastIndex(ref, "/")
+	colon := strings.LastIndex(ref, ":")
+	switch {
+	case colon > slash && !isDigest(ref):
+		return ref[:colon+1] + tag
+	case slash >= 0:
+		return ref + ":" + tag
+	}
+	return tag
+}
+
+func isDigest(ref string) bool {
+	alg, enc, ok := strings.Cut(ref, ":")
+	_, err := hex.DecodeString(enc)
+	return ok && err == nil && (alg == "sha256" || alg == "sha512") && len(enc) >= 64
+}

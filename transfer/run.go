@@ -1,0 +1,327 @@
+package transfer
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+)
+
+// Run carries out p. The Result has every image's outcome, also where the
+// error, which joins all failures, is not nil.
+func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
+	r := c.prepare(p)
+	c.observe(Event{Kind: RunStarted, Bytes: p.Bytes()})
+	var wg sync.WaitGroup
+	wg.Go(func() { r.runLane(ctx) })
+	for i := range c.jobs() {
+		next := r.pool.largest
+		if i > 0 && i == c.jobs()-1 {
+			next = r.pool.smallest
+		}
+		wg.Go(func() { r.work(ctx, next) })
+	}
+	for _, tr := range r.idle {
+		r.finish(ctx, tr)
+	}
+	wg.Wait()
+	r.commit(ctx)
+	c.observe(Event{Kind: RunDone})
+	return r.result, r.result.Err()
+}
+
+// A runner is one run under way.
+type runner struct {
+	copier *Copier
+	result *Result
+	pool   *pool
+	lane   []step       // for sequential sinks, in plan order
+	idle   []*targetRun // targets that wait for no blob
+	all    []*targetRun
+}
+
+// A step is what the lane of the sequential sinks does next: move a blob or
+// finish an image.
+type step struct {
+	task   *task
+	target *targetRun
+}
+
+// A targetRun is one image on its way to one destination.
+type targetRun struct {
+	image  *ImagePlan
+	plan   *TargetPlan
+	result *TargetResult
+
+	mu      sync.Mutex
+	pending int   // blobs that are not settled
+	err     error // of the first blob that failed
+}
+
+// prepare turns a plan into tasks, each blob once.
+func (c *Copier) prepare(p *Plan) *runner {
+	r := &runner{copier: c, result: &Result{}}
+	tasks := map[digest.Digest]*task{}
+	var order []*task
+	for _, image := range p.Images {
+		res := &ImageResult{
+			Name: image.Name, Source: image.Source, Root: image.Root, Err: image.Err,
+			Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
+		}
+		r.result.Images = append(r.result.Images, res)
+		for _, t := range image.Targets {
+			tr := &targetRun{image: image, plan: t, result: &TargetResult{Name: t.Name, Names: t.Names, Kept: t.Kept, UpToDate: t.Done, Existed: t.Present, Err: t.Err}}
+			res.Targets = append(res.Targets, tr.result)
+			if image.Err != nil || t.Err != nil || t.Done {
+				c.observe(Event{Kind: ImageDone, Image: image.Name, Target: t.Name, Desc: image.Root, Err: firstOf(image.Err, t.Err)})
+				continue
+			}
+			r.all = append(r.all, tr)
+			order = append(order, tr.tasks(tasks)...)
+		}
+	}
+	r.schedule(order)
+	return r
+}
+
+// tasks enters the target's missing blobs into known and returns the tasks
+// that were new.
+func (tr *targetRun) tasks(known map[digest.Digest]*task) []*task {
+	var fresh []*task
+	for _, d := range tr.plan.Missing {
+		t, ok := known[d.Digest]
+		if !ok {
+			t = &task{desc: d, src: tr.image.job.Src}
+			known[d.Digest] = t
+			fresh = append(fresh, t)
+		}
+		u := t.useOf(tr.plan.sink)
+		u.waiting = append(u.waiting, tr)
+		tr.pending++
+	}
+	return fresh
+}
+
+// schedule gives the tasks that touch a sequential sink to the lane, and all
+// others to the pool.
+func (r *runner) schedule(order []*task) {
+	var free []*task
+	ordered := map[*targetRun][]*task{}
+	for _, t := range order {
+		if !t.sequential() {
+			free = append(free, t)
+			continue
+		}
+		owner := t.firstSequential()
+		ordered[owner] = append(ordered[owner], t)
+	}
+	r.pool = newPool(free)
+	for _, tr := range r.all {
+		for _, t := range ordered[tr] {
+			r.lane = append(r.lane, step{task: t})
+		}
+		switch {
+		case isSequential(tr.plan.sink):
+			r.lane = append(r.lane, step{target: tr})
+		case tr.pending == 0:
+			r.idle = append(r.idle, tr)
+		}
+	}
+}
+
+// firstSequential returns the first target in the plan that gets t in order.
+func (t *task) firstSequential() *targetRun {
+	for _, u := range t.uses {
+		if isSequential(u.sink) {
+			return u.waiting[0]
+		}
+	}
+	return nil
+}
+
+func (r *runner) runLane(ctx context.Context) {
+	for _, s := range r.lane {
+		if s.task != nil {
+			r.copier.move(ctx, s.task)
+			r.settle(ctx, s.task)
+			continue
+		}
+		r.finish(ctx, s.target)
+	}
+}
+
+func (r *runner) work(ctx context.Context, next func() *task) {
+	for t := next(); t != nil; t = next() {
+		r.copier.move(ctx, t)
+		r.settle(ctx, t)
+	}
+}
+
+// settle tells the targets what became of a blob, and finishes those that
+// waited for nothing else. Targets in the lane are finished there.
+func (r *runner) settle(ctx context.Context, t *task) {
+	for _, u := range t.uses {
+		for i, tr := range u.waiting {
+			if tr.settle(u, t.desc, i == 0) && !isSequential(u.sink) {
+				r.finish(ctx, tr)
+			}
+		}
+	}
+}
+
+// settle counts one blob and reports whether it was the last. The bytes count
+// for the first of the targets that share a sink; for the others they are there.
+func (tr *targetRun) settle(u *use, d ocispec.Descriptor, mine bool) (last bool) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.pending--
+	switch {
+	case u.err != nil:
+		tr.err = firstOf(tr.err, u.err)
+	case u.outcome == content.Existed || !mine:
+		tr.result.Existed++
+	case u.outcome == content.Mounted:
+		tr.result.Mounted++
+	default:
+		tr.result.Stored++
+		tr.result.Bytes += d.Size
+	}
+	return tr.pending == 0
+}
+
+// finish writes the manifests of an image whose blobs are all there, and its
+// names last.
+func (r *runner) finish(ctx context.Context, tr *targetRun) {
+	err := tr.err
+	if err == nil {
+		err = interrupted(ctx, tr.write(ctx))
+	}
+	tr.result.Err = err
+	if err == nil {
+		r.copier.remember(tr.image, tr.plan)
+	} else {
+		tr.result.Names = nil
+	}
+	r.copier.observe(Event{Kind: ImageDone, Image: tr.image.Name, Target: tr.plan.Name, Desc: tr.image.Root, Err: err})
+}
+
+// commit gives their names to the sinks that want one and got at least one
+// whole image.
+func (r *runner) commit(ctx context.Context) {
+	bySink := map[content.Sink][]*targetRun{}
+	var sinks []content.Sink
+	for _, tr := range r.all {
+		if _, ok := content.As[content.Committer](tr.plan.sink); !ok {
+			continue
+		}
+		if bySink[tr.plan.sink] == nil {
+			sinks = append(sinks, tr.plan.sink)
+		}
+		if tr.result.Err == nil {
+			bySink[tr.plan.sink] = append(bySink[tr.plan.sink], tr)
+		}
+	}
+	for _, sink := range sinks {
+		done := bySink[sink]
+		if len(done) == 0 {
+			continue
+		}
+		committer, _ := content.As[content.Committer](sink)
+		if err := committer.Commit(ctx); err != nil {
+			for _, tr := range done {
+				tr.result.Names, tr.result.Err = nil, at(Dst, "commit", ocispec.Descriptor{}, interrupted(ctx, err))
+			}
+		}
+	}
+}
+
+// write puts the manifests of the image and of what refers to it, each after
+// what it needs, and the names at the very end.
+func (tr *targetRun) write(ctx context.Context) error {
+	graph, names := tr.image.graph, tr.plan.Names
+	if len(names) == 0 {
+		names = []string{graph.Root.String()}
+	}
+	if tr.plan.rooted {
+		return tr.writeExtras(ctx, names[0])
+	}
+	last := len(graph.Order) - 1
+	for _, d := range graph.Order[:last] {
+		if err := tr.put(ctx, graph.Manifests[d]); err != nil {
+			return err
+		}
+	}
+	root := graph.Manifests[graph.Root]
+	if len(tr.image.extras) > 0 {
+		if err := tr.put(ctx, root, root.Digest().String()); err != nil {
+			return err
+		}
+		if err := tr.writeExtras(ctx, names[0]); err != nil {
+			return err
+		}
+	}
+	return tr.name(ctx, root, names...)
+}
+
+// writeExtras writes what refers to the image. Digest tags get their names
+// beside name.
+func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
+	for _, e := range tr.image.extras {
+		last := len(e.graph.Order) - 1
+		for _, d := range e.graph.Order[:last] {
+			if err := tr.put(ctx, e.graph.Manifests[d]); err != nil {
+				return err
+			}
+		}
+		root := e.graph.Manifests[e.graph.Root]
+		if e.tag == "" {
+			if err := tr.put(ctx, root); err != nil {
+				return err
+			}
+			continue
+		}
+		tag := e.tag[strings.LastIndex(e.tag, ":")+1:]
+		if err := tr.name(ctx, root, sibling(name, tag)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put stores m unless the target, which has had some version of the image, has
+// it already.
+func (tr *targetRun) put(ctx context.Context, m content.Manifest, names ...string) error {
+	if tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) {
+		return nil
+	}
+	return at(Dst, "put", m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+}
+
+// name stores m under names, unless each of them stands for it already.
+func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...string) error {
+	if tr.plan.root.Digest != "" {
+		var rest []string
+		for _, name := range names {
+			if !tr.standsFor(ctx, name, m) {
+				rest = append(rest, name)
+			}
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		names = rest
+	}
+	return at(Dst, "name", m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+}
+
+func (tr *targetRun) standsFor(ctx context.Context, name string, m content.Manifest) bool {
+	resolver, ok := content.As[content.Resolver](tr.plan.sink)
+	if !ok {
+		return false
+	}
+	d, err := resolver.Resolve(ctx, name)
+	return err == nil && d.Digest == m.Digest()
+}

@@ -1,0 +1,146 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A task is one blob of the run and the sinks that lack it, however many
+// images share it.
+type task struct {
+	desc ocispec.Descriptor
+	src  content.Source
+	uses []*use
+}
+
+// A use is one sink that a task's blob goes to.
+type use struct {
+	sink    content.Sink
+	waiting []*targetRun // targets that need it there
+	outcome content.Outcome
+	err     error
+}
+
+// useOf returns the task's use of sink.
+func (t *task) useOf(sink content.Sink) *use {
+	i := slices.IndexFunc(t.uses, func(u *use) bool { return u.sink == sink })
+	if i >= 0 {
+		return t.uses[i]
+	}
+	u := &use{sink: sink}
+	t.uses = append(t.uses, u)
+	return u
+}
+
+func (t *task) sequential() bool {
+	return slices.ContainsFunc(t.uses, func(u *use) bool { return isSequential(u.sink) })
+}
+
+func isSequential(sink content.Sink) bool {
+	_, ok := content.As[content.Sequential](sink)
+	return ok
+}
+
+// waves splits the uses: the first wave reads the source, once for all of it.
+// The sinks of the second share a registry with one of the first, which can
+// mount by then what would else be sent twice.
+func (t *task) waves() (first, second []*use) {
+	seen := map[string]bool{}
+	for _, u := range t.uses {
+		origin, ok := content.As[content.Originer](u.sink)
+		if !ok {
+			first = append(first, u)
+			continue
+		}
+		host, _ := origin.Origin()
+		if seen[host] {
+			second = append(second, u)
+			continue
+		}
+		seen[host] = true
+		first = append(first, u)
+	}
+	return first, second
+}
+
+// move puts the blob of t into all its sinks.
+func (c *Copier) move(ctx context.Context, t *task) {
+	blob := &meter{Blob: content.NewBlob(t.src, t.desc), copier: c}
+	first, second := t.waves()
+	if len(first) == 1 {
+		c.put(ctx, first[0], blob)
+	} else {
+		c.putAll(ctx, first, blob)
+	}
+	for _, u := range second {
+		c.put(ctx, u, blob)
+	}
+}
+
+func (c *Copier) put(ctx context.Context, u *use, blob content.Blob) {
+	d := blob.Descriptor()
+	outcome, err := u.sink.PutBlob(ctx, blob)
+	u.outcome, u.err = outcome, at(Dst, "put", d, interrupted(ctx, err))
+	c.observe(Event{Kind: BlobDone, Target: u.target(), Desc: d, Bytes: d.Size, Outcome: outcome, Err: u.err})
+}
+
+func (u *use) target() string {
+	if len(u.waiting) == 0 {
+		return ""
+	}
+	return u.waiting[0].plan.Name
+}
+
+// putAll reads the source once for all of uses.
+func (c *Copier) putAll(ctx context.Context, uses []*use, blob content.Blob) {
+	f := newFan(blob, len(uses))
+	var wg sync.WaitGroup
+	wg.Go(func() { f.pump(ctx) })
+	for i, u := range uses {
+		wg.Go(func() {
+			defer f.leave(f.lanes[i])
+			c.put(ctx, u, f.lanes[i])
+		})
+	}
+	wg.Wait()
+}
+
+// A pool hands out tasks, the largest first. One worker takes the smallest
+// instead, so that small blobs are never all behind large ones.
+type pool struct {
+	mu    sync.Mutex
+	tasks []*task // largest first
+}
+
+func newPool(tasks []*task) *pool {
+	slices.SortStableFunc(tasks, func(a, b *task) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
+	return &pool{tasks: tasks}
+}
+
+func (p *pool) largest() *task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.tasks) == 0 {
+		return nil
+	}
+	t := p.tasks[0]
+	p.tasks = p.tasks[1:]
+	return t
+}
+
+func (p *pool) smallest() *task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.tasks) == 0 {
+		return nil
+	}
+	last := len(p.tasks) - 1
+	t := p.tasks[last]
+	p.tasks = p.tasks[:last]
+	return t
+}
