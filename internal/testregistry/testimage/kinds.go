@@ -1,0 +1,234 @@
+package testimage
+
+import (
+	"encoding/json"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A Kind is one kind of content that a copy has to carry.
+type Kind struct {
+	Name string
+	Make func(seed uint64) Image
+}
+
+// Kinds returns one of each kind of content. Schema1 is not among them: it is refused, not copied.
+func Kinds() []Kind {
+	return []Kind{
+		{"single", Single},
+		{"docker", DockerV2},
+		{"docker-list", DockerMultiPlatform},
+		{"index", Index},
+		{"nested-index", NestedIndex},
+		{"artifact", UnknownArtifact},
+		{"unknown-child", UnknownChild},
+		{"empty-config", EmptyConfig},
+		{"zero-blob", ZeroBlob},
+		{"no-layers", NoLayers},
+		{"sha512", SHA512},
+		{"foreign", func(seed uint64) Image { return Foreign(seed, "http://127.0.0.1:1/foreign") }},
+		{"zstd", func(seed uint64) Image { return packed(seed, Zstd) }},
+		{"raw", func(seed uint64) Image { return packed(seed, Raw) }},
+		{"shared", func(seed uint64) Image { _, second := Shared(seed); return second }},
+		{"referrers", WithReferrers},
+		{"cosign", WithCosign},
+	}
+}
+
+// Named returns the kind of that name, made from seed, and whether there is one. "schema1" is one here.
+func Named(name string, seed uint64) (Image, bool) {
+	if name == "schema1" {
+		return Schema1(seed), true
+	}
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k.Make(seed), true
+		}
+	}
+	return Image{}, false
+}
+
+// Single is an OCI image of one platform with two gzip layers.
+func Single(seed uint64) Image { return packed(seed, Gzip) }
+
+// Zstandard is an OCI image with zstd layers.
+func Zstandard(seed uint64) Image { return packed(seed, Zstd) }
+
+// Uncompressed is an OCI image whose layers are plain tars.
+func Uncompressed(seed uint64) Image { return packed(seed, Raw) }
+
+func packed(seed uint64, c Compression) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.Image("linux/amd64", b.Layer(c, 3000), b.Layer(c, 500)))
+}
+
+// DockerV2 is an image with Docker's media types.
+func DockerV2(seed uint64) Image {
+	b := Builder{Seed: seed, Flavour: Docker}
+	return b.Done(b.Image("linux/amd64", b.Layer(Gzip, 3000), b.Layer(Gzip, 500)))
+}
+
+// DockerMultiPlatform is a Docker manifest list of two platforms.
+func DockerMultiPlatform(seed uint64) Image {
+	b := Builder{Seed: seed, Flavour: Docker}
+	return b.Done(b.Index(
+		b.Image("linux/amd64", b.Layer(Gzip, 2000)),
+		b.Image("linux/arm64", b.Layer(Gzip, 2000)),
+	))
+}
+
+// Index is an OCI index of amd64, arm64 and arm/v7, each with an attestation, over one base layer they share.
+func Index(seed uint64) Image { return IndexOf(seed, "linux/amd64", "linux/arm64", "linux/arm/v7") }
+
+// IndexOf is an OCI index of the given platforms, each with an attestation, over one base layer they share.
+func IndexOf(seed uint64, platforms ...string) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.multi(platforms...))
+}
+
+func (b *Builder) multi(platforms ...string) ocispec.Descriptor {
+	base := b.Layer(Gzip, 4000)
+	var children, attestations []ocispec.Descriptor
+	for _, p := range platforms {
+		child := b.Image(p, base, b.Layer(Gzip, 1000))
+		children = append(children, child)
+		attestations = append(attestations, b.Attestation(child))
+	}
+	return b.Index(append(children, attestations...)...)
+}
+
+// NestedIndex is an index that holds an index beside an image.
+func NestedIndex(seed uint64) Image {
+	b := Builder{Seed: seed}
+	inner := b.multi("linux/arm64", "linux/arm/v7")
+	return b.Done(b.Index(b.Image("linux/amd64", b.Layer(Gzip, 1000)), inner))
+}
+
+// UnknownArtifact is an OCI manifest with a config and layers of types nobody knows.
+func UnknownArtifact(seed uint64) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.Manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    b.Blob("application/vnd.example.config.v3+toml", []byte("answer = 42\n")),
+		Layers: []ocispec.Descriptor{
+			b.Blob("application/vnd.example.model", b.random(2000)),
+			b.Blob("text/x-readme", []byte("read me\n")),
+		},
+		Annotations: map[string]string{"com.example.unknown": "kept"},
+	}))
+}
+
+// UnknownChild is an index one of whose children is a manifest of a type nobody knows: a leaf.
+func UnknownChild(seed uint64) Image {
+	b := Builder{Seed: seed}
+	leaf := b.RawManifest("application/vnd.example.manifest.v9", []byte(`{"thing": [1, 2, 3]}`+"\n"))
+	return b.Done(b.Index(b.Image("linux/amd64", b.Layer(Gzip, 1000)), leaf))
+}
+
+// EmptyConfig is an OCI 1.1 artifact with the empty config.
+func EmptyConfig(seed uint64) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.Artifact("application/vnd.example.thing", b.Blob("application/vnd.example.data", b.random(1500))))
+}
+
+// ZeroBlob is an image one of whose layers has no bytes at all.
+func ZeroBlob(seed uint64) Image {
+	b := Builder{Seed: seed}
+	nothing := Layer{Descriptor: b.Blob(ocispec.MediaTypeImageLayer, []byte{}), DiffID: digest.FromString("")}
+	return b.Done(b.Image("linux/amd64", b.Layer(Gzip, 1000), nothing))
+}
+
+// NoLayers is an image with a config and an empty list of layers.
+func NoLayers(seed uint64) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.Image("linux/amd64"))
+}
+
+// SHA512 is an index, named by sha256, whose children, configs and layers are all named by sha512.
+func SHA512(seed uint64) Image {
+	b := Builder{Seed: seed, Algorithm: digest.SHA512}
+	one := b.Image("linux/amd64", b.Layer(Gzip, 2000))
+	two := b.Image("linux/arm64", b.Layer(Gzip, 2000))
+	b.Algorithm = digest.SHA256
+	return b.Done(b.Index(one, two))
+}
+
+// Foreign is a Docker image with one layer at url+"/"+digest, whose bytes are in Elsewhere, and one of its own.
+func Foreign(seed uint64, url string) Image {
+	b := Builder{Seed: seed, Flavour: Docker}
+	return b.Done(b.Image("windows/amd64", b.ForeignLayer(url, 2000), b.Layer(Gzip, 500)))
+}
+
+// Shared is two images over the same two base layers, each with a layer of its own.
+func Shared(seed uint64) (first, second Image) {
+	b := Builder{Seed: seed}
+	base := []Layer{b.Layer(Gzip, 5000), b.Layer(Gzip, 3000)}
+	other := Builder{Seed: seed + 1}
+	for _, l := range base {
+		other.Blob(l.Descriptor.MediaType, b.image.Blobs[l.Descriptor.Digest])
+	}
+	return b.Done(b.Image("linux/amd64", append(base[:2:2], b.Layer(Gzip, 700))...)),
+		other.Done(other.Image("linux/amd64", append(base[:2:2], other.Layer(Gzip, 900))...))
+}
+
+// Big is an image with one layer of about mib MiB of random bytes, which do not compress, over a small one.
+func Big(seed uint64, mib int64) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.Image("linux/amd64", b.Layer(Gzip, 500), b.Layer(Stored, mib<<20)))
+}
+
+// Layers is an image with n gzip layers of about size random bytes each.
+func Layers(seed uint64, n int, size int64) Image {
+	b := Builder{Seed: seed}
+	var layers []Layer
+	for range n {
+		layers = append(layers, b.Layer(Stored, size))
+	}
+	return b.Done(b.Image("linux/amd64", layers...))
+}
+
+// WithReferrers is an index with OCI referrers: two of the index, one of its first child, and one of a referrer.
+func WithReferrers(seed uint64) Image {
+	b := Builder{Seed: seed}
+	child := b.Image("linux/amd64", b.Layer(Gzip, 2000))
+	root := b.Index(child, b.Image("linux/arm64", b.Layer(Gzip, 2000)))
+	sbom := b.Refer(root, "application/vnd.example.sbom")
+	b.Refer(root, "application/vnd.example.signature")
+	b.Refer(child, "application/vnd.example.signature")
+	b.Refer(sbom, "application/vnd.example.signature")
+	return b.Done(root)
+}
+
+// WithFallback is an index with one referrer, listed by the fallback tag too.
+func WithFallback(seed uint64) Image {
+	b := Builder{Seed: seed}
+	root := b.multi("linux/amd64")
+	b.Fallback(root, b.Refer(root, "application/vnd.example.sbom"))
+	return b.Done(root)
+}
+
+// WithCosign is an index with cosign's tags on itself and on its first child.
+func WithCosign(seed uint64) Image {
+	b := Builder{Seed: seed}
+	child := b.Image("linux/amd64", b.Layer(Gzip, 2000))
+	root := b.Index(child, b.Image("linux/arm64", b.Layer(Gzip, 2000)))
+	b.Cosign(root)
+	b.Cosign(child)
+	return b.Done(root)
+}
+
+// Schema1 is a Docker schema 1 image, which is to be refused.
+func Schema1(seed uint64) Image {
+	b := Builder{Seed: seed, Flavour: Docker}
+	layer := b.Layer(Gzip, 1000)
+	v1, _ := json.Marshal(map[string]any{"id": layer.DiffID.Encoded(), "architecture": "amd64", "os": "linux"})
+	return b.Done(b.Manifest(DockerSchema1, map[string]any{
+		"schemaVersion": 1, "name": "team/app", "tag": "v1", "architecture": "amd64",
+		"fsLayers":   []any{map[string]any{"blobSum": layer.Descriptor.Digest}},
+		"history":    []any{map[string]any{"v1Compatibility": string(v1)}},
+		"signatures": []any{},
+	}))
+}

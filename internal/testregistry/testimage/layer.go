@@ -1,0 +1,118 @@
+package testimage
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+var created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// A Compression is what a layer's tar is packed with.
+type Compression int
+
+// The compressions. Stored is gzip that does not try: for big layers of random bytes.
+const (
+	Gzip Compression = iota
+	Zstd
+	Raw
+	Stored
+)
+
+// A Layer is a layer's descriptor and the digest of its tar.
+type Layer struct {
+	Descriptor ocispec.Descriptor
+	DiffID     digest.Digest
+}
+
+// Layer adds a layer: a tar with a few files, among them one of size random bytes.
+func (b *Builder) Layer(c Compression, size int64) Layer {
+	raw := b.tar(size)
+	return Layer{Descriptor: b.Blob(b.layerType(c), pack(c, raw)), DiffID: digest.FromBytes(raw)}
+}
+
+// ForeignLayer adds a layer that lies at url+"/"+digest and not in the registry: see Image.Elsewhere.
+func (b *Builder) ForeignLayer(url string, size int64) Layer {
+	raw := b.tar(size)
+	content := pack(Gzip, raw)
+	mediaType := ocispec.MediaTypeImageLayerNonDistributableGzip //nolint:staticcheck // deprecated, and still met
+	if b.Flavour == Docker {
+		mediaType = DockerForeign
+	}
+	d := b.describe(mediaType, content)
+	d.URLs = []string{url + "/" + d.Digest.String()}
+	if b.image.Elsewhere == nil {
+		b.image.Elsewhere = map[digest.Digest][]byte{}
+	}
+	b.image.Elsewhere[d.Digest] = content
+	return Layer{Descriptor: d, DiffID: digest.FromBytes(raw)}
+}
+
+func (b *Builder) layerType(c Compression) string {
+	switch {
+	case c == Zstd:
+		return ocispec.MediaTypeImageLayerZstd
+	case c == Raw && b.Flavour == Docker:
+		return strings.TrimSuffix(DockerLayer, ".gzip")
+	case c == Raw:
+		return ocispec.MediaTypeImageLayer
+	case b.Flavour == Docker:
+		return DockerLayer
+	}
+	return ocispec.MediaTypeImageLayerGzip
+}
+
+// tar makes the files of one layer. Their names differ from layer to layer, so that layers stack.
+func (b *Builder) tar(size int64) []byte {
+	content := b.random(size)
+	id := fmt.Sprintf("%x", b.random(4))
+	script := "#!/bin/sh\necho layer " + id + "\n"
+	entries := []struct {
+		header tar.Header
+		body   []byte
+	}{
+		{tar.Header{Typeflag: tar.TypeDir, Name: "usr/", Mode: 0o755}, nil},
+		{tar.Header{Typeflag: tar.TypeDir, Name: "usr/bin/", Mode: 0o755}, nil},
+		{tar.Header{Typeflag: tar.TypeReg, Name: "usr/bin/tool", Mode: 0o755}, []byte(script)},
+		{tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/bin/tool-" + id, Linkname: "tool", Mode: 0o777}, nil},
+		{tar.Header{Typeflag: tar.TypeDir, Name: "data/", Mode: 0o755}, nil},
+		{tar.Header{Typeflag: tar.TypeReg, Name: "data/" + id, Mode: 0o644}, content},
+	}
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, e := range entries {
+		h := e.header
+		h.ModTime, h.Size, h.Format = created, int64(len(e.body)), tar.FormatUSTAR
+		_ = w.WriteHeader(&h) // headers of this table are good, and a buffer takes everything
+		_, _ = w.Write(e.body)
+	}
+	_ = w.Close()
+	return out.Bytes()
+}
+
+// pack compresses into memory, where nothing can fail.
+func pack(c Compression, raw []byte) []byte {
+	var out bytes.Buffer
+	var w io.WriteCloser
+	switch c {
+	case Raw:
+		return raw
+	case Zstd:
+		w, _ = zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
+	case Stored:
+		w, _ = gzip.NewWriterLevel(&out, gzip.NoCompression)
+	case Gzip:
+		w = gzip.NewWriter(&out)
+	}
+	_, _ = w.Write(raw)
+	_ = w.Close()
+	return out.Bytes()
+}
