@@ -188,14 +188,14 @@ func parse(d ocispec.Descriptor, raw []byte, l Limits) (Manifest, error) {
 	if !isKnown(m.desc.MediaType) {
 		return m, nil
 	}
-	if err := m.fill(w, l); err != nil {
+	if err := fill(&m, w, l); err != nil {
 		return Manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
 	return m, nil
 }
 
-// fill sets what depends on the type being one of ours.
-func (m *Manifest) fill(w wire, l Limits) error {
+// fill sets in m what depends on the type being one of ours.
+func fill(m *Manifest, w wire, l Limits) error {
 	if w.SchemaVersion != 2 && m.desc.MediaType != artifactManifest {
 		return fmt.Errorf("schemaVersion is %d, not 2: %w", w.SchemaVersion, ErrInvalid)
 	}

@@ -88,7 +88,7 @@ func (s *Memory) PutBlob(ctx context.Context, b Blob) (Outcome, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer rc.Close() //nolint:errcheck // a reader that was read to its verified end
+	defer rc.Close()
 	r, err := VerifyReader(rc, d)
 	if err != nil {
 		return 0, err

@@ -47,8 +47,8 @@ func (s *stage) root(t *testing.T, bs ...*Blob) {
 	}
 }
 
-func ranges(t *testing.T, s *stage) {
-	t.Helper()
+func ranges(s *stage) {
+	t := s.T
 	const size = 64<<10 + 13
 	src, b := s.stored(t, 1, size)
 	tests := []struct {
@@ -82,8 +82,8 @@ func ranges(t *testing.T, s *stage) {
 	}
 }
 
-func rangesPastEnd(t *testing.T, s *stage) {
-	t.Helper()
+func rangesPastEnd(s *stage) {
+	t := s.T
 	const size = 1000
 	src, b := s.stored(t, 2, size)
 	for _, r := range []content.Range{
@@ -99,20 +99,20 @@ func rangesPastEnd(t *testing.T, s *stage) {
 	}
 }
 
-func missingBlob(t *testing.T, s *stage) {
-	t.Helper()
+func missingBlob(s *stage) {
+	t := s.T
 	gone := NewBlob(octets, []byte("nobody put this"))
-	s.wantHas(t, gone, false)
+	s.wantHasNot(t, gone)
 	s.put(t, Anchor(t), s.name("v1"))
 	wantNoBlob(t, s.source(t), gone)
 }
 
-func secondPut(t *testing.T, s *stage) {
-	t.Helper()
+func secondPut(s *stage) {
+	t := s.T
 	b := NewBlob(octets, Noise(3, 5000))
-	s.wantHas(t, b, false)
+	s.wantHasNot(t, b)
 	s.putBlob(t, b)
-	s.wantHas(t, b, true)
+	s.wantHas(t, b)
 	again := NewBlob(octets, b.Data)
 	if got, err := s.Sink.PutBlob(t.Context(), again); err != nil || got != content.Existed {
 		t.Errorf("second PutBlob = %v, %v; want existed", got, err)
@@ -124,8 +124,8 @@ func secondPut(t *testing.T, s *stage) {
 	checkBlob(t, s.source(t), b)
 }
 
-func zeroBlob(t *testing.T, s *stage) {
-	t.Helper()
+func zeroBlob(s *stage) {
+	t := s.T
 	src, b := s.stored(t, 4, 0)
 	checkBlob(t, src, b)
 	got, err := readBlob(t, sourceOnly{src, b}, content.Range{})
@@ -134,26 +134,26 @@ func zeroBlob(t *testing.T, s *stage) {
 	}
 }
 
-func sha512Blob(t *testing.T, s *stage) {
-	t.Helper()
+func sha512Blob(s *stage) {
+	t := s.T
 	b := newBlobBy(digest.SHA512, octets, Noise(5, 3000))
-	s.wantHas(t, b, false)
+	s.wantHasNot(t, b)
 	s.putBlob(t, b)
-	s.wantHas(t, b, true)
+	s.wantHas(t, b)
 	s.root(t, b)
 	checkBlob(t, s.source(t), b)
 }
 
-func largeBlob(t *testing.T, s *stage) {
-	t.Helper()
+func largeBlob(s *stage) {
+	t := s.T
 	src, b := s.stored(t, 6, 3<<20+7)
 	checkBlob(t, src, b)
 }
 
 // wrongSize asks for a blob that is there by a descriptor that lies about it:
 // either it is not there, or its own size counts. Never is there more than stated.
-func wrongSize(t *testing.T, s *stage) {
-	t.Helper()
+func wrongSize(s *stage) {
+	t := s.T
 	src, b := s.stored(t, 7, 2000)
 	for _, size := range []int64{1999, 2001, 0} {
 		lie := &Blob{Desc: b.Desc}
@@ -175,11 +175,19 @@ func wrongSize(t *testing.T, s *stage) {
 // as returns a blob of b's descriptor and other bytes.
 func (b *Blob) as(data []byte) *Blob { return &Blob{Desc: b.Desc, Data: data} }
 
-// wantHas asks the sink for b.
-func (s *stage) wantHas(t *testing.T, b *Blob, want bool) {
+// wantHas reports when the sink has not b.
+func (s *stage) wantHas(t *testing.T, b *Blob) {
 	t.Helper()
-	if got, err := s.Sink.Has(t.Context(), b.Desc); err != nil || got != want {
-		t.Errorf("Has(%s) = %t, %v; want %t", b.Desc.Digest, got, err, want)
+	if got, err := s.Sink.Has(t.Context(), b.Desc); err != nil || !got {
+		t.Errorf("Has(%s) = %t, %v; want true", b.Desc.Digest, got, err)
+	}
+}
+
+// wantHasNot reports when the sink has b.
+func (s *stage) wantHasNot(t *testing.T, b *Blob) {
+	t.Helper()
+	if got, err := s.Sink.Has(t.Context(), b.Desc); err != nil || got {
+		t.Errorf("Has(%s) = %t, %v; want false", b.Desc.Digest, got, err)
 	}
 }
 

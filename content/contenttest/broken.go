@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"testing"
 	"testing/iotest"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -15,9 +14,9 @@ import (
 
 func brokenBlobContracts() []contract {
 	return []contract{
-		{"a blob that is too short is refused", func(t *testing.T, s *stage) { refused(t, s, short) }},
-		{"a blob that is too long is refused", func(t *testing.T, s *stage) { refused(t, s, long) }},
-		{"a blob with a flipped bit is refused", func(t *testing.T, s *stage) { refused(t, s, flipped) }},
+		{"a blob that is too short is refused", func(s *stage) { refused(s, short) }},
+		{"a blob that is too long is refused", func(s *stage) { refused(s, long) }},
+		{"a blob with a flipped bit is refused", func(s *stage) { refused(s, flipped) }},
 		{"a blob that is not empty though it should be is refused", notEmpty},
 		{"a blob that breaks midway works the second time", breaksMidway},
 		{"a blob that cannot be opened is not there", cannotOpen},
@@ -37,14 +36,14 @@ func flipped(p []byte) []byte {
 }
 
 // refused puts a blob whose bytes do not match, then the right one.
-func refused(t *testing.T, s *stage, spoil func([]byte) []byte) {
-	t.Helper()
+func refused(s *stage, spoil func([]byte) []byte) {
+	t := s.T
 	good := NewBlob(octets, Noise(21, 70_000))
 	bad := loose{good.Desc, spoil(good.Data)}
 	if got, err := s.Sink.PutBlob(t.Context(), bad); !errors.Is(err, content.ErrCorrupt) {
 		t.Errorf("PutBlob = %v, %v; want corrupt content", got, err)
 	}
-	s.wantHas(t, good, false)
+	s.wantHasNot(t, good)
 	if src, ok := s.Sink.(content.Source); ok {
 		wantNoBlob(t, src, good)
 	}
@@ -53,8 +52,8 @@ func refused(t *testing.T, s *stage, spoil func([]byte) []byte) {
 	checkBlob(t, s.source(t), good)
 }
 
-func notEmpty(t *testing.T, s *stage) {
-	t.Helper()
+func notEmpty(s *stage) {
+	t := s.T
 	empty := NewBlob(octets, nil)
 	// A zero-byte blob need not be opened at all; what it has must not arrive.
 	if _, err := s.Sink.PutBlob(t.Context(), loose{empty.Desc, []byte("more")}); err != nil && !errors.Is(err, content.ErrCorrupt) {
@@ -67,13 +66,13 @@ func notEmpty(t *testing.T, s *stage) {
 	checkBlob(t, s.source(t), empty)
 }
 
-func breaksMidway(t *testing.T, s *stage) {
-	t.Helper()
+func breaksMidway(s *stage) {
+	t := s.T
 	good := NewBlob(octets, Noise(22, 1<<20+5))
 	if got, err := s.Sink.PutBlob(t.Context(), breaking{good, len(good.Data) / 2}); err == nil {
 		t.Errorf("PutBlob of a blob that breaks = %v, nil; want an error", got)
 	}
-	s.wantHas(t, good, false)
+	s.wantHasNot(t, good)
 	if src, ok := s.Sink.(content.Source); ok {
 		wantNoBlob(t, src, good)
 	}
@@ -82,39 +81,39 @@ func breaksMidway(t *testing.T, s *stage) {
 	checkBlob(t, s.source(t), good)
 }
 
-func cannotOpen(t *testing.T, s *stage) {
-	t.Helper()
+func cannotOpen(s *stage) {
+	t := s.T
 	b := NewBlob(octets, Noise(23, 1000))
 	if got, err := s.Sink.PutBlob(t.Context(), content.NewBlob(&content.Memory{}, b.Desc)); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("PutBlob = %v, %v; want not found", got, err)
 	}
-	s.wantHas(t, b, false)
+	s.wantHasNot(t, b)
 	s.put(t, Anchor(t), s.name("v1"))
 	wantNoBlob(t, s.source(t), b)
 }
 
-func putCancelled(t *testing.T, s *stage) {
-	t.Helper()
+func putCancelled(s *stage) {
+	t := s.T
 	ctx, cancel := context.WithCancel(t.Context())
 	b := stuck{NewBlob(octets, Noise(24, 500_000)), cancel}
 	if got, err := s.Sink.PutBlob(ctx, b); !errors.Is(err, context.Canceled) {
 		t.Errorf("PutBlob = %v, %v; want a cancelled context", got, err)
 	}
-	s.wantHas(t, b.Blob, false)
+	s.wantHasNot(t, b.Blob)
 	s.putBlob(t, b.Blob)
 	s.root(t, b.Blob)
 	checkBlob(t, s.source(t), b.Blob)
 }
 
-func endedContext(t *testing.T, s *stage) {
-	t.Helper()
+func endedContext(s *stage) {
+	t := s.T
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	b := NewBlob(octets, Noise(25, 1000))
 	if got, err := s.Sink.PutBlob(ctx, b); !errors.Is(err, context.Canceled) {
 		t.Errorf("PutBlob = %v, %v; want a cancelled context", got, err)
 	}
-	s.wantHas(t, b, false)
+	s.wantHasNot(t, b)
 	img := anchors(t, 1)[0]
 	for _, b := range img.Blobs {
 		s.putBlob(t, b)

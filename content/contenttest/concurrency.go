@@ -3,7 +3,6 @@ package contenttest
 import (
 	"fmt"
 	"sync/atomic"
-	"testing"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,8 +21,8 @@ func concurrencyContracts() []contract {
 
 const many = 8
 
-func oneBlobByMany(t *testing.T, s *stage) {
-	t.Helper()
+func oneBlobByMany(s *stage) {
+	t := s.T
 	if s.sequential() {
 		return
 	}
@@ -50,8 +49,8 @@ func oneBlobByMany(t *testing.T, s *stage) {
 	checkBlob(t, s.source(t), b)
 }
 
-func manyBlobs(t *testing.T, s *stage) {
-	t.Helper()
+func manyBlobs(s *stage) {
+	t := s.T
 	if s.sequential() {
 		return
 	}
@@ -74,8 +73,8 @@ func manyBlobs(t *testing.T, s *stage) {
 	}
 }
 
-func manyNames(t *testing.T, s *stage) {
-	t.Helper()
+func manyNames(s *stage) {
+	t := s.T
 	if s.sequential() {
 		return
 	}
@@ -93,8 +92,8 @@ func manyNames(t *testing.T, s *stage) {
 	}
 }
 
-func secondProcess(t *testing.T, s *stage) {
-	t.Helper()
+func secondProcess(s *stage) {
+	t := s.T
 	if s.Again == nil {
 		return
 	}
@@ -102,16 +101,16 @@ func secondProcess(t *testing.T, s *stage) {
 	if got, err := s.Sink.PutBlob(t.Context(), breaking{b, len(b.Data) / 3}); err == nil {
 		t.Errorf("PutBlob of a blob that breaks = %v, nil; want an error", got)
 	}
-	second := &stage{Instance: s.Instance, place: s.place}
+	second := &stage{T: t, Instance: s.Instance, place: s.place}
 	second.Sink = s.Again(t)
-	second.wantHas(t, b, false)
+	second.wantHasNot(t, b)
 	second.putBlob(t, b)
 	second.root(t, b)
 	checkBlob(t, s.source(t), b)
 }
 
-func twoProcesses(t *testing.T, s *stage) {
-	t.Helper()
+func twoProcesses(s *stage) {
+	t := s.T
 	if s.Again == nil {
 		return
 	}

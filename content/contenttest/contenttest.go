@@ -50,6 +50,7 @@ type Instance struct {
 
 // A stage is one instance with what the cases need around it.
 type stage struct {
+	T *testing.T
 	Instance
 	place     Place
 	committed bool
@@ -58,7 +59,7 @@ type stage struct {
 // A contract is one promise that places make.
 type contract struct {
 	name string
-	test func(t *testing.T, s *stage)
+	test func(s *stage)
 }
 
 // Run runs every contract against a new instance of p, and at the end counts
@@ -69,7 +70,7 @@ func Run(t *testing.T, p Place) {
 	check := watchLeaks(t)
 	for _, c := range contracts(t) {
 		t.Run(c.name, func(t *testing.T) {
-			c.test(t, &stage{Instance: p.New(t), place: p})
+			c.test(&stage{T: t, Instance: p.New(t), place: p})
 		})
 	}
 	check(t)
@@ -79,7 +80,7 @@ func contracts(t *testing.T) []contract {
 	t.Helper()
 	var all []contract
 	for _, img := range Kinds(t) {
-		all = append(all, contract{"keeps " + img.Name, func(t *testing.T, s *stage) { roundTrip(t, s, img) }})
+		all = append(all, contract{"keeps " + img.Name, func(s *stage) { roundTrip(s, img) }})
 	}
 	all = append(all, manifestContracts()...)
 	all = append(all, blobContracts()...)

@@ -26,8 +26,8 @@ func manifestContracts() []contract {
 }
 
 // roundTrip stores img, and reads every byte of it back.
-func roundTrip(t *testing.T, s *stage, img Image) {
-	t.Helper()
+func roundTrip(s *stage, img Image) {
+	t := s.T
 	s.put(t, img, s.name("kind"))
 	src := s.source(t)
 	CheckImage(t, src, img, s.name("kind"))
@@ -105,8 +105,8 @@ func readBlob(t *testing.T, b content.Blob, r content.Range) (got []byte, err er
 	return io.ReadAll(io.LimitReader(rc, b.Descriptor().Size+1<<20))
 }
 
-func unknownName(t *testing.T, s *stage) {
-	t.Helper()
+func unknownName(s *stage) {
+	t := s.T
 	s.put(t, Anchor(t), s.name("v1"))
 	src := s.source(t)
 	wantNoManifest(t, src, s.name("v2"))
@@ -114,8 +114,8 @@ func unknownName(t *testing.T, s *stage) {
 	wantNoManifest(t, src, digest.SHA512.FromString("nothing").String())
 }
 
-func severalNames(t *testing.T, s *stage) {
-	t.Helper()
+func severalNames(s *stage) {
+	t := s.T
 	img := anchors(t, 1)[0]
 	s.put(t, img, s.name("v1"), s.name("v1.0"), s.name("latest"))
 	src := s.source(t)
@@ -124,8 +124,8 @@ func severalNames(t *testing.T, s *stage) {
 	}
 }
 
-func movedName(t *testing.T, s *stage) {
-	t.Helper()
+func movedName(s *stage) {
+	t := s.T
 	imgs := anchors(t, 2)
 	s.put(t, imgs[0], s.name("latest"), s.name("old"))
 	s.put(t, imgs[1], s.name("latest"), s.name("new"))
@@ -135,23 +135,23 @@ func movedName(t *testing.T, s *stage) {
 	checkManifest(t, src, s.name("old"), imgs[0].Root)
 }
 
-func rootedByDigest(t *testing.T, s *stage) {
-	t.Helper()
+func rootedByDigest(s *stage) {
+	t := s.T
 	img := anchors(t, 1)[0]
 	s.put(t, img, img.Root.Digest().String())
 	src := s.source(t)
 	CheckImage(t, src, img, img.Root.Digest().String())
 }
 
-func withoutNames(t *testing.T, s *stage) {
-	t.Helper()
+func withoutNames(s *stage) {
+	t := s.T
 	img := anchors(t, 1)[0]
 	s.put(t, img)
 	CheckImage(t, s.source(t), img, img.Root.Digest().String())
 }
 
-func putAgain(t *testing.T, s *stage) {
-	t.Helper()
+func putAgain(s *stage) {
+	t := s.T
 	img := anchors(t, 1)[0]
 	s.put(t, img)
 	s.put(t, img, s.name("v1"))
@@ -163,8 +163,8 @@ func putAgain(t *testing.T, s *stage) {
 
 // ambiguous puts manifests that two readers would read differently
 // (https://github.com/advisories/GHSA-xmmx-7jpf-fx42).
-func ambiguous(t *testing.T, s *stage) {
-	t.Helper()
+func ambiguous(s *stage) {
+	t := s.T
 	k := newMaker(t)
 	img := k.image(amd64, 2000, 1)
 	for _, b := range k.blobs {
