@@ -32,7 +32,7 @@ test: ## unit, contract and script tests; needs nothing but Go (and a C compiler
 
 e2e: build ## the built binary against real registries and real clients; those that are missing are skipped and counted
 	.ci/tools registry crane
-	cd e2e && WHERRY_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 20m ./...
+	cd e2e && WHERRY_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 20m
 
 lint: ## golangci-lint at its pinned version, here and in e2e, and the shell scripts' syntax
 	@lint=$$(.ci/tools golangci-lint) && "$$lint" run ./... && cd e2e && "$$lint" run --config ../.golangci.yml ./...
