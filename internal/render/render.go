@@ -1,0 +1,170 @@
+// Package render writes what a verb returns, in the form its user asked for: a
+// table, JSON, or a Go template. No verb knows of forms, and no form of verbs.
+package render
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/wherry-dev/wherry/internal/term"
+)
+
+// A Result is what a verb found out or did. The zero Result prints nothing.
+//
+// A verb fills in what makes sense for it; each form takes the first of these
+// that is there:
+//
+//	--quiet     Quiet, then as without it
+//	--json      Value
+//	a template  Value; where that is a slice, each element
+//	otherwise   Raw, or Tables and then Lines
+type Result struct {
+	// Value is the result for machines. Its type has json tags, and field names
+	// that templates use.
+	Value any
+
+	// Tables are for people, one after the other. Outside text in them is
+	// escaped here.
+	Tables []Table
+
+	// Lines stand after the tables, one a line: tags, digests. They are escaped
+	// like tables.
+	Lines []string
+
+	// Quiet is what is left with --quiet, one a line; nil means nothing is
+	// left out.
+	Quiet []string
+
+	// Raw is written byte for byte: a manifest, a blob. It is left alone where
+	// a template, or JSON of a Value, was asked for.
+	Raw io.WriterTo
+}
+
+// A Table is rows under an optional title and header.
+type Table struct {
+	Title  string
+	Header []string // as it is printed; nil for none
+	Rows   [][]string
+}
+
+// A Printer writes results.
+type Printer struct {
+	Out    term.Output
+	Format Format // how; the zero Format is for people
+	Quiet  bool
+}
+
+// Print writes r. An error is that of the writer, of a template that does not
+// fit the result, or of Raw.
+func (p Printer) Print(r Result) error {
+	w := bufio.NewWriter(p.Out)
+	if err := p.print(w, r); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+func (p Printer) print(w *bufio.Writer, r Result) error {
+	switch {
+	case p.Quiet && r.Quiet != nil && p.Format.isDefault():
+		return writeLines(w, r.Quiet)
+	case p.Format.kind == kindJSON && (r.Value != nil || r.Raw == nil):
+		return writeJSON(w, r.Value)
+	case p.Format.kind == kindTemplate:
+		return p.template(w, r.Value)
+	case p.Format.kind == kindTableTemplate:
+		return p.tableTemplate(w, r.Value)
+	case r.Raw != nil:
+		_, err := r.Raw.WriteTo(w)
+		return err
+	}
+	for i, t := range r.Tables {
+		if i > 0 {
+			fmt.Fprintln(w) //nolint:errcheck // a bufio.Writer keeps its error for Flush
+		}
+		if err := t.write(w); err != nil {
+			return err
+		}
+	}
+	return writeLines(w, r.Lines)
+}
+
+func writeLines(w io.Writer, lines []string) error {
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(w, term.Safe(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeJSON(w io.Writer, value any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(value)
+}
+
+// gap is what stands between columns.
+const gap = 3
+
+func columns(w io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(w, 0, 8, gap, ' ', 0)
+}
+
+func (t Table) write(w io.Writer) error {
+	if t.Title != "" {
+		if _, err := fmt.Fprintln(w, term.Safe(t.Title)); err != nil {
+			return err
+		}
+	}
+	rows := t.Rows
+	if t.Header != nil {
+		rows = append([][]string{t.Header}, rows...)
+	}
+	var aligned bytes.Buffer
+	tw := columns(&aligned)
+	for _, row := range rows {
+		if _, err := fmt.Fprintln(tw, joinCells(row)); err != nil {
+			return err
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	// Empty cells at the end of a row keep columns in line; their blanks go.
+	for line := range strings.Lines(aligned.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func joinCells(row []string) string {
+	cells := make([]string, len(row))
+	for i, cell := range row {
+		cells[i] = term.Safe(cell)
+	}
+	return strings.Join(cells, "\t")
+}
+
+// each calls do for every element of a slice, and for anything else itself.
+func each(value any, do func(any) error) error {
+	v := reflect.ValueOf(value)
+	if v.Kind() != reflect.Slice {
+		return do(value)
+	}
+	for i := range v.Len() {
+		if err := do(v.Index(i).Interface()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

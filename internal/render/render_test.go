@@ -1,0 +1,166 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wherry-dev/wherry/internal/term"
+)
+
+type tag struct {
+	Name      string            `json:"name"`
+	MediaType string            `json:"mediaType"`
+	Size      int64             `json:"size"`
+	Labels    []string          `json:"labels,omitempty"`
+	Created   time.Time         `json:"-"`
+	Env       map[string]string `json:"-"`
+}
+
+var tags = []tag{
+	{Name: "v1", MediaType: "a/b", Size: 12, Labels: []string{"x", "y"}},
+	{Name: "latest", MediaType: "a/c<d>", Size: 1},
+}
+
+func listing() Result {
+	return Result{
+		Value: tags,
+		Tables: []Table{{Header: []string{"NAME", "SIZE", ""}, Rows: [][]string{
+			{"v1", "12", ""}, {"evil\x1b[2J", "1", "here"},
+		}}},
+		Lines: []string{"total\u202e 2"},
+		Quiet: []string{"v1", "latest"},
+	}
+}
+
+func TestPrinterWritesTheFormThatWasAskedFor(t *testing.T) {
+	raw := Result{Raw: strings.NewReader("{\n}")}
+	both := Result{Value: tags[0], Raw: strings.NewReader("bytes")}
+	tests := []struct {
+		name   string
+		format string
+		quiet  bool
+		result Result
+		want   string
+	}{
+		{name: "nothing for nothing", result: Result{}, want: ""},
+		{name: "a table by default", result: listing(), want: "NAME          SIZE\nv1            12\nevil\\x1b[2J   1      here\ntotal\\u{202e} 2\n"},
+		{name: "quiet", quiet: true, result: listing(), want: "v1\nlatest\n"},
+		{name: "quiet with nothing to say", quiet: true, result: Result{Quiet: []string{}, Lines: []string{"x"}}, want: ""},
+		{name: "quiet where nothing is left out", quiet: true, result: Result{Lines: []string{"x"}}, want: "x\n"},
+		{name: "JSON outranks quiet", quiet: true, format: "json", result: Result{Value: 1, Quiet: []string{"x"}}, want: "1\n"},
+		{name: "JSON is one document", format: "json", result: Result{Value: tags[1:]}, want: "[\n  {\n    \"name\": \"latest\",\n    \"mediaType\": \"a/c<d>\",\n    \"size\": 1\n  }\n]\n"},
+		{name: "raw bytes stay", result: raw, want: "{\n}"},
+		{name: "raw bytes are JSON enough", format: "json", result: Result{Raw: strings.NewReader("{}")}, want: "{}"},
+		{name: "JSON of a value beside raw bytes", format: "json", result: Result{Value: 2, Raw: strings.NewReader("{}")}, want: "2\n"},
+		{name: "a template beside raw bytes", format: "{{.Name}}", result: both, want: "v1\n"},
+		{name: "a template over a list", format: "{{.Name}}={{.Size}}", result: listing(), want: "v1=12\nlatest=1\n"},
+		{name: "a table template", format: `table {{.Name}}\t{{.MediaType}}\t{{json .Labels}}`, result: listing(), want: "NAME     MEDIA TYPE   LABELS\nv1       a/b          [\"x\",\"y\"]\nlatest   a/c<d>       null\n"},
+		{name: "a table template over nothing", format: "table {{.Name}}", result: Result{Value: []tag{}}, want: "NAME\n"},
+		{name: "a table template over one value", format: "table {{upper .Name}}", result: both, want: "NAME\nV1\n"},
+		{name: "two tables", result: Result{Tables: []Table{{Title: "a", Rows: [][]string{{"1"}}}, {Rows: [][]string{{"2"}}}}}, want: "a\n1\n\n2\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := ParseFormat(tt.format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			p := Printer{Out: term.Open(&out, nil), Format: f, Quiet: tt.quiet}
+			if err := p.Print(tt.result); err != nil {
+				t.Fatal(err)
+			}
+			if got := out.String(); got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTemplatesHaveDockersFunctions(t *testing.T) {
+	value := struct {
+		Name string
+		List []string
+		Nums []int
+		Map  map[string]int
+	}{"hello world", []string{"a", "b"}, []int{1, 2}, map[string]int{"k": 2, "j": 1}}
+	tests := []struct{ template, want string }{
+		{`{{join .List ","}}`, "a,b"},
+		{`{{join .Nums "-"}}`, "1-2"},
+		{`{{join .Map " "}}`, "1 2"},
+		{`{{index (split .Name " ") 1}}`, "world"},
+		{`{{lower "ABC"}}{{upper "abc"}}`, "abcABC"},
+		{`{{title .Name}}`, "Hello World"},
+		{`<{{pad .Name 1 2}}>`, "< hello world  >"},
+		{`<{{pad "" 1 2}}>`, "<>"},
+		{`{{truncate .Name 5}}`, "hello"},
+		{`{{truncate .Name 500}}`, "hello world"},
+		{`{{truncate "aé" 2}}`, "a"},
+		{`{{json .List}}`, `["a","b"]`},
+		{`{{json "<&>"}}`, `"<&>"`},
+		{`{{range .List}}{{println .}}{{end}}`, "a\nb\n"},
+		{`a\tb\nc`, "a\tb\nc"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.template, func(t *testing.T) {
+			f, err := ParseFormat(tt.template)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			if err := (Printer{Out: term.Open(&out, nil), Format: f}).Print(Result{Value: value}); err != nil {
+				t.Fatal(err)
+			}
+			if got := out.String(); got != tt.want+"\n" {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTemplateOutputIsEscapedOnATerminalOnly(t *testing.T) {
+	f, err := ParseFormat("{{.}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		tty  bool
+		want string
+	}{{false, "a\x1bb\n"}, {true, "a\\x1bb\n"}} {
+		var out bytes.Buffer
+		p := Printer{Out: term.Output{Writer: &out, TTY: tt.tty}, Format: f}
+		if err := p.Print(Result{Value: "a\x1bb"}); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != tt.want {
+			t.Errorf("tty %t: got %q, want %q", tt.tty, out.String(), tt.want)
+		}
+	}
+}
+
+func TestBadTemplatesAreErrors(t *testing.T) {
+	if _, err := ParseFormat("{{.Name"); err == nil {
+		t.Error("a template that does not end was taken")
+	}
+	f, err := ParseFormat("{{.Nothing}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (Printer{Out: term.Open(&bytes.Buffer{}, nil), Format: f}).Print(Result{Value: tags}); err == nil {
+		t.Error("a field that is not there was taken")
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func TestAWriterThatFailsIsTold(t *testing.T) {
+	p := Printer{Out: term.Open(broken{}, nil)}
+	if err := p.Print(listing()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("got %v", err)
+	}
+}

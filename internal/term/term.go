@@ -1,0 +1,53 @@
+// Package term knows the terminal: what standard output and standard error
+// are, how outside text is made harmless before it is shown, and how a copy
+// under way is shown on standard error.
+//
+// It reads no environment of its own; whoever opens an [Output] hands it down.
+package term
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// DefaultWidth is the width in columns of what is not a terminal.
+const DefaultWidth = 80
+
+// An Output is standard output or standard error, and what is known of it.
+type Output struct {
+	io.Writer
+
+	TTY   bool // a terminal that can move its cursor
+	Color bool // a terminal whose user wants colour
+	fd    int
+}
+
+// Open finds out what w is. getenv looks up NO_COLOR (https://no-color.org) and
+// TERM; it may be nil.
+func Open(w io.Writer, getenv func(string) string) Output {
+	file, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return Output{Writer: w, fd: -1}
+	}
+	o := Output{Writer: w, TTY: true, fd: int(file.Fd())}
+	if getenv == nil {
+		return o
+	}
+	o.TTY = getenv("TERM") != "dumb"
+	o.Color = o.TTY && getenv("NO_COLOR") == ""
+	return o
+}
+
+// Width returns the number of columns now; a window may change it at any time.
+func (o Output) Width() int {
+	if !o.TTY {
+		return DefaultWidth
+	}
+	width, _, err := term.GetSize(o.fd)
+	if err != nil || width <= 0 {
+		return DefaultWidth
+	}
+	return width
+}
