@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Config is the configuration file: what somebody does not want to type each
+// time. A flag that is given beats it.
+type Config struct {
+	Jobs      int      `json:"jobs,omitempty"`      // as --jobs
+	Progress  string   `json:"progress,omitempty"`  // as --progress
+	PlainHTTP []string `json:"plainHTTP,omitempty"` // hosts, as --plain-http
+}
+
+// maxConfig is more than any configuration has.
+const maxConfig = 1 << 20
+
+// readConfig reads the file that --config or WHERRY_CONFIG names, which must be
+// there, or else the one in the user's folder, which need not.
+func (f *Factory) readConfig() (Config, error) {
+	path := f.Flags.ConfigFile
+	if path == "" {
+		path = f.Env("WHERRY_CONFIG")
+	}
+	if path != "" {
+		return loadConfig(path)
+	}
+	folder := f.configFolder()
+	if folder == "" {
+		return Config{}, nil
+	}
+	c, err := loadConfig(filepath.Join(folder, "wherry", "config.yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, nil
+	}
+	return c, err
+}
+
+func loadConfig(path string) (c Config, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return Config{}, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	if err != nil {
+		return Config{}, err
+	}
+	if len(raw) > maxConfig {
+		return Config{}, usagef("%s: more than %d bytes", path, maxConfig)
+	}
+	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
+		return Config{}, &usageError{err: fmt.Errorf("%s: %w", path, err)}
+	}
+	return c, nil
+}
+
+// configFolder returns the user's configuration folder, or nothing where there
+// is none. https://specifications.freedesktop.org/basedir-spec/latest/
+func (f *Factory) configFolder() string { return f.folder("XDG_CONFIG_HOME", ".config") }
+
+// stateFolder returns where what wherry learns is kept.
+func (f *Factory) stateFolder() string {
+	return f.folder("XDG_STATE_HOME", filepath.Join(".local", "state"))
+}
+
+func (f *Factory) folder(variable, below string) string {
+	if dir := f.Env(variable); filepath.IsAbs(dir) {
+		return dir
+	}
+	if home := f.home(); home != "" {
+		return filepath.Join(home, below)
+	}
+	return ""
+}
+
+func (f *Factory) home() string {
+	if home := f.Env("HOME"); home != "" {
+		return home
+	}
+	return f.Env("USERPROFILE")
+}

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+)
+
+// The exit codes. They stand in the help of every command.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitPartly       = 3
+	exitNotFound     = 4
+	exitUnauthorized = 5
+	exitRefused      = 6
+	exitRateLimited  = 8
+	exitNetwork      = 9
+	exitNoSpace      = 10
+	exitInterrupted  = 130
+	exitTerminated   = 143
+)
+
+const exitHelp = `Exit codes:
+  0 done · 1 failed · 2 usage · 3 partly done · 4 not found · 5 not authorised
+  6 refused: content that is broken, hostile or unverified · 7 differs
+  8 rate limited, run again later · 9 network · 10 no space
+  130 interrupted · 143 terminated
+`
+
+// A usageError is a command line that means nothing. It exits with 2.
+type usageError struct {
+	err     error
+	command string // the command whose help says more
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// usagef returns an error that exits with 2.
+func usagef(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// A PartlyError is a batch some of which was done: it exits with 3.
+type PartlyError struct{ Err error }
+
+func (e *PartlyError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what failed.
+func (e *PartlyError) Unwrap() error { return e.Err }
+
+// Interrupted is the cause of a context that a signal ended.
+type Interrupted struct{ Signal os.Signal }
+
+func (i Interrupted) Error() string {
+	if i.Signal == syscall.SIGTERM {
+		return "terminated"
+	}
+	return "interrupted"
+}
+
+// Code returns the exit code of a process that the signal ended, 128 and its number.
+func (i Interrupted) Code() int {
+	if i.Signal == syscall.SIGTERM {
+		return exitTerminated
+	}
+	return exitInterrupted
+}
+
+// codeOf returns the exit code for err. Where several classes apply, it is the
+// one that says what to do next.
+func codeOf(ctx context.Context, err error) int {
+	var interrupted Interrupted
+	var partly *PartlyError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &interrupted), errors.As(context.Cause(ctx), &interrupted):
+		return interrupted.Code()
+	case isUsage(err):
+		return exitUsage
+	case errors.As(err, &partly):
+		return exitPartly
+	}
+	for _, c := range classes {
+		if c.is(err) {
+			return c.code
+		}
+	}
+	return exitFailed
+}
+
+// classes are the failures that have an exit code of their own, in the order in
+// which they count.
+var classes = []struct {
+	code int
+	is   func(error) bool
+}{
+	{exitNoSpace, isOneOf(content.ErrNoSpace, syscall.ENOSPC)},
+	{exitUnauthorized, isOneOf(content.ErrUnauthorized, content.ErrDenied)},
+	{exitRateLimited, isOneOf(content.ErrRateLimited)},
+	{exitRefused, isOneOf(content.ErrCorrupt, content.ErrInvalid)},
+	{exitNotFound, isOneOf(content.ErrNotFound, fs.ErrNotExist)},
+	{exitNetwork, isNetwork},
+}
+
+func isOneOf(targets ...error) func(error) bool {
+	return func(err error) bool {
+		for _, target := range targets {
+			if errors.Is(err, target) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func isNetwork(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, content.ErrUnavailable) || errors.As(err, &netErr)
+}
+
+func isUsage(err error) bool {
+	var usage *usageError
+	var reference *endpoint.Error
+	return errors.As(err, &usage) || errors.As(err, &reference)
+}

@@ -1,0 +1,52 @@
+// Package cli is wherry's command line: one file per verb, each of which parses
+// its flags, runs, and returns a value that package render shows.
+//
+// What all verbs share stands in one place: global flags in flags.go, exit codes
+// in exit.go, advice in hint.go. The environment is read here and handed down.
+package cli
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/wherry-dev/wherry/internal/term"
+)
+
+// Stdio is what a command line reads and writes.
+type Stdio struct {
+	In  io.Reader
+	Out io.Writer // the result and nothing else
+	Err io.Writer // progress, warnings, errors
+}
+
+// A Factory makes what verbs need. Its functions make things once, when a verb
+// first asks, so that a verb which needs no registry reads no credentials.
+type Factory struct {
+	In  io.Reader
+	Out term.Output // the result and nothing else
+	Err term.Output // progress, warnings, errors
+	Env func(name string) string
+	Now func() time.Time
+
+	// Flags are those that mean the same for every verb.
+	Flags *Flags
+
+	// Config returns what the configuration file says.
+	Config func() (Config, error)
+}
+
+// newFactory returns a factory whose functions look at flags and environment
+// when they are called.
+func newFactory(stdio Stdio, env func(string) string) *Factory {
+	f := &Factory{
+		In:    stdio.In,
+		Out:   term.Open(stdio.Out, env),
+		Err:   term.Open(stdio.Err, env),
+		Env:   env,
+		Now:   time.Now,
+		Flags: &Flags{},
+	}
+	f.Config = sync.OnceValues(f.readConfig)
+	return f
+}

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+// Flags are those that mean the same for every verb.
+type Flags struct {
+	Format  render.Format
+	JSON    bool
+	Quiet   bool
+	Verbose bool
+	Debug   bool
+
+	PlainHTTP     []string // hosts
+	TLSSkipVerify []string // hosts
+	CA            []string // files
+
+	LimitRate    Rate
+	Retries      int
+	StallTimeout time.Duration
+	MaxWait      time.Duration
+
+	AuthFile         string
+	Username         string
+	PasswordStdin    bool
+	DstUsername      string
+	DstPasswordStdin bool
+
+	Progress   string // auto, tty, plain, json or none
+	ConfigFile string
+}
+
+// bind adds the flags to set.
+func (o *Flags) bind(set *pflag.FlagSet) {
+	set.Var(&o.Format, "format", "result as `table|json|TEMPLATE`")
+	set.BoolVar(&o.JSON, "json", false, "the same as --format json")
+	set.BoolVarP(&o.Quiet, "quiet", "q", false, "only the essential: names, digests")
+	set.BoolVarP(&o.Verbose, "verbose", "v", false, "say what is being done")
+	set.BoolVar(&o.Debug, "debug", false, "show every HTTP exchange, secrets left out")
+	set.StringVar(&o.Progress, "progress", "", "progress on standard error as `auto|tty|plain|json|none`")
+	set.StringVar(&o.ConfigFile, "config", "", "read settings from `FILE`")
+
+	set.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "talk http to `HOST` (repeatable)")
+	set.StringArrayVar(&o.TLSSkipVerify, "tls-skip-verify", nil, "accept any certificate from `HOST` (repeatable)")
+	set.StringArrayVar(&o.CA, "ca", nil, "trust the certificates in `FILE` too (repeatable)")
+	set.Var(&o.LimitRate, "limit-rate", "move no more than `RATE`, such as 5MB/s")
+	set.IntVar(&o.Retries, "retries", 5, "give up after `N` tries in a row that brought nothing")
+	set.DurationVar(&o.StallTimeout, "stall-timeout", 30*time.Second, "count a connection as broken after `DURATION` of silence")
+	set.DurationVar(&o.MaxWait, "max-wait", 5*time.Minute, "wait no longer than `DURATION` when a registry asks to")
+
+	set.StringVar(&o.AuthFile, "authfile", "", "take credentials from `FILE`")
+	set.StringVar(&o.Username, "username", "", "log in to the (source) registry as `USER`")
+	set.BoolVar(&o.PasswordStdin, "password-stdin", false, "read the password of --username from standard input")
+	set.StringVar(&o.DstUsername, "dst-username", "", "log in to the destination's registry as `USER`")
+	set.BoolVar(&o.DstPasswordStdin, "dst-password-stdin", false, "read the password of --dst-username from standard input")
+}
+
+// check finds flags that contradict each other.
+func (o *Flags) check() error {
+	switch {
+	case o.JSON && o.Format.String() != "" && o.Format.String() != "json":
+		return usagef("--json and --format %s contradict each other", o.Format.String())
+	case o.PasswordStdin != (o.Username != ""):
+		return usagef("--username and --password-stdin go together")
+	case o.DstPasswordStdin != (o.DstUsername != ""):
+		return usagef("--dst-username and --dst-password-stdin go together")
+	case o.Retries < 0:
+		return usagef("--retries %d is less than none", o.Retries)
+	case o.StallTimeout < 0 || o.MaxWait < 0:
+		return usagef("--stall-timeout and --max-wait cannot be less than nothing")
+	}
+	switch o.Progress {
+	case "", "auto", "tty", "plain", "json", "none":
+		return nil
+	}
+	return usagef("--progress %q is none of auto, tty, plain, json, none", o.Progress)
+}
+
+// format returns how results are written.
+func (o *Flags) format() render.Format {
+	if o.JSON {
+		return render.JSON()
+	}
+	return o.Format
+}
+
+// A Rate is a flag: bytes in a second, "5MB/s" or "512KiB"; 0 is no limit.
+type Rate int64
+
+// Set reads s.
+func (r *Rate) Set(s string) error {
+	number := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(s), "/s"), "ps")
+	parse := units.FromHumanSize
+	if strings.Contains(strings.ToLower(number), "ib") {
+		parse = units.RAMInBytes
+	}
+	n, err := parse(number)
+	if err != nil || n < 0 || n == math.MaxInt64 {
+		return fmt.Errorf("%q is no rate such as 5MB/s", s)
+	}
+	*r = Rate(n)
+	return nil
+}
+
+// String returns the rate in bytes a second; the zero Rate is empty.
+func (r *Rate) String() string {
+	if *r == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*r), 10)
+}
+
+// Type is how help texts call the value.
+func (r *Rate) Type() string { return "RATE" }
+
+// Platforms is the flag --platform: a list of os/arch[/variant]. "all" is none.
+type Platforms []content.Platform
+
+// Set reads s, and adds to what was given before.
+func (p *Platforms) Set(s string) error {
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if part == "all" {
+			*p = nil
+			continue
+		}
+		platform, err := content.ParsePlatform(part)
+		if err != nil {
+			return err
+		}
+		*p = append(*p, platform)
+	}
+	return nil
+}
+
+// String returns the platforms with commas between them.
+func (p *Platforms) String() string {
+	names := make([]string, len(*p))
+	for i, platform := range *p {
+		names[i] = platform.String()
+	}
+	return strings.Join(names, ",")
+}
+
+// Type is how help texts call the value.
+func (p *Platforms) Type() string { return "os/arch[/variant]" }
+
+// noArgs, exactArgs and minArgs say in the words of the usage line what is wrong
+// with the number of arguments.
+func noArgs(cmd *cobra.Command, args []string) error { return exactArgs(0)(cmd, args) }
+
+func exactArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("%q takes %s, not %d: %s", cmd.CommandPath(), arguments(n), len(args), cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func minArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return fmt.Errorf("%q takes at least %s, not %d: %s", cmd.CommandPath(), arguments(n), len(args), cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func arguments(n int) string {
+	switch n {
+	case 0:
+		return "no argument"
+	case 1:
+		return "1 argument"
+	}
+	return strconv.Itoa(n) + " arguments"
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/wherry-dev/wherry/internal/term"
+)
+
+// Main runs one command line, args without the program's name, and returns the
+// exit code. env gives one environment variable.
+func Main(ctx context.Context, args []string, stdio Stdio, env func(string) string) int {
+	f := newFactory(stdio, env)
+	root := newRoot(f)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		f.report(ctx, err)
+	}
+	return codeOf(ctx, err)
+}
+
+// report writes err, a line for each failure, and what can be done about it.
+func (f *Factory) report(ctx context.Context, err error) {
+	if context.Cause(ctx) != nil && errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx)
+	}
+	var b strings.Builder
+	for _, e := range flatten(err) {
+		fmt.Fprintf(&b, "wherry: %s\n", oneLine(e.Error()))
+	}
+	if hint := f.hint(err); hint != "" {
+		fmt.Fprintf(&b, "hint: %s\n", oneLine(hint))
+	}
+	// Nobody is left to tell where standard error is gone.
+	_, _ = f.Err.Write([]byte(b.String()))
+}
+
+// flatten takes joined errors apart; what wraps a join stays one error.
+func flatten(err error) []error {
+	var partly *PartlyError
+	if e, ok := err.(*PartlyError); ok { //nolint:errorlint // only the outermost is transparent
+		partly = e
+		return flatten(partly.Err)
+	}
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a join further in has text around it
+	if !ok || err.Error() != errors.Join(joined.Unwrap()...).Error() {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}
+
+// oneLine makes outside text safe to print on a line.
+func oneLine(s string) string {
+	return term.Safe(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// The groups of verbs in the help.
+const (
+	groupMove = "move"
+	groupLook = "look"
+	groupCare = "care"
+)
+
+// newRoot returns the command that has all verbs.
+func newRoot(f *Factory) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "wherry",
+		Short: "Carry container images between registries, layouts and archives, without a daemon",
+		Long: "wherry carries container images between registries, OCI layouts and archives. It speaks the registry API itself and needs no daemon.\n\n" +
+			"An image is named as docker names it (nginx, host:5000/a/b:tag, name@sha256:…), or with a transport in front:\n" +
+			"oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF], dir:PATH, a path to an archive, or - for a stream.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          unknownVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetIn(f.In)
+	root.SetOut(f.Out)
+	root.SetErr(f.Err)
+	root.AddGroup(
+		&cobra.Group{ID: groupMove, Title: "Move images:"},
+		&cobra.Group{ID: groupLook, Title: "Look at images:"},
+		&cobra.Group{ID: groupCare, Title: "Care:"},
+	)
+	root.SetHelpCommandGroupID(groupCare)
+	root.SetCompletionCommandGroupID(groupCare)
+	root.SetHelpTemplate(strings.TrimRight(root.HelpTemplate(), "\n") + "\n" + exitHelp)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err: err, command: cmd.CommandPath()}
+	})
+	f.Flags.bind(root.PersistentFlags())
+	addVerbs(root, f)
+	return root
+}
+
+// unknownVerb is asked about arguments that are no verb.
+func unknownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("there is no verb %q", args[0])
+	if close := cmd.SuggestionsFor(args[0]); len(close) > 0 {
+		err = fmt.Errorf("there is no verb %q; did you mean %s?", args[0], strings.Join(close, " or "))
+	}
+	return &usageError{err: err, command: cmd.CommandPath()}
+}
+
+// addVerbs adds every verb to its group.
+func addVerbs(root *cobra.Command, f *Factory) {
+	groups := []struct {
+		id    string
+		verbs []*cobra.Command
+	}{
+		{groupMove, []*cobra.Command{}},
+		{groupLook, []*cobra.Command{}},
+		{groupCare, []*cobra.Command{newVersion(f)}},
+	}
+	for _, group := range groups {
+		for _, verb := range group.verbs {
+			verb.GroupID = group.id
+			root.AddCommand(verb)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package endpoint
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// An Error is an argument that is no endpoint: it names the byte that is wrong.
+type Error struct {
+	Arg string // as it was given
+	At  int    // index of the first wrong byte; len(Arg) where something is missing at the end
+	Msg string // what is wrong there
+}
+
+// Error returns one line. The argument is quoted: control characters, look-alike
+// letters and broken UTF-8 are shown as code points and bytes, never raw.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s is no image reference: at byte %d%s: %s", quote(e.Arg), e.At, e.found(), e.Msg)
+}
+
+// found shows what stands at the wrong byte.
+func (e *Error) found() string {
+	if e.At >= len(e.Arg) {
+		return " (its end)"
+	}
+	_, n := utf8.DecodeRuneInString(e.Arg[e.At:])
+	return " (" + quote(e.Arg[e.At:e.At+n]) + ")"
+}
+
+// quote returns s in double quotes, all but printable ASCII escaped, and cut
+// where it is too long for a line.
+func quote(s string) string {
+	const most = 200
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, r := range s {
+		if i >= most {
+			b.WriteString("…")
+			break
+		}
+		_, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r < 0x20 || r == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case r > 0x7f:
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		case r == '"':
+			b.WriteString(`\"`)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
