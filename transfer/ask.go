@@ -18,18 +18,20 @@ import (
 // elsewhere blobs are looked for each time. What refers to the image may have
 // changed meanwhile: that is asked of the source in as few requests as it takes.
 func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
-	all := true
+	all, rooted := true, false
 	for _, t := range image.Targets {
 		if t.Err == nil && !t.Done {
 			t.rooted = c.hasRoot(image, t)
 			t.Done = t.rooted
 		}
 		all = all && (t.Done || t.Err != nil)
+		rooted = rooted || t.rooted
 	}
-	if !image.job.Filter.Referrers {
+	if !image.job.Filter.Referrers || all && !rooted {
 		return all
 	}
-	return all && c.sameReferrers(ctx, image)
+	same := c.sameReferrers(ctx, image)
+	return all && same
 }
 
 func (c *Copier) hasRoot(image *ImagePlan, t *TargetPlan) bool {
@@ -105,7 +107,7 @@ func (c *Copier) load(ctx context.Context, image *ImagePlan, root content.Manife
 	if image.job.Filter.Sparse {
 		loader.Keep = keepSparse(image.job.Filter.Platforms)
 	}
-	graph, err := loader.Load(ctx, image.job.Src, root)
+	graph, err := loader.Load(ctx, image.src, root)
 	if err != nil {
 		return err
 	}

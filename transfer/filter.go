@@ -29,7 +29,7 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 	if f.Sparse {
 		return root, offersAny(root, f.Platforms)
 	}
-	n := narrower{src: image.job.Src, platforms: f.Platforms, limits: c.Limits, made: map[digest.Digest]content.Manifest{}}
+	n := narrower{src: image.src, platforms: f.Platforms, limits: c.Limits, made: map[digest.Digest]content.Manifest{}}
 	narrow, err := n.index(ctx, root, 0)
 	if err != nil {
 		return root, err
@@ -37,7 +37,7 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 	if len(narrow.Children()) == 0 {
 		return root, offersAny(root, f.Platforms)
 	}
-	image.job.Src = &overlay{Source: image.job.Src, made: n.made}
+	image.src = &overlay{Source: image.src, made: n.made}
 	return narrow, nil
 }
 

@@ -26,6 +26,7 @@ type ImagePlan struct {
 	Err       error // why the image cannot be copied at all
 
 	job    Job
+	src    content.Source // manifests are read here: job.Src with a memory and what a filter made
 	graph  *content.Graph
 	extras []extra
 	state  string // of the referrers at the source, to be remembered when all is done
@@ -76,8 +77,9 @@ func (p *Plan) Bytes() int64 {
 // in its ImagePlan and leaves the others alone; the error is about ctx only.
 func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {
 	p := &Plan{Images: make([]*ImagePlan, len(jobs))}
-	p.each(c.jobs(), func(i int) {
-		p.Images[i] = c.planImage(ctx, jobs[i])
+	known := newLibrary()
+	each(len(jobs), askJobs, func(i int) {
+		p.Images[i] = c.planImage(ctx, jobs[i], known.of(jobs[i].Src))
 	})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -85,11 +87,11 @@ func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {
 	return p, nil
 }
 
-// each calls do for every image, jobs at a time.
-func (p *Plan) each(jobs int, do func(i int)) {
+// each calls do for 0 to n-1, most of them at a time.
+func each(n, most int, do func(i int)) {
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, jobs)
-	for i := range p.Images {
+	slots := make(chan struct{}, most)
+	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
@@ -99,8 +101,8 @@ func (p *Plan) each(jobs int, do func(i int)) {
 	wg.Wait()
 }
 
-func (c *Copier) planImage(ctx context.Context, job Job) *ImagePlan {
-	image := &ImagePlan{Name: job.Name, job: job}
+func (c *Copier) planImage(ctx context.Context, job Job, src content.Source) *ImagePlan {
+	image := &ImagePlan{Name: job.Name, job: job, src: src}
 	for _, t := range job.Dst {
 		image.Targets = append(image.Targets, &TargetPlan{Name: t.Name, Names: t.Names, sink: t.Sink})
 	}
@@ -117,11 +119,12 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 	if err != nil {
 		return err
 	}
-	if c.upToDate(ctx, image) {
+	filtered := len(image.job.Filter.Platforms) > 0
+	if !filtered && c.upToDate(ctx, image) {
 		return nil
 	}
 	if root.IsZero() {
-		root, err = image.job.Src.Manifest(ctx, image.sourceRef())
+		root, err = image.src.Manifest(ctx, image.sourceRef())
 		if err != nil {
 			return at(Src, "read", ocispec.Descriptor{}, err)
 		}
@@ -131,7 +134,7 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 		return at(Src, "filter", image.Source, err)
 	}
 	image.Root = root.Descriptor()
-	if image.Root.Digest != image.Source.Digest && c.upToDate(ctx, image) {
+	if filtered && c.upToDate(ctx, image) {
 		return nil
 	}
 	if err := c.load(ctx, image, root); err != nil {
@@ -161,7 +164,7 @@ func (c *Copier) resolveEnds(ctx context.Context, image *ImagePlan) (content.Man
 			image.Source, srcErr = resolver.Resolve(ctx, image.job.Ref)
 			return
 		}
-		root, srcErr = image.job.Src.Manifest(ctx, image.job.Ref)
+		root, srcErr = image.src.Manifest(ctx, image.job.Ref)
 		image.Source = root.Descriptor()
 	})
 	for i, t := range image.Targets {

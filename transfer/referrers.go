@@ -179,7 +179,7 @@ func (f *finder) candidates(subjects []digest.Digest) []string {
 
 // load reads the graphs of what was found, and drops what is known already.
 func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
-	src := f.image.job.Src
+	src := f.image.src
 	loader := content.Loader{Jobs: askJobs, Limits: f.copier.Limits, Near: f.image.near()}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(askJobs)

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/wherry-dev/wherry/content"
+	"golang.org/x/sync/errgroup"
 )
 
 // Run carries out p. The Result has every image's outcome, also where the
@@ -24,9 +25,7 @@ func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
 		}
 		wg.Go(func() { r.work(ctx, next) })
 	}
-	for _, tr := range r.idle {
-		r.finish(ctx, tr)
-	}
+	each(len(r.idle), askJobs, func(i int) { r.finish(ctx, r.idle[i]) })
 	wg.Wait()
 	r.commit(ctx)
 	c.observe(Event{Kind: RunDone})
@@ -94,10 +93,11 @@ func (tr *targetRun) tasks(known map[digest.Digest]*task) []*task {
 	for _, d := range tr.plan.Missing {
 		t, ok := known[d.Digest]
 		if !ok {
-			t = &task{desc: d, src: tr.image.job.Src}
+			t = &task{desc: d}
 			known[d.Digest] = t
 			fresh = append(fresh, t)
 		}
+		t.addSource(tr.image.job.Src)
 		u := t.useOf(tr.plan.sink)
 		u.waiting = append(u.waiting, tr)
 		tr.pending++
@@ -248,11 +248,8 @@ func (tr *targetRun) write(ctx context.Context) error {
 	if tr.plan.rooted {
 		return tr.writeExtras(ctx, names[0])
 	}
-	last := len(graph.Order) - 1
-	for _, d := range graph.Order[:last] {
-		if err := tr.put(ctx, graph.Manifests[d]); err != nil {
-			return err
-		}
+	if err := tr.writeChildren(ctx, graph); err != nil {
+		return err
 	}
 	root := graph.Manifests[graph.Root]
 	if len(tr.image.extras) > 0 {
@@ -266,15 +263,40 @@ func (tr *targetRun) write(ctx context.Context) error {
 	return tr.name(ctx, root, names...)
 }
 
+// writeChildren writes everything below the root: images side by side where
+// the sink takes them so, then nested indexes from the bottom up.
+func (tr *targetRun) writeChildren(ctx context.Context, graph *content.Graph) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(askJobs)
+	if isSequential(tr.plan.sink) {
+		g.SetLimit(1)
+	}
+	var indexes []content.Manifest
+	for _, d := range graph.Order[:len(graph.Order)-1] {
+		m := graph.Manifests[d]
+		if m.IsIndex() {
+			indexes = append(indexes, m)
+			continue
+		}
+		g.Go(func() error { return tr.put(gctx, m) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, m := range indexes {
+		if err := tr.put(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writeExtras writes what refers to the image. Digest tags get their names
 // beside name.
 func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
 	for _, e := range tr.image.extras {
-		last := len(e.graph.Order) - 1
-		for _, d := range e.graph.Order[:last] {
-			if err := tr.put(ctx, e.graph.Manifests[d]); err != nil {
-				return err
-			}
+		if err := tr.writeChildren(ctx, e.graph); err != nil {
+			return err
 		}
 		root := e.graph.Manifests[e.graph.Root]
 		if e.tag == "" {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -14,7 +15,7 @@ import (
 // images share it.
 type task struct {
 	desc ocispec.Descriptor
-	src  content.Source
+	srcs []content.Source // every place in the run that has it, none twice
 	uses []*use
 }
 
@@ -49,9 +50,9 @@ func isSequential(sink content.Sink) bool {
 // waves splits the uses: the first wave reads the source, once for all of it.
 // The sinks of the second share a registry with one of the first, which can
 // mount by then what would else be sent twice.
-func (t *task) waves() (first, second []*use) {
+func waves(uses []*use) (first, second []*use) {
 	seen := map[string]bool{}
-	for _, u := range t.uses {
+	for _, u := range uses {
 		origin, ok := content.As[content.Originer](u.sink)
 		if !ok {
 			first = append(first, u)
@@ -68,25 +69,51 @@ func (t *task) waves() (first, second []*use) {
 	return first, second
 }
 
-// move puts the blob of t into all its sinks.
-func (c *Copier) move(ctx context.Context, t *task) {
-	blob := &meter{Blob: content.NewBlob(t.src, t.desc), copier: c}
-	first, second := t.waves()
-	if len(first) == 1 {
-		c.put(ctx, first[0], blob)
-	} else {
-		c.putAll(ctx, first, blob)
-	}
-	for _, u := range second {
-		c.put(ctx, u, blob)
+// addSource notes one more place that has the blob.
+func (t *task) addSource(src content.Source) {
+	if !slices.Contains(t.srcs, src) {
+		t.srcs = append(t.srcs, src)
 	}
 }
 
-func (c *Copier) put(ctx context.Context, u *use, blob content.Blob) {
+// move puts the blob of t into all its sinks. Where one source fails, another
+// image's source of the same blob is tried.
+func (c *Copier) move(ctx context.Context, t *task) {
+	uses := t.uses
+	for _, src := range t.srcs {
+		c.moveFrom(ctx, src, t.desc, uses)
+		uses = slices.DeleteFunc(slices.Clone(uses), func(u *use) bool { return !sourceFailed(u.err) })
+		if len(uses) == 0 || ctx.Err() != nil {
+			break
+		}
+	}
+	for _, u := range t.uses {
+		c.observe(Event{Kind: BlobDone, Target: u.target(), Desc: t.desc, Bytes: t.desc.Size, Outcome: u.outcome, Err: u.err})
+	}
+}
+
+func sourceFailed(err error) bool {
+	var known *Error
+	return errors.As(err, &known) && known.Side == Src
+}
+
+func (c *Copier) moveFrom(ctx context.Context, src content.Source, d ocispec.Descriptor, uses []*use) {
+	blob := &meter{Blob: content.NewBlob(src, d), copier: c}
+	first, second := waves(uses)
+	if len(first) == 1 {
+		put(ctx, first[0], blob)
+	} else {
+		putAll(ctx, first, blob)
+	}
+	for _, u := range second {
+		put(ctx, u, blob)
+	}
+}
+
+func put(ctx context.Context, u *use, blob content.Blob) {
 	d := blob.Descriptor()
 	outcome, err := u.sink.PutBlob(ctx, blob)
 	u.outcome, u.err = outcome, at(Dst, "put", d, interrupted(ctx, err))
-	c.observe(Event{Kind: BlobDone, Target: u.target(), Desc: d, Bytes: d.Size, Outcome: outcome, Err: u.err})
 }
 
 func (u *use) target() string {
@@ -97,14 +124,14 @@ func (u *use) target() string {
 }
 
 // putAll reads the source once for all of uses.
-func (c *Copier) putAll(ctx context.Context, uses []*use, blob content.Blob) {
+func putAll(ctx context.Context, uses []*use, blob content.Blob) {
 	f := newFan(blob, len(uses))
 	var wg sync.WaitGroup
 	wg.Go(func() { f.pump(ctx) })
 	for i, u := range uses {
 		wg.Go(func() {
 			defer f.leave(f.lanes[i])
-			c.put(ctx, u, f.lanes[i])
+			put(ctx, u, f.lanes[i])
 		})
 	}
 	wg.Wait()

@@ -1,0 +1,497 @@
+package transfer_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/transfer"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A maker fills a Memory with small images.
+type maker struct {
+	t *testing.T
+	content.Memory
+}
+
+func (m *maker) blob(mediaType, data string) ocispec.Descriptor {
+	m.t.Helper()
+	d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(data), Size: int64(len(data))}
+	if _, err := m.PutBlob(m.t.Context(), textBlob{d, data}); err != nil {
+		m.t.Fatal(err)
+	}
+	return d
+}
+
+func (m *maker) manifest(v any, mediaType string, names ...string) ocispec.Descriptor {
+	m.t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	parsed, err := content.ParseManifest(mediaType, raw, content.Limits{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := m.PutManifest(m.t.Context(), parsed, names...); err != nil {
+		m.t.Fatal(err)
+	}
+	return parsed.Descriptor()
+}
+
+func (m *maker) image(platform string, subject *ocispec.Descriptor, layers ...string) ocispec.Descriptor {
+	m.t.Helper()
+	p, err := content.ParsePlatform(platform)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	config := m.blob(ocispec.MediaTypeImageConfig, fmt.Sprintf(`{"os":%q,"architecture":%q,"layers":%q}`, p.OS, p.Architecture, layers))
+	var ls []ocispec.Descriptor
+	for _, l := range layers {
+		ls = append(ls, m.blob(ocispec.MediaTypeImageLayerGzip, l))
+	}
+	return m.manifest(ocispec.Manifest{Versioned: versioned, MediaType: ocispec.MediaTypeImageManifest, Config: config, Layers: ls, Subject: subject}, ocispec.MediaTypeImageManifest)
+}
+
+// app is an index of amd64 and arm64 images that share a layer, with an
+// attestation of the first.
+func (m *maker) app(names ...string) (root, amd64, arm64, attestation ocispec.Descriptor) {
+	m.t.Helper()
+	amd64, arm64 = m.image("linux/amd64", nil, "shared", "for amd64"), m.image("linux/arm64", nil, "shared", "for arm64")
+	attestation = m.image("unknown/unknown", nil, "attests amd64")
+	amd64.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	arm64.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}
+	attestation.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
+	attestation.Annotations = map[string]string{
+		content.AnnotationReferenceType:   "attestation-manifest",
+		content.AnnotationReferenceDigest: amd64.Digest.String(),
+	}
+	for _, d := range []*ocispec.Descriptor{&amd64, &arm64, &attestation} {
+		d.ArtifactType = ""
+	}
+	root = m.manifest(ocispec.Index{
+		Versioned: versioned, MediaType: ocispec.MediaTypeImageIndex,
+		Manifests:   []ocispec.Descriptor{amd64, arm64, attestation},
+		Annotations: map[string]string{"kept": "as it is"},
+	}, ocispec.MediaTypeImageIndex, names...)
+	return root, amd64, arm64, attestation
+}
+
+type textBlob struct {
+	d    ocispec.Descriptor
+	data string
+}
+
+func (b textBlob) Descriptor() ocispec.Descriptor { return b.d }
+
+func (b textBlob) Open(context.Context, content.Range) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(b.data)), nil
+}
+
+// A spy is a place in a registry that records what is asked of it.
+type spy struct {
+	*content.Memory
+	repository string
+	fail       func(op, what string) error
+
+	mu  sync.Mutex
+	log []string
+}
+
+func (s *spy) Origin() (host, repository string) { return "registry.test", s.repository }
+
+func (s *spy) note(op, what string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = append(s.log, op+" "+what)
+	if s.fail != nil {
+		return s.fail(op, what)
+	}
+	return nil
+}
+
+func (s *spy) count(op string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, line := range s.log {
+		if strings.HasPrefix(line, op+" ") {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *spy) puts() []string {
+	return slices.DeleteFunc(slices.Clone(s.log), func(line string) bool { return !strings.HasPrefix(line, "put ") })
+}
+
+func (s *spy) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
+	if err := s.note("manifest", ref); err != nil {
+		return content.Manifest{}, err
+	}
+	return s.Memory.Manifest(ctx, ref)
+}
+
+func (s *spy) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {
+	if err := s.note("resolve", ref); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return s.Memory.Resolve(ctx, ref)
+}
+
+func (s *spy) Open(ctx context.Context, d ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
+	if err := s.note("open", d.Digest.String()); err != nil {
+		return nil, err
+	}
+	return s.Memory.Open(ctx, d, r)
+}
+
+func (s *spy) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	if err := s.note("blob", b.Descriptor().Digest.String()); err != nil {
+		return 0, err
+	}
+	return s.Memory.PutBlob(ctx, b)
+}
+
+func (s *spy) PutManifest(ctx context.Context, m content.Manifest, names ...string) error {
+	if err := s.note("put", m.Digest().String()+" "+strings.Join(names, " ")); err != nil {
+		return err
+	}
+	return s.Memory.PutManifest(ctx, m, names...)
+}
+
+func newSpy(m *content.Memory) *spy { return &spy{Memory: m, repository: "app"} }
+
+func run(t *testing.T, c *transfer.Copier, jobs ...transfer.Job) *transfer.Result {
+	t.Helper()
+	plan, err := c.Plan(t.Context(), jobs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, _ := c.Run(t.Context(), plan)
+	return result
+}
+
+func digestOf(t *testing.T, src content.Source, ref string) digest.Digest {
+	t.Helper()
+	m, err := src.Manifest(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Digest()
+}
+
+func TestCopy(t *testing.T) {
+	src := &maker{t: t}
+	root, _, _, _ := src.app("v1")
+	dst := newSpy(&content.Memory{})
+	job := transfer.Job{Name: "app", Src: newSpy(&src.Memory), Ref: "v1", Dst: []transfer.Target{{Name: "there", Sink: dst, Names: []string{"v1", "latest"}}}}
+
+	result := run(t, &transfer.Copier{}, job)
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := digestOf(t, dst, "latest"); got != root.Digest {
+		t.Errorf("latest is %s, want %s", got, root.Digest)
+	}
+	if got := result.Images[0].Targets[0].Stored; got != 7 {
+		t.Errorf("%d blobs stored, want 7: three configs, the shared layer once, three others", got)
+	}
+	last := dst.puts()[len(dst.puts())-1]
+	if want := "put " + root.Digest.String() + " v1 latest"; last != want {
+		t.Errorf("last write is %q, want %q", last, want)
+	}
+
+	dst.log = nil
+	job.Dst[0].Names = []string{"v1"}
+	result = run(t, &transfer.Copier{}, job)
+	if result.Err() != nil || !result.Images[0].Targets[0].UpToDate || !slices.Equal(dst.log, []string{"resolve v1"}) {
+		t.Errorf("the second copy is %+v and asked %v, want one resolve", result.Images[0].Targets[0], dst.log)
+	}
+}
+
+func TestCopyOfSomePlatforms(t *testing.T) {
+	src := &maker{t: t}
+	root, amd64, arm64, attestation := src.app("v1")
+	tests := []struct {
+		name      string
+		platforms string
+		sparse    bool
+		children  []digest.Digest
+		absent    []digest.Digest
+	}{
+		{"an image and its attestation", "linux/amd64", false, []digest.Digest{amd64.Digest, attestation.Digest}, []digest.Digest{arm64.Digest}},
+		{"an image that has none", "linux/arm64", false, []digest.Digest{arm64.Digest}, []digest.Digest{amd64.Digest}},
+		{"all there are", "linux/*", false, []digest.Digest{amd64.Digest, arm64.Digest, attestation.Digest}, nil},
+		{"the index stays as it is", "linux/arm64", true, []digest.Digest{amd64.Digest, arm64.Digest, attestation.Digest}, []digest.Digest{amd64.Digest}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := content.ParsePlatform(test.platforms)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dst := newSpy(&content.Memory{})
+			job := transfer.Job{
+				Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
+				Filter: transfer.Filter{Platforms: []content.Platform{p}, Sparse: test.sparse},
+			}
+			if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
+				t.Fatal(err)
+			}
+			m, err := dst.Manifest(t.Context(), "v1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var children []digest.Digest
+			for _, d := range m.Children() {
+				children = append(children, d.Digest)
+			}
+			if !slices.Equal(children, test.children) {
+				t.Errorf("children are %v, want %v", children, test.children)
+			}
+			if whole := len(test.children) == 3; whole != (m.Digest() == root.Digest) {
+				t.Errorf("root is %s, the source's is %s", m.Digest(), root.Digest)
+			}
+			if m.Annotations()["kept"] != "as it is" {
+				t.Error("the index's annotations are lost")
+			}
+			for _, d := range test.absent {
+				if _, err := dst.Memory.Manifest(t.Context(), d.String()); !errors.Is(err, content.ErrNotFound) {
+					t.Errorf("%s came along: %v", d, err)
+				}
+			}
+			blobs, puts := dst.count("blob"), dst.count("put")
+			if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if dst.count("blob") != blobs || dst.count("put") != puts {
+				t.Error("the second run moved or wrote something")
+			}
+		})
+	}
+}
+
+func TestCopyOfAPlatformThatIsNotThere(t *testing.T) {
+	src := &maker{t: t}
+	src.app("v1")
+	dst := newSpy(&content.Memory{})
+	job := transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Platforms: []content.Platform{{OS: "linux", Architecture: "s390x"}}},
+	}
+	err := run(t, &transfer.Copier{}, job).Err()
+	if !errors.Is(err, content.ErrNotFound) || !strings.Contains(err.Error(), "linux/amd64, linux/arm64") {
+		t.Errorf("error is %v, want not found with what there is", err)
+	}
+	if dst.count("put") != 0 {
+		t.Error("something was written")
+	}
+}
+
+func TestCopyTakesReferrersAlong(t *testing.T) {
+	src := &maker{t: t}
+	root, amd64, _, _ := src.app("v1")
+	root.ArtifactType = ""
+	signature := src.image("linux/amd64", &root, "signature")
+	signature.ArtifactType = ""
+	ofSignature := src.image("linux/amd64", &signature, "signature of the signature")
+	sbom := src.image("linux/amd64", &amd64, "sbom of a child")
+	cosign := src.image("linux/amd64", nil, "cosign signature")
+	tag := "sha256-" + root.Digest.Encoded() + ".sig"
+	m, err := src.Manifest(t.Context(), cosign.Digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.PutManifest(t.Context(), m, tag); err != nil {
+		t.Fatal(err)
+	}
+	dst := newSpy(&content.Memory{})
+	job := transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Referrers: true},
+	}
+	result := run(t, &transfer.Copier{}, job)
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := result.Images[0].Referrers; got != 4 {
+		t.Errorf("%d referrers counted, want 4", got)
+	}
+	for what, ref := range map[string]string{"referrer": signature.Digest.String(), "its own": ofSignature.Digest.String(), "a child's": sbom.Digest.String(), "cosign's": tag} {
+		if _, err := dst.Manifest(t.Context(), ref); err != nil {
+			t.Errorf("%s is not there: %v", what, err)
+		}
+	}
+	puts := dst.puts()
+	if len(puts) != 9 || !strings.HasSuffix(puts[len(puts)-1], root.Digest.String()+" v1") {
+		t.Errorf("puts are %v, want three children, the root by digest, four referrers, the root by name", puts)
+	}
+}
+
+func TestCopyReadsOnceForSeveralDestinations(t *testing.T) {
+	src := &maker{t: t}
+	src.app("v1")
+	from := newSpy(&src.Memory)
+	good, other := newSpy(&content.Memory{}), &content.Memory{}
+	dead := newSpy(&content.Memory{})
+	dead.fail = func(string, string) error { return fmt.Errorf("connection refused: %w", content.ErrUnavailable) }
+	result := run(t, &transfer.Copier{}, transfer.Job{Name: "app", Src: from, Ref: "v1", Dst: []transfer.Target{
+		{Name: "good", Sink: good, Names: []string{"v1"}},
+		{Name: "dead", Sink: dead, Names: []string{"v1"}},
+		{Name: "other", Sink: other, Names: []string{"v1"}},
+	}})
+	if failed, all := result.Failed(); failed != 1 || all != 3 {
+		t.Errorf("%d of %d failed, want 1 of 3: %v", failed, all, result.Err())
+	}
+	if got := from.count("open"); got != 7 {
+		t.Errorf("the source was opened %d times for 7 blobs", got)
+	}
+	for _, dst := range []content.Source{good, other} {
+		if digestOf(t, dst, "v1") != digestOf(t, src, "v1") {
+			t.Error("a destination beside the dead one has another image")
+		}
+	}
+}
+
+func TestOneImageLeavesTheOthersAlone(t *testing.T) {
+	src := &maker{t: t}
+	src.app("v1")
+	broken := src.image("linux/amd64", nil, "shared", "lost layer")
+	m, err := src.Manifest(t.Context(), broken.Digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.PutManifest(t.Context(), m, "broken"); err != nil {
+		t.Fatal(err)
+	}
+	from := newSpy(&src.Memory)
+	from.fail = func(op, what string) error {
+		if op == "open" && what == digest.FromString("lost layer").String() {
+			return content.ErrNotFound
+		}
+		return nil
+	}
+	dst := newSpy(&content.Memory{})
+	job := func(name string) transfer.Job {
+		return transfer.Job{Name: name, Src: from, Ref: name, Dst: []transfer.Target{{Name: "there", Sink: dst, Names: []string{name}}}}
+	}
+	result := run(t, &transfer.Copier{}, job("broken"), job("v1"), job("absent"))
+	if failed, _ := result.Failed(); failed != 2 || result.Images[1].Targets[0].Err != nil {
+		t.Errorf("failures: %v", result.Err())
+	}
+	if _, err := dst.Memory.Manifest(t.Context(), "broken"); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("the broken image got its name: %v", err)
+	}
+	var typed *transfer.Error
+	if !errors.As(result.Images[0].Targets[0].Err, &typed) || typed.Side != transfer.Src {
+		t.Errorf("error %v does not name the source", result.Images[0].Targets[0].Err)
+	}
+}
+
+func TestNamesThatExistAreKept(t *testing.T) {
+	src, dst := &maker{t: t}, &maker{t: t}
+	src.app("v1")
+	old := dst.image("linux/amd64", nil, "old")
+	m, err := dst.Manifest(t.Context(), old.Digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dst.PutManifest(t.Context(), m, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	result := run(t, &transfer.Copier{}, transfer.Job{Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{
+		{Sink: &dst.Memory, Names: []string{"v1"}, KeepNames: true},
+	}})
+	got := result.Images[0].Targets[0]
+	if result.Err() != nil || !slices.Equal(got.Kept, []string{"v1"}) || digestOf(t, dst, "v1") != old.Digest {
+		t.Errorf("got %+v, v1 is %s", got, digestOf(t, dst, "v1"))
+	}
+}
+
+func TestForeignLayers(t *testing.T) {
+	src := &maker{t: t}
+	kept := src.blob(content.DockerForeignLayer, "kept at the source")
+	gone := ocispec.Descriptor{MediaType: content.DockerForeignLayer, Digest: digest.FromString("gone"), Size: 4, URLs: []string{"https://layers.test/gone"}}
+	config := src.blob(content.DockerConfig, "{}")
+	src.manifest(map[string]any{"schemaVersion": 2, "mediaType": content.DockerManifest, "config": config, "layers": []ocispec.Descriptor{kept, gone}}, content.DockerManifest, "v1")
+	for policy, want := range map[transfer.Foreign]struct{ stored, leftOut int }{
+		transfer.ForeignAuto: {2, 1},
+		transfer.ForeignSkip: {1, 2},
+	} {
+		result := run(t, &transfer.Copier{}, transfer.Job{
+			Name: "windows", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: &content.Memory{}, Names: []string{"v1"}}},
+			Filter: transfer.Filter{Foreign: policy},
+		})
+		image := result.Images[0]
+		if result.Err() != nil || image.LeftOut != want.leftOut || image.Targets[0].Stored != want.stored {
+			t.Errorf("policy %d: %v, %d left out, %d stored, want %+v", policy, result.Err(), image.LeftOut, image.Targets[0].Stored, want)
+		}
+	}
+	fetch := run(t, &transfer.Copier{}, transfer.Job{
+		Name: "windows", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: &content.Memory{}, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Foreign: transfer.ForeignFetch},
+	})
+	if !errors.Is(fetch.Err(), content.ErrNotFound) {
+		t.Errorf("fetch of what no source has: %v", fetch.Err())
+	}
+}
+
+// A tape takes one blob at a time and remembers the order.
+type tape struct {
+	content.Memory
+	busy      sync.Mutex
+	order     []string
+	committed int
+}
+
+func (p *tape) Sequential() {}
+
+func (p *tape) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	if !p.busy.TryLock() {
+		return 0, errors.New("two blobs at once")
+	}
+	defer p.busy.Unlock()
+	p.order = append(p.order, b.Descriptor().Digest.String())
+	return p.Memory.PutBlob(ctx, b)
+}
+
+func (p *tape) Commit(context.Context) error {
+	p.committed++
+	return nil
+}
+
+func TestSequentialSinksAreFedInPlanOrder(t *testing.T) {
+	src := &maker{t: t}
+	src.app("v1")
+	src.image("linux/amd64", nil, "shared", "another")
+	var first []string
+	for range 5 {
+		dst := &tape{}
+		job := func(name string) transfer.Job {
+			return transfer.Job{Name: name, Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{name}}}}
+		}
+		if err := run(t, &transfer.Copier{Jobs: 8}, job("a"), job("b")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = dst.order
+		}
+		if !slices.Equal(first, dst.order) || dst.committed != 1 || len(first) != 7 {
+			t.Errorf("order %v, committed %d times, want %v once", dst.order, dst.committed, first)
+		}
+	}
+}
