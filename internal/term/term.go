@@ -19,13 +19,14 @@ const DefaultWidth = 80
 type Output struct {
 	io.Writer
 
-	TTY   bool // a terminal that can move its cursor
-	Color bool // a terminal whose user wants colour
-	fd    int
+	TTY     bool // a terminal that can move its cursor
+	Color   bool // a terminal whose user wants colour
+	Animate bool // a terminal somebody looks at, not the log of a CI run
+	fd      int
 }
 
-// Open finds out what w is. getenv looks up NO_COLOR (https://no-color.org) and
-// TERM; it may be nil.
+// Open finds out what w is. getenv looks up NO_COLOR (https://no-color.org),
+// TERM and CI; it may be nil.
 func Open(w io.Writer, getenv func(string) string) Output {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -37,6 +38,7 @@ func Open(w io.Writer, getenv func(string) string) Output {
 	}
 	o.TTY = getenv("TERM") != "dumb"
 	o.Color = o.TTY && getenv("NO_COLOR") == ""
+	o.Animate = o.TTY && getenv("CI") == ""
 	return o
 }
 
