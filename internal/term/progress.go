@@ -67,6 +67,7 @@ func NewProgress(s *Screen, m Mode) Progress {
 		return &events{screen: s}
 	case None:
 		return silent{}
+	case Auto:
 	}
 	if s.out.Animate {
 		return newBars(s)

@@ -154,7 +154,7 @@ func TestBarsLeaveLogLinesWhole(t *testing.T) {
 	}
 }
 
-func TestBarsShowBlobsAndTheTotal(t *testing.T) {
+func TestBarsShowBlobsAndTheTotal(_ *testing.T) {
 	var out buffer
 	s := NewScreen(Open(&out, nil))
 	b := newBars(s)
@@ -166,7 +166,7 @@ func TestBarsShowBlobsAndTheTotal(t *testing.T) {
 	b.Close()
 }
 
-func TestBarsOfAPlanThatMovesNothingGoAway(t *testing.T) {
+func TestBarsOfAPlanThatMovesNothingGoAway(_ *testing.T) {
 	var out buffer
 	p := NewProgress(NewScreen(Open(&out, nil)), TTY)
 	p.Observe(transfer.Event{Kind: transfer.RunStarted})
