@@ -67,11 +67,11 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.log.begin(q.entry)
 	defer r.log.end()
+	q.body = r.bodyOf(q)
 	if refused {
 		r.send(w, q, refusal)
 		return
 	}
-	q.body = r.bodyOf(q)
 	a, answered := r.before(q)
 	if !answered {
 		a = r.answer(q)

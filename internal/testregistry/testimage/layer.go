@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +37,11 @@ type Layer struct {
 
 // Layer adds a layer: a tar with a few files, among them one of size random bytes.
 func (b *Builder) Layer(c Compression, size int64) Layer {
-	raw := b.tar(size)
+	return b.TarLayer(c, b.tar(size))
+}
+
+// TarLayer adds a layer of exactly these unpacked bytes, a tar or not.
+func (b *Builder) TarLayer(c Compression, raw []byte) Layer {
 	return Layer{Descriptor: b.Blob(b.layerType(c), pack(c, raw)), DiffID: digest.FromBytes(raw)}
 }
 
@@ -74,28 +80,45 @@ func (b *Builder) layerType(c Compression) string {
 func (b *Builder) tar(size int64) []byte {
 	content := b.random(size)
 	id := fmt.Sprintf("%x", b.random(4))
-	script := "#!/bin/sh\necho layer " + id + "\n"
-	entries := []struct {
-		header tar.Header
-		body   []byte
-	}{
-		{tar.Header{Typeflag: tar.TypeDir, Name: "usr/", Mode: 0o755}, nil},
-		{tar.Header{Typeflag: tar.TypeDir, Name: "usr/bin/", Mode: 0o755}, nil},
-		{tar.Header{Typeflag: tar.TypeReg, Name: "usr/bin/tool", Mode: 0o755}, []byte(script)},
-		{tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/bin/tool-" + id, Linkname: "tool", Mode: 0o777}, nil},
-		{tar.Header{Typeflag: tar.TypeDir, Name: "data/", Mode: 0o755}, nil},
-		{tar.Header{Typeflag: tar.TypeReg, Name: "data/" + id, Mode: 0o644}, content},
-	}
+	return Tar(
+		Entry{tar.Header{Typeflag: tar.TypeDir, Name: "usr/", Mode: 0o755}, nil},
+		Entry{tar.Header{Typeflag: tar.TypeDir, Name: "usr/bin/", Mode: 0o755}, nil},
+		Entry{tar.Header{Name: "usr/bin/tool", Mode: 0o755}, []byte("#!/bin/sh\necho layer " + id + "\n")},
+		Entry{tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/bin/tool-" + id, Linkname: "tool", Mode: 0o777}, nil},
+		Entry{tar.Header{Typeflag: tar.TypeDir, Name: "data/", Mode: 0o755}, nil},
+		Entry{tar.Header{Name: "data/" + id, Mode: 0o644}, content},
+	)
+}
+
+// An Entry is one entry of a tar. Size and time of the header are set by Tar.
+type Entry struct {
+	Header tar.Header
+	Body   []byte
+}
+
+// Tar returns a tar of entries, with a fixed time. Entries that archive/tar refuses to write are left out.
+func Tar(entries ...Entry) []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, e := range entries {
-		h := e.header
-		h.ModTime, h.Size, h.Format = created, int64(len(e.body)), tar.FormatUSTAR
-		_ = w.WriteHeader(&h) // headers of this table are good, and a buffer takes everything
-		_, _ = w.Write(e.body)
+		h := e.Header
+		h.ModTime, h.Size = created, int64(len(e.Body))
+		if w.WriteHeader(&h) != nil {
+			continue
+		}
+		_, _ = w.Write(e.Body) // a buffer takes everything
 	}
 	_ = w.Close()
 	return out.Bytes()
+}
+
+// Files adds a layer with these files, by name.
+func (b *Builder) Files(c Compression, files map[string]string) Layer {
+	var entries []Entry
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		entries = append(entries, Entry{tar.Header{Name: name, Mode: 0o644}, []byte(files[name])})
+	}
+	return b.TarLayer(c, Tar(entries...))
 }
 
 // pack compresses into memory, where nothing can fail.

@@ -1,0 +1,80 @@
+package testregistry
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ParseConfig reads what scripts write behind the word "registry": switches, and faults as ParseFault reads them.
+//
+//	no-referrers page-size=2 bearer=ann:secret anonymous-pull reset-after=100000,times=1
+//
+// Switches are tls, no-referrers, no-referrers-filter, no-mount, no-single-post, no-delete, allow-missing,
+// page-size=N, max-manifest=N, chunk-min=N, chunk-max=N, basic=USER:PASSWORD and bearer=USER:PASSWORD (repeatable),
+// anonymous-pull, own-token-host, token-life=DURATION, token-uses=N, realm=URL.
+func ParseConfig(words ...string) (Config, error) {
+	var c Config
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		if on := c.toggle(key); on != nil {
+			*on = true
+			continue
+		}
+		known, err := c.set(key, value)
+		if err != nil {
+			return Config{}, fmt.Errorf("registry option %q: %w", w, err)
+		}
+		if known {
+			continue
+		}
+		f, err := ParseFault(w)
+		if err != nil {
+			return Config{}, err
+		}
+		c.Faults = append(c.Faults, f)
+	}
+	return c, nil
+}
+
+func (c *Config) toggle(key string) *bool {
+	return map[string]*bool{
+		"tls": &c.TLS, "no-referrers": &c.NoReferrers, "no-referrers-filter": &c.NoReferrersFilter,
+		"no-mount": &c.NoMount, "no-single-post": &c.NoSinglePost, "no-delete": &c.NoDelete,
+		"allow-missing": &c.AllowMissing, "anonymous-pull": &c.Auth.AnonymousPull, "own-token-host": &c.Auth.OwnHost,
+	}[key]
+}
+
+// set reports whether key is an option with a value.
+func (c *Config) set(key, value string) (known bool, err error) {
+	switch key {
+	case "page-size":
+		c.PageSize, err = strconv.Atoi(value)
+	case "max-manifest":
+		c.MaxManifest, err = parseNumber(value)
+	case "chunk-min":
+		c.ChunkMin, err = parseNumber(value)
+	case "chunk-max":
+		c.ChunkMax, err = parseNumber(value)
+	case "token-life":
+		c.Auth.TokenLife, err = time.ParseDuration(value)
+	case "token-uses":
+		c.Auth.TokenUses, err = strconv.Atoi(value)
+	case "realm":
+		c.Auth.Realm = value
+	case "basic", "bearer":
+		name, password, both := strings.Cut(value, ":")
+		if !both {
+			return true, fmt.Errorf("want USER:PASSWORD, got %q", value)
+		}
+		if c.Auth.Users == nil {
+			c.Auth.Users = map[string]string{}
+		}
+		c.Auth.Users[name] = password
+		c.Auth.Scheme = map[string]Scheme{"basic": Basic, "bearer": Bearer}[key]
+	default:
+		return false, nil
+	}
+	return true, err
+}
