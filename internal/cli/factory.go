@@ -24,8 +24,8 @@ type Stdio struct {
 // first asks, so that a verb which needs no registry reads no credentials.
 type Factory struct {
 	In  io.Reader
-	Out term.Output // the result and nothing else
-	Err term.Output // progress, warnings, errors
+	Out term.Output  // the result and nothing else
+	Err *term.Screen // progress, warnings, errors: log lines and bars do not tear each other
 	Env func(name string) string
 	Now func() time.Time
 
@@ -42,7 +42,7 @@ func newFactory(stdio Stdio, env func(string) string) *Factory {
 	f := &Factory{
 		In:    stdio.In,
 		Out:   term.Open(stdio.Out, env),
-		Err:   term.Open(stdio.Err, env),
+		Err:   term.NewScreen(term.Open(stdio.Err, env)),
 		Env:   env,
 		Now:   time.Now,
 		Flags: &Flags{},
