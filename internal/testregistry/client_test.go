@@ -47,6 +47,9 @@ func (c caller) try(line, body string, headers ...string) (response, error) {
 		c.t.Fatal(err)
 	}
 	for _, h := range headers {
+		if h == "" {
+			continue
+		}
 		key, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(key, value)
 	}
