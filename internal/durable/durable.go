@@ -1,0 +1,194 @@
+// Package durable writes files that survive: a crash at any moment leaves the
+// old content or the new, never a part of either, and nothing is written or
+// read through a link that somebody planted.
+//
+// Everything happens under an [os.Root], so that no name leads out of it.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+)
+
+// ErrNotRegular says that a name stands for a link, a folder, a pipe or a
+// device where a regular file belongs, or for no folder where one belongs.
+var ErrNotRegular = errors.New("not what belongs there")
+
+// OpenRegular opens name for reading, if it is a regular file. A link is not
+// followed, and neither a pipe nor a device is waited for: all these are
+// [ErrNotRegular].
+func OpenRegular(root *os.Root, name string) (*os.File, error) {
+	return OpenRegularFile(root, name, os.O_RDONLY)
+}
+
+// OpenRegularFile is OpenRegular with the flags of [os.OpenFile], without
+// O_CREATE and O_TRUNC: what exists is looked at before it is changed.
+func OpenRegularFile(root *os.Root, name string, flag int) (*os.File, error) {
+	before, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, irregular(name, before)
+	}
+	f, err := root.OpenFile(name, flag|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := f.Stat()
+	if err == nil && !os.SameFile(before, opened) {
+		err = fmt.Errorf("%s: changed while it was opened: %w", name, ErrNotRegular)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func irregular(name string, fi fs.FileInfo) error {
+	kind := "a special file"
+	switch {
+	case fi.Mode().IsRegular():
+		kind = "a file"
+	case fi.IsDir():
+		kind = "a folder"
+	case fi.Mode()&fs.ModeSymlink != 0:
+		kind = "a link"
+	case fi.Mode()&fs.ModeNamedPipe != 0:
+		kind = "a pipe"
+	}
+	return fmt.Errorf("%s is %s: %w", name, kind, ErrNotRegular)
+}
+
+// ReadRegular returns the content of regular file name, which may have limit
+// bytes at most; a larger one is an error that wraps tooLarge.
+func ReadRegular(root *os.Root, name string, limit int64, tooLarge error) (_ []byte, err error) {
+	f, err := OpenRegular(root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if fi.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes, over the limit of %d: %w", name, fi.Size(), limit, tooLarge)
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, limit))
+	return raw, err
+}
+
+// CheckDir reports whether dir, a path with slashes below root, is made of
+// folders alone, none of them a link: nil, an error of class fs.ErrNotExist, or
+// [ErrNotRegular].
+func CheckDir(root *os.Root, dir string) error {
+	return eachDir(dir, func(name string) error { return checkDir(root, name) })
+}
+
+// MakeDir is CheckDir that makes what is missing.
+func MakeDir(root *os.Root, dir string) error {
+	return eachDir(dir, func(name string) error {
+		err := checkDir(root, name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return checkDir(root, name)
+	})
+}
+
+func checkDir(root *os.Root, name string) error {
+	fi, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if !fi.IsDir() {
+		return irregular(name, fi)
+	}
+	return nil
+}
+
+func eachDir(dir string, f func(name string) error) error {
+	if dir == "." {
+		return nil
+	}
+	if err := eachDir(path.Dir(dir), f); err != nil {
+		return err
+	}
+	return f(dir)
+}
+
+// CreateNew creates name for writing. What has that name is removed first, and
+// never written through.
+func CreateNew(root *os.Root, name string) (*os.File, error) {
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+}
+
+// Overwrite puts content in place of file name, by way of file temporary. Others
+// see the old content or the new; after a power failure either may be gone.
+func Overwrite(root *os.Root, temporary, name string, content []byte) error {
+	f, err := CreateNew(root, temporary)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, root.Remove(temporary))
+	}
+	return root.Rename(temporary, name)
+}
+
+// A Replacement is the new content of a file before it has its name.
+type Replacement struct {
+	root      *os.Root
+	temporary string
+}
+
+// Write writes content to temporary and makes it durable. Two writers must not
+// use the same temporary name at once.
+func Write(root *os.Root, temporary string, content []byte) (*Replacement, error) {
+	f, err := CreateNew(root, temporary)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, root.Remove(temporary))
+	}
+	return &Replacement{root: root, temporary: temporary}, nil
+}
+
+// Publish gives the new content its name, in place of what had it.
+func (r *Replacement) Publish(name string) error {
+	return Publish(r.root, r.temporary, name)
+}
+
+// Drop removes the new content.
+func (r *Replacement) Drop() error {
+	return r.root.Remove(r.temporary)
+}
+
+// Publish renames temporary, whose content must be durable, to name and makes
+// the name durable.
+func Publish(root *os.Root, temporary, name string) error {
+	if err := root.Rename(temporary, name); err != nil {
+		if fi, lerr := root.Lstat(name); lerr == nil && fi.IsDir() {
+			return irregular(name, fi)
+		}
+		return err
+	}
+	return SyncDir(root, path.Dir(name))
+}

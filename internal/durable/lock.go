@@ -1,0 +1,116 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+var errHeld = errors.New("lock is held")
+
+// A Lock is held by one process, and one goroutine in it, at a time. It is a
+// file that the kernel locks; where the file system cannot do that it is a file
+// that exists, with its holder's process id in it.
+type Lock struct {
+	root *os.Root
+	name string
+	f    *os.File
+}
+
+// Acquire takes the lock called name, a file it makes where there is none.
+// While somebody else holds it Acquire waits, and says so once by calling
+// waiting, which may be nil. The end of ctx ends the wait.
+func Acquire(ctx context.Context, root *os.Root, name string, waiting func()) (*Lock, error) {
+	const longest = 50 * time.Millisecond
+	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
+		l, err := try(root, name)
+		if !errors.Is(err, errHeld) {
+			return l, err
+		}
+		if waiting != nil {
+			waiting()
+			waiting = nil
+		}
+		if err := wait(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// try takes the lock or returns errHeld.
+func try(root *os.Root, name string) (*Lock, error) {
+	f, err := openLock(root, name)
+	if err != nil {
+		return nil, err
+	}
+	err = flock(f)
+	if errors.Is(err, errors.ErrUnsupported) {
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		return tryFile(root, name+".pid")
+	}
+	if err == nil {
+		err = stillThere(root, name, f)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Lock{root: root, name: name, f: f}, nil
+}
+
+// openLock opens the lock's file without following a link, and makes it first
+// if need be.
+func openLock(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+	if !errors.Is(err, os.ErrExist) {
+		return f, err
+	}
+	f, err = OpenRegularFile(root, name, os.O_RDWR)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errHeld // its holder has just removed it
+	}
+	return f, err
+}
+
+// stillThere returns errHeld when the file that was locked has lost its name:
+// its last holder removed it, and others lock another file by now.
+func stillThere(root *os.Root, name string, f *os.File) error {
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	current, err := root.Lstat(name)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(mine, current) {
+		return errHeld
+	}
+	return err
+}
+
+// Release gives the lock up and takes its file away.
+func (l *Lock) Release() error {
+	var err error
+	if removable || l.f == nil {
+		err = l.root.Remove(l.name)
+	}
+	if l.f != nil {
+		err = errors.Join(err, l.f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("release lock %s: %w", l.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+//go:build unix
+
+package durable
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// nonblock keeps an open from waiting for the other end of a pipe.
+const nonblock = syscall.O_NONBLOCK
+
+// SyncDir makes the names in dir durable.
+func SyncDir(root *os.Root, dir string) error {
+	f, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	// Some network and FUSE file systems cannot sync a folder: names are durable there, or nothing can be done.
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}
+
+// IsFull reports whether err says that the disk, a quota or a limit on file
+// sizes leaves no room.
+func IsFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
+// flock takes the kernel's lock on f without waiting. The kernel gives it up
+// when the process ends, however it ends.
+func flock(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var lockErr error
+	err = conn.Control(func(fd uintptr) {
+		lockErr = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB)
+		for errors.Is(lockErr, unix.EINTR) {
+			lockErr = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case errors.Is(lockErr, unix.EWOULDBLOCK):
+		return errHeld
+	case errors.Is(lockErr, unix.ENOTSUP), errors.Is(lockErr, unix.ENOSYS), errors.Is(lockErr, unix.ENOLCK), errors.Is(lockErr, unix.EINVAL):
+		return errors.ErrUnsupported
+	}
+	return lockErr
+}
+
+// removable says that a file that is open, and locked, can lose its name.
+const removable = true
+
+// alive reports whether process pid runs on this machine.
+func alive(pid int) bool {
+	err := unix.Kill(pid, 0)
+	return err == nil || errors.Is(err, unix.EPERM)
+}
+
+// Sole reports whether f has no other name than the one it was opened by.
+func Sole(f *os.File) bool {
+	fi, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 1
+}

@@ -1,0 +1,239 @@
+package layout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/durable"
+)
+
+// noteEvery is how many new bytes may be forgotten when the process is killed.
+const noteEvery = 8 << 20
+
+// openSpans opens the partial file of d and says which spans of it are there.
+// A file without a list of spans was written from its start on. A list that
+// cannot be read, or tells of bytes that are not there, is worth nothing.
+func (k *disk) openSpans(d ocispec.Descriptor) (*partial, []content.Range, error) {
+	p := &partial{k: k, d: d}
+	if err := p.openFile(); err != nil {
+		return nil, nil, err
+	}
+	fi, err := p.f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(p.fail("read", err), p.f.Close())
+	}
+	size := fi.Size()
+	raw, err := k.read(p.spansFile(), 1<<20)
+	if errors.Is(err, content.ErrNotFound) && size <= d.Size {
+		return p, spanned(nil, content.Range{Len: size}), nil
+	}
+	var done []content.Range
+	if err == nil && json.Unmarshal(raw, &done) == nil && inOrder(done, min(size, d.Size)) && size <= d.Size {
+		return p, done, nil
+	}
+	if err := p.empty(); err != nil {
+		return nil, nil, errors.Join(err, p.f.Close())
+	}
+	return p, nil, nil
+}
+
+// inOrder reports whether spans are what Done returns, and end by size.
+func inOrder(spans []content.Range, size int64) bool {
+	end := int64(0)
+	for _, s := range spans {
+		if s.Off < end || s.Len <= 0 || s.Off > size || s.Len > size-s.Off {
+			return false
+		}
+		end = s.Off + s.Len
+	}
+	return true
+}
+
+// spanned returns spans, which are in order, with s added to them.
+func spanned(spans []content.Range, s content.Range) []content.Range {
+	if s.Len == 0 {
+		return spans
+	}
+	from, to := s.Off, s.Off+s.Len
+	i, _ := slices.BinarySearchFunc(spans, from, func(have content.Range, at int64) int {
+		if have.Off+have.Len < at {
+			return -1
+		}
+		return 1
+	})
+	j := i
+	for j < len(spans) && spans[j].Off <= to {
+		from, to = min(from, spans[j].Off), max(to, spans[j].Off+spans[j].Len)
+		j++
+	}
+	return slices.Replace(spans, i, j, content.Range{Off: from, Len: to - from})
+}
+
+// An ingest is a partial that is written in any order.
+type ingest struct {
+	p    *partial
+	lock *durable.Lock
+
+	mu     sync.Mutex
+	done   []content.Range
+	since  int64 // bytes since the list of spans was written
+	closed bool
+}
+
+// there is the ingest of a blob that needs no bytes.
+type there struct{ d ocispec.Descriptor }
+
+func (t there) WriteAt(b []byte, off int64) (int, error) {
+	if _, _, err := (content.Range{Off: off, Len: int64(len(b))}).Resolve(t.d.Size); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+func (t there) Done() []content.Range        { return spanned(nil, content.Range{Len: t.d.Size}) }
+func (t there) Commit(context.Context) error { return nil }
+func (t there) Close() error                 { return nil }
+
+func (k *disk) ingest(ctx context.Context, d ocispec.Descriptor) (content.Ingest, error) {
+	if has, err := k.has(ctx, d); has || err != nil {
+		return thereOr(d, err)
+	}
+	lock, err := k.lockBlob(ctx, d.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if has, err := k.has(ctx, d); has || err != nil {
+		return thereOr(d, errors.Join(err, lock.Release()))
+	}
+	in, err := k.startIngest(d, lock)
+	if err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return in, nil
+}
+
+func thereOr(d ocispec.Descriptor, err error) (content.Ingest, error) {
+	if err != nil {
+		return nil, err
+	}
+	return there{d}, nil
+}
+
+func (k *disk) startIngest(d ocispec.Descriptor, lock *durable.Lock) (*ingest, error) {
+	p, done, err := k.openSpans(d)
+	if err != nil {
+		return nil, err
+	}
+	in := &ingest{p: p, lock: lock, done: done}
+	// The list is there before the file has its first hole, so that a hole is
+	// never taken for bytes.
+	if err := in.note(); err != nil {
+		return nil, errors.Join(err, p.f.Close())
+	}
+	return in, nil
+}
+
+// WriteAt implements [io.WriterAt]. Nothing can be written past the blob's end.
+func (in *ingest) WriteAt(b []byte, off int64) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	span := content.Range{Off: off, Len: int64(len(b))}
+	if _, _, err := span.Resolve(in.p.d.Size); err != nil {
+		return 0, in.p.fail("write", err)
+	}
+	n, err := in.p.f.WriteAt(b, off)
+	span.Len = int64(n)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.done = spanned(in.done, span)
+	in.since += span.Len
+	if err == nil && in.since >= noteEvery {
+		return n, in.note()
+	}
+	return n, in.p.fail("write", err)
+}
+
+// note writes the list of spans down.
+func (in *ingest) note() error {
+	in.since = 0
+	raw, err := json.Marshal(in.done)
+	if err != nil {
+		return err
+	}
+	name := in.p.spansFile()
+	return in.p.fail("write", durable.Overwrite(in.p.k.root, name+".new", name, raw))
+}
+
+// Done implements [content.Ingest].
+func (in *ingest) Done() []content.Range {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.Clone(in.done)
+}
+
+// Commit implements [content.Ingest].
+func (in *ingest) Commit(ctx context.Context) (err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return in.p.fail("commit", fmt.Errorf("closed: %w", content.ErrInvalid))
+	}
+	err = in.check(ctx)
+	if err != nil && !errors.Is(err, content.ErrCorrupt) {
+		return err // Close keeps what is there
+	}
+	in.closed = true
+	defer func() { err = errors.Join(err, in.lock.Release()) }()
+	if err != nil {
+		return errors.Join(err, in.p.f.Close(), in.p.remove())
+	}
+	if err := in.p.publish(); err != nil {
+		return err
+	}
+	return in.p.removeSpans()
+}
+
+// check hashes the file.
+func (in *ingest) check(ctx context.Context) error {
+	d := in.p.d
+	there := int64(0)
+	for _, s := range in.done {
+		there += s.Len
+	}
+	if there != d.Size {
+		return in.p.fail("verify", &content.MismatchError{Want: d, Size: there})
+	}
+	v, err := content.NewVerifier(d)
+	if err != nil {
+		return err
+	}
+	if _, err := in.p.f.Seek(0, 0); err != nil {
+		return in.p.fail("read", err)
+	}
+	if err := pump(ctx, v, in.p.f); err != nil {
+		return in.p.fail("verify", err)
+	}
+	return in.p.fail("verify", v.Check())
+}
+
+// Close implements [content.Ingest].
+func (in *ingest) Close() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return nil
+	}
+	in.closed = true
+	err := in.note()
+	if len(in.done) == 0 {
+		return errors.Join(err, in.p.f.Close(), in.p.remove(), in.lock.Release())
+	}
+	return errors.Join(err, in.p.f.Close(), in.lock.Release())
+}
