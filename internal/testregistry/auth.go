@@ -141,10 +141,10 @@ func (r *Registry) refuseBasic(q *exchange) (reply, bool) {
 	auth, user := r.config.Auth, ""
 	name, password, given := q.BasicAuth()
 	if given {
-		known := false
-		if user, known = auth.login(name, password); !known {
+		if _, known := auth.login(name, password); !known {
 			return r.challenge(q, ""), true
 		}
+		user = name
 	}
 	if user == "" && (len(q.needs()) == 0 || !auth.AnonymousPull) {
 		return r.challenge(q, ""), true
@@ -239,7 +239,7 @@ func (r *Registry) issueToken(q *exchange) reply {
 	if r.config.Auth.TokenUses > 0 {
 		g.uses = r.config.Auth.TokenUses
 	}
-	for _, scope := range strings.Fields(strings.Join(q.Form["scope"], " ")) {
+	for scope := range strings.FieldsSeq(strings.Join(q.Form["scope"], " ")) {
 		r.grantScope(g, scope)
 	}
 	token := rand.Text()

@@ -57,7 +57,7 @@ func (c caller) try(line, body string, headers ...string) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // a body that was read
+	defer resp.Body.Close()
 	var content bytes.Buffer
 	_, err = io.Copy(&content, resp.Body)
 	return response{resp.StatusCode, resp.Header, content.String(), err}, nil

@@ -3,13 +3,14 @@ package testregistry
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,10 +30,8 @@ func (q *exchange) movesBody() bool {
 // struck returns the first strike with one of the effects.
 func (q *exchange) struck(effects ...Effect) (Fault, bool) {
 	for _, f := range q.strikes {
-		for _, e := range effects {
-			if f.Effect == e {
-				return f, true
-			}
+		if slices.Contains(effects, f.Effect) {
+			return f, true
 		}
 	}
 	return Fault{}, false
@@ -76,16 +75,16 @@ func (b *faultyBody) Read(p []byte) (int, error) {
 }
 
 // before does what faults do ahead of the handler; one of them may answer in its place.
-func (r *Registry) before(q *exchange) (reply, bool) {
+func (r *Registry) before(ctx context.Context, q *exchange) (reply, bool) {
 	for _, f := range q.strikes {
 		if f.Hit != nil {
 			f.Hit()
 		}
 		switch f.Effect {
 		case Delay:
-			r.wait(q.Context(), f.delayOf(q))
+			r.wait(ctx, f.delayOf(q))
 		case Hold:
-			r.hold(q.Context(), f.Release)
+			r.hold(ctx, f.Release)
 		case IgnoreRange:
 			q.Header.Del("Range")
 		case Answer:
@@ -101,6 +100,7 @@ func (r *Registry) before(q *exchange) (reply, bool) {
 			delete(r.uploads, q.ref)
 			r.mu.Unlock()
 			return uploadUnknown(), true
+		default: // the effect comes later
 		}
 	}
 	return reply{}, false
@@ -164,7 +164,7 @@ func redirectOf(f Fault, q *exchange) reply {
 func (r *Registry) after(q *exchange, a reply) reply {
 	for _, f := range q.strikes {
 		if a.status/100 == 2 {
-			a = f.bendBody(q, f.bendHeader(r, q, a))
+			a = f.bendBody(f.bendHeader(r, q, a))
 		}
 		for key, values := range f.Header {
 			a.header[http.CanonicalHeaderKey(key)] = values
@@ -195,6 +195,7 @@ func (f Fault) bendHeader(r *Registry, q *exchange, a reply) reply {
 		if to := a.header.Get("Location"); to != "" && a.status != http.StatusCreated {
 			a.header.Set("Location", f.locationOf(r, q, to))
 		}
+	default: // not about headers
 	}
 	return a
 }
@@ -228,7 +229,7 @@ func (f Fault) locationOf(r *Registry, q *exchange, to string) string {
 	return f.Value + to
 }
 
-func (f Fault) bendBody(q *exchange, a reply) reply {
+func (f Fault) bendBody(a reply) reply {
 	switch f.Effect {
 	case Flip:
 		var first int64
@@ -248,8 +249,7 @@ func (f Fault) bendBody(q *exchange, a reply) reply {
 		_ = w.Close()
 		a.body = packed.Bytes()
 		a.header.Set("Content-Encoding", "gzip")
-	case Longer:
-		a.header.Set("Content-Length", strconv.FormatInt(int64(len(a.body))+f.N, 10))
+	default: // not about bodies, or one for send
 	}
 	return a
 }

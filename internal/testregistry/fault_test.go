@@ -218,7 +218,8 @@ func TestUploadFaults(t *testing.T) {
 			}
 			failed <- err
 		}()
-		for c.do(204, "GET "+at, "").header.Get("Range") != "0-3" { // until the four bytes are there
+		for standing := ""; standing != "0-3"; { // until the four bytes are there
+			standing = c.do(204, "GET "+at, "").header.Get("Range")
 		}
 		cancel()
 		if err := <-failed; !errors.Is(err, context.Canceled) {
@@ -303,6 +304,24 @@ func TestEndlessBodiesEndWithTheClient(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	r.Close()
+}
+
+func TestErrorsCanBeLongToo(t *testing.T) {
+	_, c := withFaults(t, "status=500,kind=ping,body=sorry", "longer=1MiB,kind=ping")
+	if got := c.do(500, "GET /v2/", ""); len(got.body) != 5+1<<20 || got.err != nil {
+		t.Errorf("%d bytes, %v", len(got.body), got.err)
+	}
+}
+
+func TestARedirectLeadsToAFilledMirror(t *testing.T) {
+	r, c := withFaults(t)
+	mirror := testregistry.Start(t, testregistry.Config{})
+	mirror.Fill(r)
+	r.SetFaults(testregistry.Fault{Effect: testregistry.Redirect, Value: mirror.URL(), Kind: testregistry.KindBlob})
+	if got := c.do(200, "GET "+c.do(307, "GET "+blobPath, "").header.Get("Location"), ""); got.body != digits {
+		t.Errorf("got %q", got.body)
+	}
+	call(t, mirror).do(200, "GET /v2/a/manifests/v1", "")
 }
 
 func TestFaultsStrikeFromTheNthOnSoManyTimes(t *testing.T) {

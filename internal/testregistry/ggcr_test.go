@@ -36,40 +36,45 @@ func TestGGCRPushesMountsAndPulls(t *testing.T) {
 				tr.TLSClientConfig = r.ClientTLS()
 				options = append(options, remote.WithTransport(tr))
 			}
-			index, err := random.Index(1000, 2, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tag := parseTag(t, r.Host()+"/team/app:v1")
-			if err := remote.WriteIndex(tag, index, options...); err != nil {
-				t.Fatal(err)
-			}
-			want, err := index.Digest()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := r.Digest("team/app", "v1"); got.String() != want.String() {
-				t.Errorf("tag is %s, want %s", got, want)
-			}
-			if n := len(r.Blobs("team/app")); n != 9 {
-				t.Errorf("%d blobs, want 3 × (2 layers and a config)", n)
-			}
-			got, err := remote.Index(tag, options...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Reset()
-			if err := remote.WriteIndex(parseTag(t, r.Host()+"/team/copy:v1"), got, options...); err != nil {
-				t.Fatal(err)
-			}
-			if r.BlobBytesReceived() != 0 {
-				t.Errorf("%d bytes came in where mounts would do", r.BlobBytesReceived())
-			}
-			tags, err := remote.List(tag.Repository, options...)
-			if err != nil || len(tags) != 1 {
-				t.Errorf("tags %v, %v", tags, err)
-			}
+			pushMountPull(t, r, options)
 		})
+	}
+}
+
+func pushMountPull(t *testing.T, r *testregistry.Registry, options []remote.Option) {
+	t.Helper()
+	index, err := random.Index(1000, 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag := parseTag(t, r.Host()+"/team/app:v1")
+	if err := remote.WriteIndex(tag, index, options...); err != nil {
+		t.Fatal(err)
+	}
+	want, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Digest("team/app", "v1"); got.String() != want.String() {
+		t.Errorf("tag is %s, want %s", got, want)
+	}
+	if n := len(r.Blobs("team/app")); n != 9 {
+		t.Errorf("%d blobs, want 3 × (2 layers and a config)", n)
+	}
+	got, err := remote.Index(tag, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Reset()
+	if err := remote.WriteIndex(parseTag(t, r.Host()+"/team/copy:v1"), got, options...); err != nil {
+		t.Fatal(err)
+	}
+	if r.BlobBytesReceived() != 0 {
+		t.Errorf("%d bytes came in where mounts would do", r.BlobBytesReceived())
+	}
+	tags, err := remote.List(tag.Repository, options...)
+	if err != nil || len(tags) != 1 {
+		t.Errorf("tags %v, %v", tags, err)
 	}
 }
 

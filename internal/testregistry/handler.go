@@ -52,6 +52,7 @@ type exchange struct {
 
 // ServeHTTP answers one request: note it, check access, look for faults, act, send.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	ctx := req.Context()
 	q := &exchange{Request: req, route: parseRoute(req.URL.Path, r.config.Auth.tokenPath())}
 	q.entry = &Request{
 		Method: req.Method, Kind: q.kind, Repo: q.repo, Ref: q.ref, Host: req.Host, Query: req.URL.RawQuery,
@@ -69,10 +70,10 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer r.log.end()
 	q.body = r.bodyOf(q)
 	if refused {
-		r.send(w, q, refusal)
+		r.send(ctx, w, q, refusal)
 		return
 	}
-	a, answered := r.before(q)
+	a, answered := r.before(ctx, q)
 	if !answered {
 		a = r.answer(q)
 	}
@@ -81,9 +82,9 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if f, stalls := q.struck(StallAfter); stalls && q.movesBody() && !q.stalled {
-		r.hold(q.Context(), f.Release)
+		r.hold(ctx, f.Release)
 	}
-	r.send(w, q, r.after(q, a))
+	r.send(ctx, w, q, r.after(q, a))
 }
 
 // answer is the registry without faults.
@@ -108,9 +109,9 @@ func (r *Registry) answer(q *exchange) reply {
 		return r.listReferrers(q)
 	case KindToken:
 		return r.issueToken(q)
-	case KindOther:
+	default:
+		return notFoundPage()
 	}
-	return notFoundPage()
 }
 
 // notFoundPage is what registries say about a path they do not know: it is not JSON.

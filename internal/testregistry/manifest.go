@@ -53,7 +53,7 @@ func accepts(headers []string, mediaType string) bool {
 	if len(headers) == 0 {
 		return true
 	}
-	for _, item := range strings.Split(strings.Join(headers, ","), ",") {
+	for item := range strings.SplitSeq(strings.Join(headers, ","), ",") {
 		name, _, _ := strings.Cut(item, ";")
 		if name = strings.TrimSpace(name); name == mediaType || name == "*/*" {
 			return true

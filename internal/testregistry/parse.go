@@ -52,9 +52,9 @@ func ParseFault(s string) (Fault, error) {
 		key, value, _ := strings.Cut(item, "=")
 		var err error
 		if _, isEffect := arguments[Effect(key)]; isEffect {
-			err = f.parseEffect(Effect(key), value)
+			err = parseEffect(&f, Effect(key), value)
 		} else {
-			err = f.parseField(key, value)
+			err = parseField(&f, key, value)
 		}
 		if err != nil {
 			return Fault{}, fmt.Errorf("fault %q: %s: %w", s, key, err)
@@ -66,7 +66,7 @@ func ParseFault(s string) (Fault, error) {
 	return f, nil
 }
 
-func (f *Fault) parseEffect(e Effect, value string) (err error) {
+func parseEffect(f *Fault, e Effect, value string) (err error) {
 	if f.Effect != Pass {
 		return fmt.Errorf("a second effect after %s", f.Effect)
 	}
@@ -80,7 +80,7 @@ func (f *Fault) parseEffect(e Effect, value string) (err error) {
 			return errors.New("no value")
 		}
 	case duration:
-		err = f.parseDelay(value)
+		err = parseDelay(f, value)
 	case noArgument:
 		if value != "" {
 			return fmt.Errorf("value %q where none belongs", value)
@@ -96,7 +96,7 @@ func parseNumber(value string) (int64, error) {
 	return units.RAMInBytes(value)
 }
 
-func (f *Fault) parseDelay(value string) (err error) {
+func parseDelay(f *Fault, value string) (err error) {
 	from, to, isSpan := strings.Cut(value, "..")
 	if f.Min, err = time.ParseDuration(from); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (f *Fault) parseDelay(value string) (err error) {
 	return err
 }
 
-func (f *Fault) parseField(key, value string) (err error) {
+func parseField(f *Fault, key, value string) (err error) {
 	switch key {
 	case "method":
 		f.Method = strings.ToUpper(value)

@@ -74,14 +74,14 @@ func New(c Config) *Registry {
 	return r
 }
 
-// Start returns a registry that listens on a free port of 127.0.0.1 until t ends.
-func Start(t testing.TB, c Config) *Registry {
-	t.Helper()
+// Start returns a registry that listens on a free port of 127.0.0.1 until tb ends.
+func Start(tb testing.TB, c Config) *Registry {
+	tb.Helper()
 	r := New(c)
 	if err := r.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(r.Close)
+	tb.Cleanup(r.Close)
 	return r
 }
 

@@ -2,7 +2,9 @@ package testregistry
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,16 +15,15 @@ const pieceSize = 32 << 10
 
 // send writes a, as far as the faults that hit q let it. What is left of the request's body is read first: a server
 // that answers early and closes leaves it to luck whether the client sees the answer or a reset.
-func (r *Registry) send(w http.ResponseWriter, q *exchange, a reply) {
+func (r *Registry) send(ctx context.Context, w http.ResponseWriter, q *exchange, a reply) {
 	_, _ = io.Copy(io.Discard, q.body) // a client that went away needs no answer
 	h := w.Header()
-	for key, values := range a.header {
-		h[key] = values
-	}
+	maps.Copy(h, a.header)
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
 	_, noLength := q.struck(ChunkCut, Endless)
 	if h.Get("Content-Length") == "" && !noLength && a.status != http.StatusNoContent {
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+		more, _ := q.struck(Longer)
+		h.Set("Content-Length", strconv.FormatInt(int64(len(a.body))+more.N, 10))
 	}
 	r.log.note(q.entry, func(e *Request) { e.Status = a.status })
 	w.WriteHeader(a.status)
@@ -37,7 +38,7 @@ func (r *Registry) send(w http.ResponseWriter, q *exchange, a reply) {
 	if throttle, slow := q.struck(Rate); slow {
 		out.rate = throttle.N
 	}
-	if out.write(a.body) && out.pad() || !broken || q.movesBody() {
+	if out.write(ctx, a.body) && out.pad(ctx) || !broken || q.movesBody() {
 		return
 	}
 	_ = http.NewResponseController(w).Flush() // the connection is about to break anyway
@@ -47,9 +48,10 @@ func (r *Registry) send(w http.ResponseWriter, q *exchange, a reply) {
 	case ChunkCut:
 		closeConn(q.Request)
 	case StallAfter:
-		r.hold(q.Context(), f.Release)
+		r.hold(ctx, f.Release)
 		out.limit = wholeBody
-		_ = out.write(a.body[min(f.N, int64(len(a.body))):]) && out.pad()
+		_ = out.write(ctx, a.body[min(f.N, int64(len(a.body))):]) && out.pad(ctx)
+	default: // CutAfter: the server closes by itself, for the length it promised is not there
 	}
 }
 
@@ -64,7 +66,7 @@ type sender struct {
 }
 
 // write reports whether all of body went out.
-func (s *sender) write(body []byte) bool {
+func (s *sender) write(ctx context.Context, body []byte) bool {
 	for len(body) > 0 {
 		n := min(int64(len(body)), pieceSize, s.limit)
 		if n == 0 {
@@ -80,14 +82,14 @@ func (s *sender) write(body []byte) bool {
 		body = body[n:]
 		if s.rate > 0 {
 			_ = http.NewResponseController(s.w).Flush() // shows at the next write
-			s.r.wait(s.q.Context(), time.Duration(n)*time.Second/time.Duration(s.rate))
+			s.r.wait(ctx, time.Duration(n)*time.Second/time.Duration(s.rate))
 		}
 	}
 	return true
 }
 
 // pad writes the spaces of Longer and Endless.
-func (s *sender) pad() bool {
+func (s *sender) pad(ctx context.Context) bool {
 	f, hit := s.q.struck(Longer, Endless)
 	if !hit {
 		return true
@@ -99,7 +101,7 @@ func (s *sender) pad() bool {
 	spaces := bytes.Repeat([]byte(" "), pieceSize)
 	for left > 0 {
 		n := min(left, pieceSize)
-		if !s.write(spaces[:n]) {
+		if !s.write(ctx, spaces[:n]) {
 			return false
 		}
 		left -= n

@@ -84,6 +84,24 @@ func (r *Registry) Tag(repo, tag string, d digest.Digest) {
 	r.repo(repo).tags[tag] = d
 }
 
+// Fill puts everything that other holds into r: a mirror, or the far end of a redirect.
+func (r *Registry) Fill(other *Registry) {
+	other.mu.Lock()
+	repos := map[string]repository{}
+	for name, p := range other.repos {
+		repos[name] = repository{maps.Clone(p.blobs), maps.Clone(p.manifests), maps.Clone(p.tags)}
+	}
+	other.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, p := range repos {
+		to := r.repo(name)
+		maps.Copy(to.blobs, p.blobs)
+		maps.Copy(to.manifests, p.manifests)
+		maps.Copy(to.tags, p.tags)
+	}
+}
+
 // Blob returns the bytes of d in repo. They must not be changed.
 func (r *Registry) Blob(repo string, d digest.Digest) ([]byte, bool) {
 	r.mu.Lock()
