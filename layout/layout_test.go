@@ -75,16 +75,7 @@ func anIndex(t testing.TB, children ...content.Manifest) content.Manifest {
 
 func created(t testing.TB) *Layout {
 	t.Helper()
-	l, err := Create(filepath.Join(t.TempDir(), "layout"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
+	return closed(t)(Create(filepath.Join(t.TempDir(), "layout")))
 }
 
 func put(t testing.TB, s content.Sink, im testImage, names ...string) {

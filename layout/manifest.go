@@ -87,6 +87,7 @@ func (l *Layout) PutManifest(ctx context.Context, m content.Manifest, names ...s
 	if err := l.disk.putBytes(ctx, m.Descriptor(), m.Raw()); err != nil {
 		return err
 	}
+	l.facts.types.Store(m.Digest(), m.MediaType())
 	d, refers := entryDescriptor(m)
 	if len(names) == 0 && !refers {
 		return nil
@@ -185,9 +186,9 @@ func (l *Layout) DeleteManifest(ctx context.Context, d digest.Digest) error {
 // manifest reads the manifest that d says; only its digest is needed.
 func (l *Layout) manifest(d ocispec.Descriptor) (content.Manifest, error) {
 	m, err := l.disk.manifest(d, l.disk.place(d.Digest))
-	if errors.Is(err, content.ErrInvalid) && d.MediaType == "" {
-		// Bytes that do not tell what they are: an index that was read may have.
-		if d.MediaType = l.facts.typeOf(d.Digest); d.MediaType != "" {
+	if errors.Is(err, content.ErrInvalid) && !errors.Is(err, durable.ErrNotRegular) && d.MediaType == "" {
+		// Bytes that do not tell what they are: the index that names them may.
+		if d.MediaType = l.typeOf(d.Digest); d.MediaType != "" {
 			m, err = l.disk.manifest(d, l.disk.place(d.Digest))
 		}
 	}
@@ -195,6 +196,23 @@ func (l *Layout) manifest(d ocispec.Descriptor) (content.Manifest, error) {
 		l.facts.learn(m)
 	}
 	return m, err
+}
+
+// typeOf returns the media type that an index says manifest d has, or "".
+func (l *Layout) typeOf(d digest.Digest) string {
+	if t := l.facts.typeOf(d); t != "" {
+		return t
+	}
+	x, err := l.index()
+	if err != nil {
+		return ""
+	}
+	for _, e := range x.entries {
+		if e.desc.Digest == d {
+			return e.desc.MediaType
+		}
+	}
+	return ""
 }
 
 // manifest reads and verifies the manifest that lies in file name.

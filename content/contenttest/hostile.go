@@ -77,6 +77,9 @@ func wantRefused(t *testing.T, src content.Source, b *Blob) {
 	if !errors.Is(err, content.ErrInvalid) && !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("blob %q: got %q, %v; want a refusal", d, got, err)
 	}
+	if d == "" {
+		return // where one image is, no name at all may stand for it
+	}
 	m, err := src.Manifest(t.Context(), d.String())
 	if !errors.Is(err, content.ErrInvalid) && !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("manifest %q: got %s, %v; want a refusal", d, m.Digest(), err)

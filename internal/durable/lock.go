@@ -23,6 +23,9 @@ type Lock struct {
 // While somebody else holds it Acquire waits, and says so once by calling
 // waiting, which may be nil. The end of ctx ends the wait.
 func Acquire(ctx context.Context, root *os.Root, name string, waiting func()) (*Lock, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	const longest = 50 * time.Millisecond
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
 		l, err := try(root, name)
