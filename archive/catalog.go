@@ -1,0 +1,227 @@
+package archive
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A catalog is what a Writer will say at the end: which manifests there are,
+// and what they are called.
+type catalog struct {
+	manifests map[digest.Digest]leaf
+	names     map[string]called             // by what is the same for docker
+	unnamed   map[digest.Digest]listedEntry // roots and referrers
+}
+
+// A called is a name as it was given, and what it stands for.
+type called struct {
+	name string
+	to   digest.Digest
+}
+
+// A listedEntry is what index.json says of a manifest without a name.
+type listedEntry struct {
+	artifactType string
+	annotations  map[string]string
+}
+
+// A leaf is what is kept of a manifest: its bytes are in the archive.
+type leaf struct {
+	desc     ocispec.Descriptor
+	image    bool // something docker can load
+	config   digest.Digest
+	layers   []digest.Digest
+	children []ocispec.Descriptor
+}
+
+func newCatalog() catalog {
+	return catalog{
+		manifests: map[digest.Digest]leaf{},
+		names:     map[string]called{},
+		unnamed:   map[digest.Digest]listedEntry{},
+	}
+}
+
+// enter notes m and its names.
+func (c *catalog) enter(m content.Manifest, names []string) error {
+	d := m.Digest()
+	for _, name := range names {
+		if name == "" {
+			return fmt.Errorf("manifest %s: a name must not be empty: %w", d, content.ErrInvalid)
+		}
+	}
+	c.manifests[d] = newLeaf(m)
+	if _, refers := m.Subject(); refers {
+		c.unnamed[d] = listedEntry{artifactType: m.ArtifactType(), annotations: m.Annotations()}
+	}
+	for _, name := range names {
+		if name != d.String() {
+			c.names[nameKey(name)] = called{name, d}
+			continue
+		}
+		if _, ok := c.unnamed[d]; !ok {
+			c.unnamed[d] = listedEntry{}
+		}
+	}
+	return nil
+}
+
+// nameKey returns the same for names that mean the same: nginx:latest and
+// docker.io/library/nginx:latest.
+func nameKey(name string) string {
+	if isFull(name) {
+		return normal(name)
+	}
+	return name
+}
+
+func newLeaf(m content.Manifest) leaf {
+	l := leaf{desc: m.Descriptor(), children: m.Children()}
+	l.desc.ArtifactType = ""
+	config, ok := m.Config()
+	if !ok {
+		return l
+	}
+	l.config = config.Digest
+	l.image = content.IsManifest(m.MediaType()) && (config.MediaType == ocispec.MediaTypeImageConfig || config.MediaType == content.DockerConfig)
+	for _, d := range m.Layers() {
+		l.layers = append(l.layers, d.Digest)
+		l.image = l.image && isFilesystem(d.MediaType)
+	}
+	return l
+}
+
+// isFilesystem reports whether mediaType is that of a layer docker unpacks; the
+// signatures and attestations among the artifacts have an image's config too.
+func isFilesystem(mediaType string) bool {
+	return strings.HasPrefix(mediaType, ocispec.MediaTypeImageLayer) || strings.HasPrefix(mediaType, content.DockerLayer)
+}
+
+// indexJSON returns index.json: the names in their order, then what has none by
+// digest, whatever the order in which they were put.
+func (c *catalog) indexJSON() ([]byte, error) {
+	index := ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{},
+	}
+	named := map[digest.Digest]bool{}
+	for _, key := range slices.Sorted(maps.Keys(c.names)) {
+		n := c.names[key]
+		named[n.to] = true
+		d := c.manifests[n.to].desc
+		d.Annotations = map[string]string{ocispec.AnnotationRefName: n.name}
+		if isFull(n.name) && isReference(n.name) {
+			d.Annotations[content.AnnotationContainerdName] = key
+		}
+		index.Manifests = append(index.Manifests, d)
+	}
+	for _, to := range slices.Sorted(maps.Keys(c.unnamed)) {
+		if named[to] {
+			continue
+		}
+		d := c.manifests[to].desc
+		d.ArtifactType, d.Annotations = c.unnamed[to].artifactType, c.unnamed[to].annotations
+		index.Manifests = append(index.Manifests, d)
+	}
+	return json.Marshal(index)
+}
+
+// A loadable is an entry of manifest.json.
+type loadable struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// manifestJSON returns manifest.json, one entry for each named or rooted image
+// whose blobs are all there (sizes has them); nil where there is none.
+func (c *catalog) manifestJSON(sizes map[digest.Digest]int64) ([]byte, error) {
+	tags := map[digest.Digest][]string{}
+	for _, n := range c.names {
+		image, ok := c.pick(n.to, sizes)
+		if !ok {
+			continue
+		}
+		tags[image] = append(tags[image], familiar(n.name))
+	}
+	for root, entry := range c.unnamed {
+		if image, ok := c.pick(root, sizes); ok && entry.artifactType == "" {
+			tags[image] = append(tags[image], "")
+		}
+	}
+	if len(tags) == 0 {
+		return nil, nil
+	}
+	var entries []loadable
+	for image, names := range tags {
+		l := c.manifests[image]
+		e := loadable{Config: blobPath(l.config), Layers: []string{}}
+		for _, name := range slices.Sorted(slices.Values(names)) {
+			if name != "" {
+				e.RepoTags = append(e.RepoTags, name)
+			}
+		}
+		for _, d := range l.layers {
+			e.Layers = append(e.Layers, blobPath(d))
+		}
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(x, y loadable) int {
+		return cmp.Or(cmp.Compare(min(len(y.RepoTags), 1), min(len(x.RepoTags), 1)), slices.Compare(x.RepoTags, y.RepoTags),
+			cmp.Compare(x.Config, y.Config), slices.Compare(x.Layers, y.Layers))
+	})
+	return json.Marshal(entries)
+}
+
+// pick returns the image docker should get for root: root itself, or of an
+// index the image for this machine, or else the first.
+func (c *catalog) pick(root digest.Digest, sizes map[digest.Digest]int64) (digest.Digest, bool) {
+	var first digest.Digest
+	host := content.HostPlatform()
+	seen := map[digest.Digest]bool{}
+	todo := []ocispec.Descriptor{{Digest: root}}
+	for len(todo) > 0 {
+		d := todo[0]
+		todo = todo[1:]
+		l, ok := c.manifests[d.Digest]
+		if !ok || seen[d.Digest] {
+			continue
+		}
+		seen[d.Digest] = true
+		todo = append(slices.Clone(l.children), todo...)
+		if !l.loads(sizes) || content.IsAttestation(d) {
+			continue
+		}
+		if d.Platform != nil && host.Matches(content.PlatformOf(*d.Platform)) {
+			return d.Digest, true
+		}
+		if first == "" {
+			first = d.Digest
+		}
+	}
+	return first, first != ""
+}
+
+// loads reports whether docker can load the image: all of it is there.
+func (l leaf) loads(sizes map[digest.Digest]int64) bool {
+	if !l.image {
+		return false
+	}
+	for _, d := range append([]digest.Digest{l.config}, l.layers...) {
+		if _, ok := sizes[d]; !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,197 @@
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// Of a docker archive
+// (https://github.com/moby/moby/blob/v27.0.0/image/spec/spec.md#combined-image-json--filesystem-changeset-format).
+const (
+	manifestFile = "manifest.json"
+
+	maxManifestFile = 1 << 20
+	packers         = 4 // layers compressed at once
+)
+
+// A dockerImage is an entry of manifest.json. Its manifest is made up when it is
+// asked for.
+type dockerImage struct {
+	Config       string
+	RepoTags     []string
+	Layers       []string
+	LayerSources map[string]ocispec.Descriptor // by diff ID; where the bytes of a foreign layer are
+
+	busy     chan struct{} // held while the manifest is made
+	manifest content.Manifest
+}
+
+// names returns the names of the image; docker once wrote <none>:<none> for none.
+func (d *dockerImage) names() []string {
+	var names []string
+	for _, name := range d.RepoTags {
+		if name != "" && !strings.Contains(name, "<none>") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// dockerImages reads manifest.json; nil says that there is none.
+func (a *Archive) dockerImages() ([]*dockerImage, error) {
+	if !a.index.has(manifestFile) {
+		return nil, nil
+	}
+	f, err := a.index.unique(manifestFile)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := a.small(manifestFile, f, maxManifestFile)
+	if err != nil {
+		return nil, err
+	}
+	images := []*dockerImage{}
+	if err := json.Unmarshal(raw, &images); err != nil {
+		return nil, fmt.Errorf("%s: not JSON: %w: %w", manifestFile, err, content.ErrInvalid)
+	}
+	for i, image := range images {
+		if image == nil || image.Config == "" {
+			return nil, fmt.Errorf("%s: image %d has no config: %w", manifestFile, i+1, content.ErrInvalid)
+		}
+		if err := a.checkImage(image); err != nil {
+			return nil, fmt.Errorf("%s: %w", manifestFile, err)
+		}
+		image.busy = make(chan struct{}, 1)
+	}
+	return images, nil
+}
+
+// checkImage checks that what an image names is in the file; only the bytes of
+// foreign layers may be missing.
+func (a *Archive) checkImage(image *dockerImage) error {
+	if _, err := a.index.follow(image.Config); err != nil {
+		return err
+	}
+	for _, source := range image.LayerSources {
+		if content.IsForeign(source.MediaType) {
+			return nil
+		}
+	}
+	for _, name := range image.Layers {
+		if _, err := a.index.follow(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An imageConfig is what wherry reads of an image's config.
+type imageConfig struct {
+	RootFS struct {
+		DiffIDs []digest.Digest `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// config reads the config of an image; its bytes are its blob.
+func (a *Archive) config(image *dockerImage) (ocispec.Descriptor, []digest.Digest, error) {
+	f, err := a.index.follow(image.Config)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	raw, err := a.small(image.Config, f, a.o.Limits.MaxManifest())
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	var c imageConfig
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return ocispec.Descriptor{}, nil, fmt.Errorf("config %q: not JSON: %w: %w", clip(image.Config), err, content.ErrInvalid)
+	}
+	if want, got := len(c.RootFS.DiffIDs), len(image.Layers); want != got {
+		return ocispec.Descriptor{}, nil, fmt.Errorf("config %q has %d diff IDs for %d layers: %w", clip(image.Config), want, got, content.ErrInvalid)
+	}
+	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	if stated, ok := statedDigest(image.Config); ok && stated != d.Digest {
+		return ocispec.Descriptor{}, nil, &content.MismatchError{Want: ocispec.Descriptor{Digest: stated, Size: d.Size}, Got: d.Digest, Size: d.Size}
+	}
+	a.keep(d.Digest, span{a.data, f.off, f.size})
+	return d, c.RootFS.DiffIDs, nil
+}
+
+// statedDigest returns the sha256 that a path in the blobs folder says its file
+// has.
+func statedDigest(name string) (digest.Digest, bool) {
+	hex, ok := strings.CutPrefix(name, ocispec.ImageBlobsDir+"/sha256/")
+	d := digest.NewDigestFromEncoded(digest.SHA256, hex)
+	return d, ok && content.CheckDigest(d) == nil
+}
+
+// keep remembers where a blob is.
+func (a *Archive) keep(d digest.Digest, s span) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.blobs[d] = s
+}
+
+// makeUp makes the manifest of an image that came without one, once: the
+// config as it is, with its digest, and the layers as [Options].Compress says.
+func (a *Archive) makeUp(ctx context.Context, image *dockerImage) (content.Manifest, error) {
+	select {
+	case image.busy <- struct{}{}:
+		defer func() { <-image.busy }()
+	case <-ctx.Done():
+		return content.Manifest{}, context.Cause(ctx)
+	}
+	if !image.manifest.IsZero() {
+		return image.manifest, nil
+	}
+	config, diffIDs, err := a.config(image)
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	layers := make([]ocispec.Descriptor, len(image.Layers))
+	first := map[string]int{} // a layer that is listed again is made once
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(packers)
+	for i, name := range image.Layers {
+		key := name + "\x00" + string(diffIDs[i])
+		if _, again := first[key]; again {
+			continue
+		}
+		first[key] = i
+		g.Go(func() error {
+			d, err := a.layer(gctx, image, name, diffIDs[i])
+			layers[i] = d
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return content.Manifest{}, err
+	}
+	for i, name := range image.Layers {
+		layers[i] = layers[first[name+"\x00"+string(diffIDs[i])]]
+	}
+	raw, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    config,
+		Layers:    layers,
+	})
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	m, err := content.ParseManifest(ocispec.MediaTypeImageManifest, raw, a.o.Limits)
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	image.manifest = m
+	return m, nil
+}

@@ -1,0 +1,270 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// namesOf returns the names a descriptor in index.json has. Where the full name
+// is there too, a name that is only its tag, as docker writes, is none.
+func namesOf(d ocispec.Descriptor) []string {
+	full := d.Annotations[content.AnnotationContainerdName]
+	name := d.Annotations[ocispec.AnnotationRefName]
+	switch {
+	case full == "" && name == "":
+		return nil
+	case full == "":
+		return []string{name}
+	case name == "" || name == tagOf(full):
+		return []string{full}
+	case name == full || normal(name) == full:
+		return []string{name}
+	}
+	return []string{full, name}
+}
+
+// normal returns name as docker writes it in full, docker.io/library/nginx:latest
+// for nginx; what is no reference stays as it is.
+func normal(name string) string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return name
+	}
+	return reference.TagNameOnly(named).String()
+}
+
+// familiar returns name as docker shows it, nginx:latest; "" is what docker
+// cannot tag an image with. A short name, v1, is none.
+func familiar(name string) string {
+	if !isFull(name) {
+		return ""
+	}
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return ""
+	}
+	tagged, ok := reference.TagNameOnly(named).(reference.NamedTagged)
+	if _, digested := named.(reference.Digested); digested || !ok {
+		return ""
+	}
+	return reference.FamiliarString(tagged)
+}
+
+// isFull reports whether name says more than a tag.
+func isFull(name string) bool { return strings.ContainsAny(name, "/:") }
+
+// tagOf returns the tag of a full name, "" where it has none.
+func tagOf(name string) string {
+	i := strings.LastIndexByte(name, ':')
+	if i < 0 || strings.ContainsAny(name[i:], "/@") {
+		return ""
+	}
+	return name[i+1:]
+}
+
+// Tags implements [content.TagLister]: the names of the images in the order of
+// the file, each once.
+func (a *Archive) Tags(context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seen := map[string]bool{}
+		for _, r := range a.roots {
+			for _, name := range r.names {
+				if !seen[name] && !yield(name, nil) {
+					return
+				}
+				seen[name] = true
+			}
+		}
+	}
+}
+
+// find returns what ref stands for.
+func (a *Archive) find(ctx context.Context, ref string) (content.Manifest, error) {
+	if ref == "" {
+		return a.only(ctx)
+	}
+	if at := strings.LastIndexByte(ref, '@'); content.CheckDigest(digest.Digest(ref[at+1:])) == nil {
+		return a.byDigest(ctx, digest.Digest(ref[at+1:]))
+	}
+	full := normal(ref)
+	for _, match := range []func(name string) bool{
+		func(name string) bool { return name == ref },
+		func(name string) bool { return normal(name) == full },
+		func(name string) bool { return !isFull(ref) && tagOf(name) == ref },
+	} {
+		found := a.matching(match)
+		if len(found) > 1 {
+			return content.Manifest{}, fmt.Errorf("%q stands for %d different images (%s): %w", clip(ref), len(found), list(found), content.ErrInvalid)
+		}
+		if len(found) == 1 {
+			return a.rootManifest(ctx, found[0])
+		}
+	}
+	return content.Manifest{}, fmt.Errorf("no image %q, there is %s: %w", clip(ref), list(a.roots), content.ErrNotFound)
+}
+
+// matching returns the roots one of whose names matches, those that are the
+// same only once.
+func (a *Archive) matching(match func(string) bool) []*root {
+	var found []*root
+	for _, r := range a.roots {
+		if slices.ContainsFunc(r.names, match) {
+			found = append(found, r)
+		}
+	}
+	return distinct(found)
+}
+
+func distinct(roots []*root) []*root {
+	var kept []*root
+	for _, r := range roots {
+		if !slices.ContainsFunc(kept, r.same) {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+func (r *root) same(other *root) bool {
+	if r.image == nil || other.image == nil {
+		return r.image == other.image && r.desc.Digest == other.desc.Digest
+	}
+	return r.image.Config == other.image.Config && slices.Equal(r.image.Layers, other.image.Layers)
+}
+
+// only returns the image of an archive with one image. What refers to it does
+// not count, named or not.
+func (a *Archive) only(ctx context.Context) (content.Manifest, error) {
+	roots := distinct(a.roots)
+	if len(roots) > 1 {
+		roots = slices.DeleteFunc(roots, a.refers)
+	}
+	switch len(roots) {
+	case 0:
+		return content.Manifest{}, fmt.Errorf("there is no image in it: %w", content.ErrNotFound)
+	case 1:
+		return a.rootManifest(ctx, roots[0])
+	}
+	return content.Manifest{}, fmt.Errorf("%d images, one must be named (%s): %w", len(roots), list(roots), content.ErrInvalid)
+}
+
+// refers reports whether r is a signature, an SBOM or a list of such: it has a
+// subject, or a tag that is made of a digest.
+func (a *Archive) refers(r *root) bool {
+	if r.image != nil {
+		return false
+	}
+	digestTag := func(name string) bool {
+		tag := name
+		if isFull(name) {
+			tag = tagOf(name)
+		}
+		hex, _, _ := strings.Cut(strings.TrimPrefix(tag, "sha256-"), ".")
+		return strings.HasPrefix(tag, "sha256-") && content.CheckDigest(digest.Digest("sha256:"+hex)) == nil
+	}
+	if slices.ContainsFunc(r.names, digestTag) {
+		return true
+	}
+	m, err := a.manifest(r.desc.Digest)
+	if err != nil {
+		return false
+	}
+	_, ok := m.Subject()
+	return ok
+}
+
+func (a *Archive) rootManifest(ctx context.Context, r *root) (content.Manifest, error) {
+	if r.image != nil {
+		return a.makeUp(ctx, r.image)
+	}
+	return a.manifest(r.desc.Digest)
+}
+
+// byDigest finds a manifest that is in the file, or that was made up for a
+// docker archive's image.
+func (a *Archive) byDigest(ctx context.Context, d digest.Digest) (content.Manifest, error) {
+	for _, r := range a.roots {
+		if r.image == nil {
+			continue
+		}
+		m, err := a.makeUp(ctx, r.image)
+		if err != nil || m.Digest() == d {
+			return m, err
+		}
+	}
+	if err := a.learn(d); err != nil {
+		return content.Manifest{}, err
+	}
+	m, err := a.manifest(d)
+	if errors.Is(err, content.ErrInvalid) && !a.knows(d) {
+		return content.Manifest{}, fmt.Errorf("%s is no manifest: %w", d, content.ErrNotFound)
+	}
+	return m, err
+}
+
+func (a *Archive) knows(d digest.Digest) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.types[d]
+	return ok
+}
+
+// learn looks for what the indexes of the file say of d, whose type its own
+// bytes need not tell.
+func (a *Archive) learn(d digest.Digest) error {
+	if a.knows(d) {
+		return nil
+	}
+	seen := map[digest.Digest]bool{}
+	for _, r := range a.roots {
+		if r.image != nil {
+			continue
+		}
+		if err := a.walk(r.desc.Digest, seen, func(content.Manifest) {}); err != nil {
+			return err
+		}
+		if a.knows(d) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// list names images for a message.
+func list(roots []*root) string {
+	const most = 10
+	var names []string
+	for _, r := range roots {
+		switch {
+		case len(r.names) > 0:
+			names = append(names, fmt.Sprintf("%q", clip(r.names[0])))
+		case r.image != nil:
+			names = append(names, fmt.Sprintf("an unnamed one with config %q", clip(r.image.Config)))
+		default:
+			names = append(names, r.desc.Digest.String())
+		}
+		if len(names) == most && len(roots) > most {
+			return strings.Join(names, ", ") + fmt.Sprintf(" and %d more", len(roots)-most)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// isReference reports whether name is a reference that docker understands.
+func isReference(name string) bool {
+	_, err := reference.ParseNormalizedNamed(name)
+	return err == nil
+}

@@ -1,0 +1,271 @@
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A Writer writes an archive that is an OCI layout and a docker archive in one:
+// docker load (of any age), podman load and whatever reads OCI layouts take it.
+// The same blobs and manifests in the same order give the same bytes. Each blob
+// is written once; index.json and manifest.json come at the end, with Commit.
+//
+// A Writer made by [NewWriter] writes to a pipe: there a blob that breaks midway
+// spoils the whole. In a file it is cut off again, and can be put again.
+type Writer struct {
+	file *destination
+	buf  []byte
+
+	mu    sync.Mutex
+	out   io.Writer
+	pos   int64
+	err   error // nothing more can be written
+	done  bool
+	sizes map[digest.Digest]int64 // of what is in the archive
+	dirs  map[string]bool
+	catalog
+}
+
+// Create begins the archive at path. It is written beside path and takes its
+// name at Commit, in place of what may be there; before that nothing is seen of
+// it. Where path is a pipe or a device it is written to as it is.
+func Create(path string) (*Writer, error) {
+	file, err := newDestination(path)
+	if err != nil {
+		return nil, fmt.Errorf("archive %s: %w", path, noSpace(err))
+	}
+	w := NewWriter(file.f)
+	w.file = file
+	return w, nil
+}
+
+// NewWriter begins an archive on w, a pipe for example.
+func NewWriter(w io.Writer) *Writer {
+	const bufSize = 256 << 10
+	return &Writer{
+		out:     w,
+		buf:     make([]byte, bufSize),
+		sizes:   map[digest.Digest]int64{},
+		dirs:    map[string]bool{},
+		catalog: newCatalog(),
+	}
+}
+
+// Sequential implements [content.Sequential].
+func (w *Writer) Sequential() {}
+
+// Has implements [content.Sink].
+func (w *Writer) Has(_ context.Context, d ocispec.Descriptor) (bool, error) {
+	if err := content.CheckDigest(d.Digest); err != nil {
+		return false, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	size, ok := w.sizes[d.Digest]
+	return ok && size == d.Size, nil
+}
+
+// PutBlob implements [content.Sink].
+func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := b.Descriptor()
+	if err := w.ready(); err != nil {
+		return 0, err
+	}
+	if d.Size < 0 {
+		return 0, fmt.Errorf("blob %s has size %d: %w", d.Digest, d.Size, content.ErrInvalid)
+	}
+	if size, ok := w.sizes[d.Digest]; ok {
+		if size != d.Size {
+			return 0, &content.MismatchError{Want: d, Size: size}
+		}
+		return content.Existed, nil
+	}
+	rc, err := b.Open(ctx, content.Range{})
+	if err != nil {
+		return 0, err
+	}
+	defer rc.Close()
+	verified, err := content.VerifyReader(withReader(ctx, rc), d)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.blob(d, verified); err != nil {
+		return 0, err
+	}
+	return content.Stored, nil
+}
+
+// PutManifest implements [content.Sink]. A full reference (it has a slash or a
+// colon) is written for containerd and docker too; any other name is one of the
+// OCI layout only. What refers to something is listed even without a name.
+func (w *Writer) PutManifest(_ context.Context, m content.Manifest, names ...string) error {
+	if m.IsZero() {
+		return fmt.Errorf("no manifest: %w", content.ErrInvalid)
+	}
+	if err := m.Ambiguous(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.ready(); err != nil {
+		return err
+	}
+	for _, d := range m.Blobs() {
+		if _, ok := w.sizes[d.Digest]; !ok && !content.IsForeign(d.MediaType) {
+			return fmt.Errorf("manifest %s: blob %s: %w", m.Digest(), d.Digest, content.ErrNotFound)
+		}
+	}
+	if _, ok := w.sizes[m.Digest()]; !ok {
+		if err := w.blob(m.Descriptor(), bytes.NewReader(m.Raw())); err != nil {
+			return err
+		}
+	}
+	return w.enter(m, names)
+}
+
+// Commit implements [content.Committer]: it writes the end of the archive, and
+// a file then gets its name, safe on disk. After it nothing can be put.
+func (w *Writer) Commit(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.ready(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	index, err := w.indexJSON()
+	if err != nil {
+		return err
+	}
+	manifest, err := w.manifestJSON(w.sizes)
+	if err != nil {
+		return err
+	}
+	if err := w.entry(indexFile, int64(len(index)), bytes.NewReader(index)); err != nil {
+		return err
+	}
+	if manifest != nil {
+		if err := w.entry(manifestFile, int64(len(manifest)), bytes.NewReader(manifest)); err != nil {
+			return err
+		}
+	}
+	if err := tar.NewWriter(w.out).Close(); err != nil {
+		w.err = noSpace(err)
+		return w.err
+	}
+	w.done = true
+	if w.file == nil {
+		return nil
+	}
+	return noSpace(w.file.commit())
+}
+
+// Close ends writing. Without Commit nothing stays of a file.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done = true
+	if w.file == nil {
+		return nil
+	}
+	return w.file.close()
+}
+
+// ready writes what stands at the beginning, once.
+func (w *Writer) ready() error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.done {
+		return os.ErrClosed
+	}
+	if w.pos > 0 {
+		return nil
+	}
+	const layout = `{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`
+	return w.entry(layoutFile, int64(len(layout)), bytes.NewReader([]byte(layout)))
+}
+
+// blob writes the file of a blob, and the folders it is in before the first.
+func (w *Writer) blob(d ocispec.Descriptor, r io.Reader) error {
+	name := blobPath(d.Digest)
+	for _, dir := range []string{ocispec.ImageBlobsDir, path.Dir(name)} {
+		if w.dirs[dir] {
+			continue
+		}
+		if err := w.entry(dir+"/", 0, nil); err != nil {
+			return err
+		}
+		w.dirs[dir] = true
+	}
+	if err := w.entry(name, d.Size, r); err != nil {
+		return err
+	}
+	w.sizes[d.Digest] = d.Size
+	return nil
+}
+
+// entry writes one file, or a folder, whose name ends in a slash. What breaks
+// midway is cut off again.
+func (w *Writer) entry(name string, size int64, r io.Reader) error {
+	n := &counter{w: w.out}
+	err := w.write(tar.NewWriter(n), name, size, r)
+	if err == nil {
+		w.pos += n.n
+		return nil
+	}
+	err = noSpace(err)
+	switch {
+	case w.file == nil || w.file.final():
+		w.err = fmt.Errorf("the archive is incomplete: %w", err)
+	default:
+		if cerr := w.file.cut(w.pos); cerr != nil {
+			w.err = errors.Join(err, cerr)
+		}
+	}
+	return err
+}
+
+func (w *Writer) write(tw *tar.Writer, name string, size int64, r io.Reader) error {
+	const fileMode, dirMode = 0o644, 0o755
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: fileMode, ModTime: time.Unix(0, 0)}
+	if r == nil {
+		h.Typeflag, h.Mode = tar.TypeDir, dirMode
+		return tw.WriteHeader(h)
+	}
+	if err := tw.WriteHeader(h); err != nil {
+		return err
+	}
+	// Without its other methods tw takes the buffer as it is.
+	if _, err := io.CopyBuffer(struct{ io.Writer }{tw}, struct{ io.Reader }{r}, w.buf); err != nil {
+		return err
+	}
+	return tw.Flush()
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
