@@ -132,7 +132,11 @@ func (b *sourceBlob) Open(ctx context.Context, r Range) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.CopyN(io.Discard, rc, off); err != nil {
+	skipped, err := io.CopyN(io.Discard, rc, off)
+	if errors.Is(err, io.EOF) {
+		err = &MismatchError{Want: b.d, Size: skipped}
+	}
+	if err != nil {
 		return nil, errors.Join(err, rc.Close())
 	}
 	return readCloser{io.LimitReader(rc, n), rc}, nil

@@ -3,6 +3,7 @@ package content
 import (
 	"crypto"
 	"fmt"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 
@@ -55,4 +56,10 @@ func clip(s string) string {
 		return s
 	}
 	return s[:most] + "…"
+}
+
+// printable escapes what of outside text does not belong into a message.
+func printable(s string) string {
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }

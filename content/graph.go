@@ -62,8 +62,8 @@ func (l Loader) Load(ctx context.Context, src Source, root Manifest) (*Graph, er
 		if len(wanted) > 0 && depth == limits.Depth {
 			return nil, fmt.Errorf("index %s: indexes are nested more than %d deep: %w", g.Root, limits.Depth, ErrInvalid)
 		}
-		if len(g.Manifests)+len(wanted) > limits.Nodes {
-			return nil, fmt.Errorf("index %s: more than %d manifests: %w", g.Root, limits.Nodes, ErrInvalid)
+		if err := g.admit(wanted, limits); err != nil {
+			return nil, err
 		}
 		level, err = l.fetch(ctx, src, wanted)
 		if err != nil {
@@ -77,31 +77,60 @@ func (l Loader) Load(ctx context.Context, src Source, root Manifest) (*Graph, er
 	return g, nil
 }
 
-// wanted lists the kept children of level that the graph does not have yet. Two
-// parents that state different sizes for one child are found out here: one of
-// them lies.
+// admit reports whether the graph may grow by wanted. Sizes are as stated; what
+// is not of its stated size is refused when it is read.
+func (g *Graph) admit(wanted []ocispec.Descriptor, limits Limits) error {
+	if len(g.Manifests)+len(wanted) > limits.Nodes {
+		return fmt.Errorf("index %s: more than %d manifests: %w", g.Root, limits.Nodes, ErrInvalid)
+	}
+	room := limits.GraphSize
+	for _, m := range g.Manifests {
+		room -= m.Size()
+	}
+	for _, d := range wanted {
+		if room -= d.Size; room < 0 {
+			return fmt.Errorf("index %s: its manifests have more than %d bytes: %w", g.Root, limits.GraphSize, ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// wanted lists the kept children of level that the graph does not have yet, each
+// once. Two parents that state different things of one child are found out here:
+// one of them lies.
 func (l Loader) wanted(g *Graph, level []Manifest) ([]ocispec.Descriptor, error) {
 	var wanted []ocispec.Descriptor
-	size := map[digest.Digest]int64{}
-	for _, m := range level {
-		for _, d := range m.Children() {
-			if l.Keep != nil && !l.Keep(m, d) {
-				continue
+	first := map[digest.Digest]ocispec.Descriptor{}
+	for _, d := range l.kept(level) {
+		if have, ok := g.Manifests[d.Digest]; ok {
+			if err := CheckChild(have, d); err != nil {
+				return nil, err
 			}
-			if have, ok := g.Manifests[d.Digest]; ok {
-				size[d.Digest] = have.Size()
-			}
-			if s, ok := size[d.Digest]; ok {
-				if s != d.Size {
-					return nil, &MismatchError{Want: d, Size: s}
-				}
-				continue
-			}
-			size[d.Digest] = d.Size
+			continue
+		}
+		other, twice := first[d.Digest]
+		if twice && other.Size != d.Size {
+			return nil, &MismatchError{Want: d, Size: other.Size}
+		}
+		if !twice {
+			first[d.Digest] = d
 			wanted = append(wanted, d)
 		}
 	}
 	return wanted, nil
+}
+
+// kept lists the children of level that Keep keeps.
+func (l Loader) kept(level []Manifest) []ocispec.Descriptor {
+	var kept []ocispec.Descriptor
+	for _, m := range level {
+		for _, d := range m.Children() {
+			if l.Keep == nil || l.Keep(m, d) {
+				kept = append(kept, d)
+			}
+		}
+	}
+	return kept
 }
 
 func (l Loader) fetch(ctx context.Context, src Source, wanted []ocispec.Descriptor) ([]Manifest, error) {

@@ -9,6 +9,7 @@ type Limits struct {
 	Layers       int   // layers of one manifest; 1,024
 	Nesting      int   // JSON objects and arrays within each other; 64
 	Nodes        int   // manifests of one graph; 65,536
+	GraphSize    int64 // bytes of all manifests of one graph; 32 MiB
 }
 
 const unlimited = int(^uint(0) >> 1)
@@ -20,6 +21,7 @@ func (l Limits) withDefaults() Limits {
 	l.Layers = bound(l.Layers, 1024)
 	l.Nesting = bound(l.Nesting, 64)
 	l.Nodes = bound(l.Nodes, 1<<16)
+	l.GraphSize = int64(bound(int(l.GraphSize), 32<<20))
 	return l
 }
 

@@ -175,13 +175,13 @@ func parse(d ocispec.Descriptor, raw []byte, l Limits) (Manifest, error) {
 	}
 	var w wire
 	if err := json.Unmarshal(raw, &w); err != nil {
-		return Manifest{}, fmt.Errorf("manifest %s: %w: %w", d.Digest, err, ErrInvalid)
+		return Manifest{}, fmt.Errorf("manifest %s: %s: %w", d.Digest, clip(printable(err.Error())), ErrInvalid)
 	}
 	m.desc.MediaType, err = w.typeOf(d.MediaType)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
-	m.ambiguous = firstError(ambiguous, w.contradiction(d.MediaType))
+	m.ambiguous = firstError(ambiguous, w.contradiction(d.MediaType, m.desc.MediaType))
 	if m.ambiguous != nil {
 		m.ambiguous = fmt.Errorf("manifest %s: %w", d.Digest, m.ambiguous)
 	}
@@ -202,7 +202,10 @@ func fill(m *Manifest, w wire, l Limits) error {
 	if n := len(w.Manifests); n > l.Children {
 		return fmt.Errorf("%d manifests in one index are over the limit of %d: %w", n, l.Children, ErrInvalid)
 	}
-	if n := len(w.Layers) + len(w.Blobs); n > l.Layers {
+	if m.desc.MediaType == artifactManifest {
+		w.Layers = w.Blobs
+	}
+	if n := len(w.Layers); n > l.Layers {
 		return fmt.Errorf("%d layers in one manifest are over the limit of %d: %w", n, l.Layers, ErrInvalid)
 	}
 	if IsManifest(m.desc.MediaType) && w.Config == nil {
@@ -223,11 +226,11 @@ func fill(m *Manifest, w wire, l Limits) error {
 }
 
 func (w wire) edges() []Edge {
-	edges := make([]Edge, 0, 2+len(w.Layers)+len(w.Blobs)+len(w.Manifests))
+	edges := make([]Edge, 0, 2+len(w.Layers)+len(w.Manifests))
 	if w.Config != nil {
 		edges = append(edges, Edge{RoleConfig, *w.Config})
 	}
-	for _, d := range slices.Concat(w.Layers, w.Blobs) {
+	for _, d := range w.Layers {
 		edges = append(edges, Edge{RoleLayer, d})
 	}
 	for _, d := range w.Manifests {
@@ -242,7 +245,7 @@ func (w wire) edges() []Edge {
 // typeOf decides what the bytes are: what they say themselves, else what the
 // place said, else what their shape tells.
 func (w wire) typeOf(declared string) (string, error) {
-	if w.SchemaVersion == 1 || w.FSLayers != nil || declared == DockerSchema1 || declared == DockerSchema1Signed {
+	if w.SchemaVersion == 1 || w.FSLayers != nil || isSchema1(declared) || isSchema1(w.MediaType) {
 		return "", fmt.Errorf("docker schema 1 is not supported, the image must be pushed again by a current tool: %w", ErrInvalid)
 	}
 	switch {
@@ -259,10 +262,14 @@ func (w wire) typeOf(declared string) (string, error) {
 }
 
 // contradiction finds what lets two readers see two different things
-// (CVE-2021-41190).
-func (w wire) contradiction(declared string) error {
-	if w.Manifests != nil && (w.Layers != nil || w.Config != nil) {
+// (CVE-2021-41190). mediaType is what typeOf decided.
+func (w wire) contradiction(declared, mediaType string) error {
+	image := w.Layers != nil || w.Config != nil
+	if image && w.Manifests != nil {
 		return fmt.Errorf("ambiguous: it has both layers and manifests: %w", ErrInvalid)
+	}
+	if image && IsIndex(mediaType) {
+		return fmt.Errorf("ambiguous: it is called an index and has the fields of an image: %w", ErrInvalid)
 	}
 	if w.MediaType != "" && !isGeneric(declared) && w.MediaType != declared {
 		return fmt.Errorf("ambiguous: it was given as %q and says it is %q: %w", clip(declared), clip(w.MediaType), ErrInvalid)
@@ -280,8 +287,11 @@ func isGeneric(mediaType string) bool {
 }
 
 func isKnown(mediaType string) bool {
-	return IsIndex(mediaType) || IsManifest(mediaType) || mediaType == artifactManifest ||
-		mediaType == DockerSchema1 || mediaType == DockerSchema1Signed
+	return IsIndex(mediaType) || IsManifest(mediaType) || mediaType == artifactManifest || isSchema1(mediaType)
+}
+
+func isSchema1(mediaType string) bool {
+	return mediaType == DockerSchema1 || mediaType == DockerSchema1Signed
 }
 
 // maxSize is more than any blob has; sums of sizes stay within an int64.

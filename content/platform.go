@@ -98,7 +98,7 @@ func PickPlatform(m Manifest, p Platform) (ocispec.Descriptor, error) {
 		}
 		have = append(have, got.String())
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("no image for %s among %d (%s): %w", p, len(have), clip(strings.Join(have, ", ")), ErrNotFound)
+	return ocispec.Descriptor{}, fmt.Errorf("no image for %s among %d (%s): %w", p, len(have), clip(printable(strings.Join(have, ", "))), ErrNotFound)
 }
 
 // IsAttestation reports whether a child of an index is BuildKit's attestation

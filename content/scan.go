@@ -18,6 +18,10 @@ var keys = []string{
 	"digest", "size", "urls", "data", "platform", "architecture", "os", "os.version", "os.features", "variant", "fsLayers",
 }
 
+// containers are the fields whose objects wherry reads the fields of. What else
+// an object is in is its author's own: annotations, and what is unknown.
+var containers = []string{"config", "layers", "blobs", "manifests", "subject", "platform"}
+
 // scanJSON checks that raw is one JSON value that all readers read alike.
 // ambiguous is about keys; err is about everything else.
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/considerations.md
@@ -39,7 +43,7 @@ func scanJSON(raw []byte, nesting int) (ambiguous, err error) {
 // A level is an open object or array.
 type level struct {
 	object  bool
-	free    bool // keys are the author's own: annotations
+	free    bool // keys are the author's own
 	wantKey bool
 	key     string
 	seen    map[string]bool
@@ -79,7 +83,8 @@ func (s *scanner) token(t json.Token) error {
 			return fmt.Errorf("nested more than %d deep", s.nesting)
 		}
 		object := t == json.Delim('{')
-		s.open = append(s.open, &level{object: object, free: top.free || top.key == "annotations", wantKey: object, seen: map[string]bool{}})
+		free := top.free || top.key != "" && !slices.Contains(containers, top.key)
+		s.open = append(s.open, &level{object: object, free: free, wantKey: object, seen: map[string]bool{}})
 		return nil
 	case json.Delim('}'), json.Delim(']'):
 		s.open = s.open[:len(s.open)-1]

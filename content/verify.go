@@ -52,7 +52,8 @@ func NewVerifier(d ocispec.Descriptor) (*Verifier, error) {
 func (v *Verifier) Write(p []byte) (int, error) {
 	room := v.want.Size - v.size
 	if int64(len(p)) > room {
-		return 0, &MismatchError{Want: v.want, Size: v.want.Size + 1}
+		v.size = v.want.Size + 1 // Check stays an error
+		return 0, &MismatchError{Want: v.want, Size: v.size}
 	}
 	n, err := v.hash.Write(p)
 	v.size += int64(n)
