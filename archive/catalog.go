@@ -3,7 +3,6 @@ package archive
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -56,8 +55,8 @@ func newCatalog() catalog {
 func (c *catalog) enter(m content.Manifest, names []string) error {
 	d := m.Digest()
 	for _, name := range names {
-		if name == "" {
-			return fmt.Errorf("manifest %s: a name must not be empty: %w", d, content.ErrInvalid)
+		if err := checkName(name); err != nil {
+			return err
 		}
 	}
 	c.manifests[d] = newLeaf(m)

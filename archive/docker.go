@@ -119,18 +119,20 @@ func (a *Archive) config(image *dockerImage) (ocispec.Descriptor, []digest.Diges
 		return ocispec.Descriptor{}, nil, fmt.Errorf("config %q has %d diff IDs for %d layers: %w", clip(image.Config), want, got, content.ErrInvalid)
 	}
 	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
-	if stated, ok := statedDigest(image.Config); ok && stated != d.Digest {
-		return ocispec.Descriptor{}, nil, &content.MismatchError{Want: ocispec.Descriptor{Digest: stated, Size: d.Size}, Got: d.Digest, Size: d.Size}
+	if stated, ok := statedDigest(image.Config); ok {
+		if d.Digest = stated.Algorithm().FromBytes(raw); d.Digest != stated {
+			return ocispec.Descriptor{}, nil, &content.MismatchError{Want: ocispec.Descriptor{Digest: stated, Size: d.Size}, Got: d.Digest, Size: d.Size}
+		}
 	}
 	a.keep(d.Digest, span{a.data, f.off, f.size})
 	return d, c.RootFS.DiffIDs, nil
 }
 
-// statedDigest returns the sha256 that a path in the blobs folder says its file
+// statedDigest returns the digest that a path in the blobs folder says its file
 // has.
 func statedDigest(name string) (digest.Digest, bool) {
-	hex, ok := strings.CutPrefix(name, ocispec.ImageBlobsDir+"/sha256/")
-	d := digest.NewDigestFromEncoded(digest.SHA256, hex)
+	rest, ok := strings.CutPrefix(name, ocispec.ImageBlobsDir+"/")
+	d := digest.Digest(strings.Replace(rest, "/", ":", 1))
 	return d, ok && content.CheckDigest(d) == nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -267,4 +269,12 @@ func list(roots []*root) string {
 func isReference(name string) bool {
 	_, err := reference.ParseNormalizedNamed(name)
 	return err == nil
+}
+
+// checkName refuses what cannot be a name.
+func checkName(name string) error {
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("name %q: %w", clip(name), content.ErrInvalid)
+	}
+	return nil
 }

@@ -83,11 +83,14 @@ func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d := b.Descriptor()
-	if err := w.ready(); err != nil {
+	if err := content.CheckDigest(d.Digest); err != nil {
 		return 0, err
 	}
 	if d.Size < 0 {
 		return 0, fmt.Errorf("blob %s has size %d: %w", d.Digest, d.Size, content.ErrInvalid)
+	}
+	if err := w.ready(ctx); err != nil {
+		return 0, err
 	}
 	if size, ok := w.sizes[d.Digest]; ok {
 		if size != d.Size {
@@ -113,7 +116,7 @@ func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, 
 // PutManifest implements [content.Sink]. A full reference (it has a slash or a
 // colon) is written for containerd and docker too; any other name is one of the
 // OCI layout only. What refers to something is listed even without a name.
-func (w *Writer) PutManifest(_ context.Context, m content.Manifest, names ...string) error {
+func (w *Writer) PutManifest(ctx context.Context, m content.Manifest, names ...string) error {
 	if m.IsZero() {
 		return fmt.Errorf("no manifest: %w", content.ErrInvalid)
 	}
@@ -122,7 +125,7 @@ func (w *Writer) PutManifest(_ context.Context, m content.Manifest, names ...str
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.ready(); err != nil {
+	if err := w.ready(ctx); err != nil {
 		return err
 	}
 	for _, d := range m.Blobs() {
@@ -143,11 +146,8 @@ func (w *Writer) PutManifest(_ context.Context, m content.Manifest, names ...str
 func (w *Writer) Commit(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.ready(); err != nil {
+	if err := w.ready(ctx); err != nil {
 		return err
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
 	}
 	index, err := w.indexJSON()
 	if err != nil {
@@ -187,13 +187,15 @@ func (w *Writer) Close() error {
 	return w.file.close()
 }
 
-// ready writes what stands at the beginning, once.
-func (w *Writer) ready() error {
-	if w.err != nil {
+// ready reports whether more can be written, and writes the beginning.
+func (w *Writer) ready(ctx context.Context) error {
+	switch {
+	case w.err != nil:
 		return w.err
-	}
-	if w.done {
-		return os.ErrClosed
+	case w.done:
+		return fmt.Errorf("archive: %w", os.ErrClosed)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
 	if w.pos > 0 {
 		return nil
