@@ -50,8 +50,7 @@ func at(side Side, op string, d ocispec.Descriptor, err error) error {
 	if err == nil {
 		return nil
 	}
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	return &Error{Side: side, Op: op, Desc: d, Err: err}

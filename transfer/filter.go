@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -97,7 +98,7 @@ const maxNarrowDepth = 8
 // are. Nested indexes are narrowed first; an empty one is left out.
 func (n *narrower) index(ctx context.Context, m content.Manifest, depth int) (content.Manifest, error) {
 	if depth > maxNarrowDepth {
-		return m, fmt.Errorf("indexes are nested more than %d deep: %w", maxNarrowDepth, content.ErrInvalid)
+		return m, invalidf("indexes are nested more than %d deep", maxNarrowDepth)
 	}
 	keep := keeps(m, n.platforms)
 	var entries []entry
@@ -172,12 +173,16 @@ func emptied(m content.Manifest, entries []entry) content.Manifest {
 
 // splice puts the given entries where the index's own are.
 func splice(raw []byte, entries []entry) ([]byte, error) {
-	start, end, elements, err := findManifests(raw)
+	array, end, err := findManifests(raw)
 	if err != nil {
 		return nil, err
 	}
+	var elements []json.RawMessage
+	if err := json.Unmarshal(array, &elements); err != nil {
+		return nil, err
+	}
 	var b strings.Builder
-	b.Write(raw[:start])
+	b.Write(raw[:end-int64(len(array))])
 	b.WriteByte('[')
 	for i, e := range entries {
 		if i > 0 {
@@ -196,28 +201,27 @@ func splice(raw []byte, entries []entry) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// findManifests returns where the array of the top-level key "manifests" lies
-// in raw, and its elements.
-func findManifests(raw []byte) (start, end int64, elements []json.RawMessage, err error) {
-	dec := json.NewDecoder(strings.NewReader(string(raw)))
+// findManifests returns the array of the top-level key "manifests", and where in
+// raw it ends.
+func findManifests(raw []byte) (array json.RawMessage, end int64, err error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := dec.Token(); err != nil {
-		return 0, 0, nil, err
+		return nil, 0, err
 	}
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
-			return 0, 0, nil, err
+			return nil, 0, err
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return 0, 0, nil, err
+			return nil, 0, err
 		}
 		if key == "manifests" {
-			end = dec.InputOffset()
-			return end - int64(len(value)), end, elements, json.Unmarshal(value, &elements)
+			return value, dec.InputOffset(), nil
 		}
 	}
-	return 0, 0, nil, fmt.Errorf("index without manifests: %w", content.ErrInvalid)
+	return nil, 0, invalidf("index without manifests")
 }
 
 // An overlay is a source that also has the indexes a filter made.
@@ -248,7 +252,7 @@ func checkPlatform(ctx context.Context, src content.Source, m content.Manifest, 
 		return nil
 	}
 	if d.Size > maxConfig {
-		return fmt.Errorf("config %s of %d bytes is over the limit of %d: %w", d.Digest, d.Size, int64(maxConfig), content.ErrInvalid)
+		return invalidf("config %s of %d bytes is over the limit of %d", d.Digest, d.Size, int64(maxConfig))
 	}
 	rc, err := content.NewBlob(src, d).Open(ctx, content.Range{})
 	if err != nil {

@@ -86,81 +86,101 @@ func readLane(ctx context.Context, l *fanLane) (string, error) {
 	return string(got), errors.Join(err, rc.Close())
 }
 
+// A secondSink is what the second of two sinks does with its lane.
+type secondSink func(ctx context.Context, l *fanLane) error
+
+func readsAll(ctx context.Context, l *fanLane) error {
+	_, err := readLane(ctx, l)
+	return err
+}
+
+func wantsNothing(context.Context, *fanLane) error { return nil }
+
+func givesUp(ctx context.Context, l *fanLane) error {
+	rc, err := l.Open(ctx, content.Range{})
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(io.Discard, rc, 1000)
+	return errors.Join(err, rc.Close())
+}
+
+func wantsAPart(ctx context.Context, l *fanLane) error {
+	rc, err := l.Open(ctx, content.Range{Off: 7})
+	if err != nil {
+		return err
+	}
+	return rc.Close()
+}
+
+func comesLate(ctx context.Context, l *fanLane) error {
+	if err := waitFor(ctx, 2*fanGrace); err != nil {
+		return err
+	}
+	return readsAll(ctx, l)
+}
+
+func fallsBehind(ctx context.Context, l *fanLane) error {
+	rc, err := l.Open(ctx, content.Range{})
+	if err != nil {
+		return err
+	}
+	if err := waitFor(ctx, 2*fanPatience); err != nil {
+		return err
+	}
+	got, err := io.ReadAll(rc)
+	if int64(len(got)) != l.Descriptor().Size {
+		err = errors.Join(err, errors.New("bytes are missing"))
+	}
+	return errors.Join(err, rc.Close())
+}
+
 func TestFan(t *testing.T) {
 	tests := []struct {
-		name string
-		// second is what the second of two sinks does; the first just reads.
-		second func(ctx context.Context, l *fanLane) error
+		name   string
+		second secondSink
 		opens  int
 	}{
-		{"two sinks that read share one reading", func(ctx context.Context, l *fanLane) error {
-			_, err := readLane(ctx, l)
-			return err
-		}, 1},
-		{"a sink that wants nothing holds nobody up", func(context.Context, *fanLane) error { return nil }, 1},
-		{"a sink that gives up midway holds nobody up", func(ctx context.Context, l *fanLane) error {
-			rc, err := l.Open(ctx, content.Range{})
-			if err != nil {
-				return err
-			}
-			_, err = io.CopyN(io.Discard, rc, 1000)
-			return errors.Join(err, rc.Close())
-		}, 1},
-		{"a sink that wants a part reads on its own", func(ctx context.Context, l *fanLane) error {
-			rc, err := l.Open(ctx, content.Range{Off: 7})
-			if err != nil {
-				return err
-			}
-			return rc.Close()
-		}, 2},
-		{"a sink that makes up its mind too late reads on its own", func(ctx context.Context, l *fanLane) error {
-			if err := waitFor(ctx, 2*fanGrace); err != nil {
-				return err
-			}
-			_, err := readLane(ctx, l)
-			return err
-		}, 2},
-		{"a sink that falls behind goes on on its own", func(ctx context.Context, l *fanLane) error {
-			rc, err := l.Open(ctx, content.Range{})
-			if err != nil {
-				return err
-			}
-			if err := waitFor(ctx, 2*fanPatience); err != nil {
-				return err
-			}
-			got, err := io.ReadAll(rc)
-			if int64(len(got)) != l.Descriptor().Size {
-				err = errors.Join(err, errors.New("bytes are missing"))
-			}
-			return errors.Join(err, rc.Close())
-		}, 2},
+		{"two sinks that read share one reading", readsAll, 1},
+		{"a sink that wants nothing holds nobody up", wantsNothing, 1},
+		{"a sink that gives up midway holds nobody up", givesUp, 1},
+		{"a sink that wants a part reads on its own", wantsAPart, 2},
+		{"a sink that makes up its mind too late reads on its own", comesLate, 2},
+		{"a sink that falls behind goes on on its own", fallsBehind, 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				blob, data := bigBlob(t)
-				f := newFan(blob, 2)
-				var wg sync.WaitGroup
-				wg.Go(func() { f.pump(t.Context()) })
-				wg.Go(func() {
-					defer f.leave(f.lanes[0])
-					if got, err := readLane(t.Context(), f.lanes[0]); err != nil || got != data {
-						t.Errorf("first sink: %d bytes, %v", len(got), err)
-					}
-				})
-				wg.Go(func() {
-					defer f.leave(f.lanes[1])
-					if err := test.second(t.Context(), f.lanes[1]); err != nil {
-						t.Errorf("second sink: %v", err)
-					}
-				})
-				wg.Wait()
-				if blob.opens != test.opens {
-					t.Errorf("the source was opened %d times, want %d", blob.opens, test.opens)
+				if opens := fanOut(t, test.second); opens != test.opens {
+					t.Errorf("the source was opened %d times, want %d", opens, test.opens)
 				}
 			})
 		})
 	}
+}
+
+// fanOut gives a blob to a sink that reads it all and to a second one, and
+// returns how often the source was opened.
+func fanOut(t *testing.T, second secondSink) int {
+	t.Helper()
+	blob, data := bigBlob(t)
+	f := newFan(blob, 2)
+	var wg sync.WaitGroup
+	wg.Go(func() { f.pump(t.Context()) })
+	wg.Go(func() {
+		defer f.leave(f.lanes[0])
+		if got, err := readLane(t.Context(), f.lanes[0]); err != nil || got != data {
+			t.Errorf("first sink: %d bytes, %v", len(got), err)
+		}
+	})
+	wg.Go(func() {
+		defer f.leave(f.lanes[1])
+		if err := second(t.Context(), f.lanes[1]); err != nil {
+			t.Errorf("second sink: %v", err)
+		}
+	})
+	wg.Wait()
+	return blob.opens
 }
 
 func waitFor(ctx context.Context, d time.Duration) error {

@@ -93,8 +93,8 @@ func (c *Copier) move(ctx context.Context, t *task) {
 }
 
 func sourceFailed(err error) bool {
-	var known *Error
-	return errors.As(err, &known) && known.Side == Src
+	known, ok := errors.AsType[*Error](err)
+	return ok && known.Side == Src
 }
 
 func (c *Copier) moveFrom(ctx context.Context, src content.Source, d ocispec.Descriptor, uses []*use) {

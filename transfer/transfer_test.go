@@ -65,12 +65,15 @@ func (m *maker) image(platform string, subject *ocispec.Descriptor, layers ...st
 	return m.manifest(ocispec.Manifest{Versioned: versioned, MediaType: ocispec.MediaTypeImageManifest, Config: config, Layers: ls, Subject: subject}, ocispec.MediaTypeImageManifest)
 }
 
-// app is an index of amd64 and arm64 images that share a layer, with an
+// An app is an index and its children.
+type app struct{ root, amd64, arm64, attestation ocispec.Descriptor }
+
+// app makes an index of amd64 and arm64 images that share a layer, with an
 // attestation of the first.
-func (m *maker) app(names ...string) (root, amd64, arm64, attestation ocispec.Descriptor) {
+func (m *maker) app(names ...string) app {
 	m.t.Helper()
-	amd64, arm64 = m.image("linux/amd64", nil, "shared", "for amd64"), m.image("linux/arm64", nil, "shared", "for arm64")
-	attestation = m.image("unknown/unknown", nil, "attests amd64")
+	amd64, arm64 := m.image("linux/amd64", nil, "shared", "for amd64"), m.image("linux/arm64", nil, "shared", "for arm64")
+	attestation := m.image("unknown/unknown", nil, "attests amd64")
 	amd64.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
 	arm64.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}
 	attestation.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
@@ -81,12 +84,12 @@ func (m *maker) app(names ...string) (root, amd64, arm64, attestation ocispec.De
 	for _, d := range []*ocispec.Descriptor{&amd64, &arm64, &attestation} {
 		d.ArtifactType = ""
 	}
-	root = m.manifest(ocispec.Index{
+	root := m.manifest(ocispec.Index{
 		Versioned: versioned, MediaType: ocispec.MediaTypeImageIndex,
 		Manifests:   []ocispec.Descriptor{amd64, arm64, attestation},
 		Annotations: map[string]string{"kept": "as it is"},
 	}, ocispec.MediaTypeImageIndex, names...)
-	return root, amd64, arm64, attestation
+	return app{root: root, amd64: amd64, arm64: arm64, attestation: attestation}
 }
 
 type textBlob struct {
@@ -196,7 +199,7 @@ func digestOf(t *testing.T, src content.Source, ref string) digest.Digest {
 
 func TestCopy(t *testing.T) {
 	src := &maker{t: t}
-	root, _, _, _ := src.app("v1")
+	made := src.app("v1")
 	dst := newSpy(&content.Memory{})
 	job := transfer.Job{Name: "app", Src: newSpy(&src.Memory), Ref: "v1", Dst: []transfer.Target{{Name: "there", Sink: dst, Names: []string{"v1", "latest"}}}}
 
@@ -204,14 +207,14 @@ func TestCopy(t *testing.T) {
 	if err := result.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if got := digestOf(t, dst, "latest"); got != root.Digest {
-		t.Errorf("latest is %s, want %s", got, root.Digest)
+	if got := digestOf(t, dst, "latest"); got != made.root.Digest {
+		t.Errorf("latest is %s, want %s", got, made.root.Digest)
 	}
 	if got := result.Images[0].Targets[0].Stored; got != 7 {
 		t.Errorf("%d blobs stored, want 7: three configs, the shared layer once, three others", got)
 	}
 	last := dst.puts()[len(dst.puts())-1]
-	if want := "put " + root.Digest.String() + " v1 latest"; last != want {
+	if want := "put " + made.root.Digest.String() + " v1 latest"; last != want {
 		t.Errorf("last write is %q, want %q", last, want)
 	}
 
@@ -225,7 +228,7 @@ func TestCopy(t *testing.T) {
 
 func TestCopyOfSomePlatforms(t *testing.T) {
 	src := &maker{t: t}
-	root, amd64, arm64, attestation := src.app("v1")
+	made := src.app("v1")
 	tests := []struct {
 		name      string
 		platforms string
@@ -233,10 +236,10 @@ func TestCopyOfSomePlatforms(t *testing.T) {
 		children  []digest.Digest
 		absent    []digest.Digest
 	}{
-		{"an image and its attestation", "linux/amd64", false, []digest.Digest{amd64.Digest, attestation.Digest}, []digest.Digest{arm64.Digest}},
-		{"an image that has none", "linux/arm64", false, []digest.Digest{arm64.Digest}, []digest.Digest{amd64.Digest}},
-		{"all there are", "linux/*", false, []digest.Digest{amd64.Digest, arm64.Digest, attestation.Digest}, nil},
-		{"the index stays as it is", "linux/arm64", true, []digest.Digest{amd64.Digest, arm64.Digest, attestation.Digest}, []digest.Digest{amd64.Digest}},
+		{"an image and its attestation", "linux/amd64", false, []digest.Digest{made.amd64.Digest, made.attestation.Digest}, []digest.Digest{made.arm64.Digest}},
+		{"an image that has none", "linux/arm64", false, []digest.Digest{made.arm64.Digest}, []digest.Digest{made.amd64.Digest}},
+		{"all there are", "linux/*", false, []digest.Digest{made.amd64.Digest, made.arm64.Digest, made.attestation.Digest}, nil},
+		{"the index stays as it is", "linux/arm64", true, []digest.Digest{made.amd64.Digest, made.arm64.Digest, made.attestation.Digest}, []digest.Digest{made.amd64.Digest}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -252,27 +255,9 @@ func TestCopyOfSomePlatforms(t *testing.T) {
 			if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
 				t.Fatal(err)
 			}
-			m, err := dst.Manifest(t.Context(), "v1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var children []digest.Digest
-			for _, d := range m.Children() {
-				children = append(children, d.Digest)
-			}
-			if !slices.Equal(children, test.children) {
-				t.Errorf("children are %v, want %v", children, test.children)
-			}
-			if whole := len(test.children) == 3; whole != (m.Digest() == root.Digest) {
-				t.Errorf("root is %s, the source's is %s", m.Digest(), root.Digest)
-			}
-			if m.Annotations()["kept"] != "as it is" {
-				t.Error("the index's annotations are lost")
-			}
-			for _, d := range test.absent {
-				if _, err := dst.Memory.Manifest(t.Context(), d.String()); !errors.Is(err, content.ErrNotFound) {
-					t.Errorf("%s came along: %v", d, err)
-				}
+			checkChildren(t, dst, test.children, test.absent)
+			if whole := len(test.children) == 3; whole != (digestOf(t, dst, "v1") == made.root.Digest) {
+				t.Errorf("root is %s, the source's is %s", digestOf(t, dst, "v1"), made.root.Digest)
 			}
 			blobs, puts := dst.count("blob"), dst.count("put")
 			if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
@@ -282,6 +267,29 @@ func TestCopyOfSomePlatforms(t *testing.T) {
 				t.Error("the second run moved or wrote something")
 			}
 		})
+	}
+}
+
+func checkChildren(t *testing.T, dst content.Source, want, absent []digest.Digest) {
+	t.Helper()
+	m, err := dst.Manifest(t.Context(), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var children []digest.Digest
+	for _, d := range m.Children() {
+		children = append(children, d.Digest)
+	}
+	if !slices.Equal(children, want) {
+		t.Errorf("children are %v, want %v", children, want)
+	}
+	if m.Annotations()["kept"] != "as it is" {
+		t.Error("the index's annotations are lost")
+	}
+	for _, d := range absent {
+		if _, err := dst.Manifest(t.Context(), d.String()); !errors.Is(err, content.ErrNotFound) {
+			t.Errorf("%s came along: %v", d, err)
+		}
 	}
 }
 
@@ -304,14 +312,14 @@ func TestCopyOfAPlatformThatIsNotThere(t *testing.T) {
 
 func TestCopyTakesReferrersAlong(t *testing.T) {
 	src := &maker{t: t}
-	root, amd64, _, _ := src.app("v1")
-	root.ArtifactType = ""
-	signature := src.image("linux/amd64", &root, "signature")
+	made := src.app("v1")
+	made.root.ArtifactType = ""
+	signature := src.image("linux/amd64", &made.root, "signature")
 	signature.ArtifactType = ""
 	ofSignature := src.image("linux/amd64", &signature, "signature of the signature")
-	sbom := src.image("linux/amd64", &amd64, "sbom of a child")
+	sbom := src.image("linux/amd64", &made.amd64, "sbom of a child")
 	cosign := src.image("linux/amd64", nil, "cosign signature")
-	tag := "sha256-" + root.Digest.Encoded() + ".sig"
+	tag := "sha256-" + made.root.Digest.Encoded() + ".sig"
 	m, err := src.Manifest(t.Context(), cosign.Digest.String())
 	if err != nil {
 		t.Fatal(err)
@@ -337,7 +345,7 @@ func TestCopyTakesReferrersAlong(t *testing.T) {
 		}
 	}
 	puts := dst.puts()
-	if len(puts) != 9 || !strings.HasSuffix(puts[len(puts)-1], root.Digest.String()+" v1") {
+	if len(puts) != 9 || !strings.HasSuffix(puts[len(puts)-1], made.root.Digest.String()+" v1") {
 		t.Errorf("puts are %v, want three children, the root by digest, four referrers, the root by name", puts)
 	}
 }
