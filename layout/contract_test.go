@@ -35,15 +35,16 @@ func newLayout(t *testing.T) contenttest.Instance {
 }
 
 // closed returns what closes a layout at the end of the test.
-func closed(t testing.TB) func(l *Layout, err error) *Layout {
+func closed(tb testing.TB) func(l *Layout, err error) *Layout {
+	tb.Helper()
 	return func(l *Layout, err error) *Layout {
-		t.Helper()
+		tb.Helper()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		t.Cleanup(func() {
+		tb.Cleanup(func() {
 			if err := l.Close(); err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		})
 		return l
@@ -52,8 +53,8 @@ func closed(t testing.TB) func(l *Layout, err error) *Layout {
 
 // strays lists the files of a layout that are neither its own nor blobs nor
 // marks of verification.
-func strays(t testing.TB, path string) []string {
-	t.Helper()
+func strays(tb testing.TB, path string) []string {
+	tb.Helper()
 	var found []string
 	err := fs.WalkDir(os.DirFS(path), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || slices.Contains([]string{indexFile, markerFile}, name) {
@@ -68,7 +69,7 @@ func strays(t testing.TB, path string) []string {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return found
 }

@@ -45,25 +45,15 @@ func (k *disk) fail(op, name string, err error) error {
 
 // classify gives an error of the system a class of ours.
 func classify(err error) error {
-	var class error
 	switch {
 	case errors.Is(err, durable.ErrNotRegular):
-		class = content.ErrInvalid
+		return fmt.Errorf("%w: %w", err, content.ErrInvalid)
 	case durable.IsFull(err):
-		class = content.ErrNoSpace
+		return fmt.Errorf("%w: %w", err, content.ErrNoSpace)
 	case errors.Is(err, fs.ErrNotExist):
-		class = content.ErrNotFound
-	default:
-		return err
+		return content.ErrNotFound // the path is in the Error around it
 	}
-	if errors.Is(err, class) {
-		return err
-	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) && class == content.ErrNotFound {
-		return class // the path is in the Error around it
-	}
-	return fmt.Errorf("%w: %w", err, class)
+	return err
 }
 
 // read returns a small file's content.

@@ -114,7 +114,7 @@ func splitIndex(raw []byte, most int) (*index, error) {
 		if err != nil {
 			return nil, notAnIndex(err)
 		}
-		f := field{key: key.(string)} //nolint:errcheck,forcetypeassert // a decoder gives nothing else where a key belongs
+		f := field{key: key.(string)} // a decoder gives nothing else where a key belongs
 		if f.key == "manifests" {
 			err = x.splitEntries(dec, most)
 		} else {

@@ -98,11 +98,15 @@ const (
 // Open opens the layout at path, which exists. Where nothing is it returns
 // [content.ErrNotFound]; what is no layout, or a broken one, is
 // [content.ErrInvalid].
-func Open(path string) (*Layout, error) {
+func Open(path string) (*Layout, error) { return Options{}.Open(path) }
+
+// Open is [Open] with options, which count for what is read on opening too.
+func (o Options) Open(path string) (*Layout, error) {
 	l, err := openFolder(path)
 	if err != nil {
 		return nil, err
 	}
+	l.Options = o
 	if err := l.check(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -111,7 +115,10 @@ func Open(path string) (*Layout, error) {
 
 // Create opens the layout at path, or makes an empty one there. It finds out
 // whether the folder can be written to.
-func Create(path string) (*Layout, error) {
+func Create(path string) (*Layout, error) { return Options{}.Create(path) }
+
+// Create is [Create] with options, which count for what is read on opening too.
+func (o Options) Create(path string) (*Layout, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, &Error{Op: "create", Path: path, Err: classify(err)}
 	}
@@ -119,6 +126,7 @@ func Create(path string) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.Options = o
 	if err := l.create(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

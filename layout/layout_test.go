@@ -27,24 +27,24 @@ type testImage struct {
 	blobs []memoryBlob
 }
 
-func parsed(t testing.TB, v any) content.Manifest {
-	t.Helper()
+func parsed(tb testing.TB, v any) content.Manifest {
+	tb.Helper()
 	raw, err := json.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m, err := content.ParseManifest("", raw, content.Limits{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }
 
 // anImage makes an image with one layer, all different for different ids.
-func anImage(t testing.TB, id string) testImage {
-	t.Helper()
+func anImage(tb testing.TB, id string) testImage {
+	tb.Helper()
 	config, layer := bytesOf(ocispec.MediaTypeImageConfig, `{"id":"`+id+`"}`), bytesOf(ocispec.MediaTypeImageLayer, "layer of "+id)
-	m := parsed(t, ocispec.Manifest{
+	m := parsed(tb, ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		Config: config.d, Layers: []ocispec.Descriptor{layer.d},
 	})
@@ -52,11 +52,11 @@ func anImage(t testing.TB, id string) testImage {
 }
 
 // aReferrer makes an artifact that refers to subject.
-func aReferrer(t testing.TB, subject content.Manifest, kind string) testImage {
-	t.Helper()
+func aReferrer(tb testing.TB, subject content.Manifest, kind string) testImage {
+	tb.Helper()
 	empty := bytesOf(ocispec.MediaTypeEmptyJSON, "{}")
 	to := subject.Descriptor()
-	m := parsed(t, ocispec.Manifest{
+	m := parsed(tb, ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: kind,
 		Config: empty.d, Layers: []ocispec.Descriptor{empty.d}, Subject: &to,
 		Annotations: map[string]string{"kind": kind, ocispec.AnnotationRefName: "never"},
@@ -64,29 +64,29 @@ func aReferrer(t testing.TB, subject content.Manifest, kind string) testImage {
 	return testImage{m, []memoryBlob{empty}}
 }
 
-func anIndex(t testing.TB, children ...content.Manifest) content.Manifest {
-	t.Helper()
+func anIndex(tb testing.TB, children ...content.Manifest) content.Manifest {
+	tb.Helper()
 	x := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for _, m := range children {
 		x.Manifests = append(x.Manifests, m.Descriptor())
 	}
-	return parsed(t, x)
+	return parsed(tb, x)
 }
 
-func created(t testing.TB) *Layout {
-	t.Helper()
-	return closed(t)(Create(filepath.Join(t.TempDir(), "layout")))
+func created(tb testing.TB) *Layout {
+	tb.Helper()
+	return closed(tb)(Create(filepath.Join(tb.TempDir(), "layout")))
 }
 
-func put(t testing.TB, s content.Sink, im testImage, names ...string) {
-	t.Helper()
+func put(tb testing.TB, s content.Sink, im testImage, names ...string) {
+	tb.Helper()
 	for _, b := range im.blobs {
 		if _, err := s.PutBlob(context.Background(), b); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := s.PutManifest(context.Background(), im.m, names...); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -113,11 +113,11 @@ func TestWhatIsPutIsReadAgain(t *testing.T) {
 	}
 }
 
-func names(t testing.TB, l content.TagLister) func(func(string) bool) {
+func names(tb testing.TB, l content.TagLister) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for name, err := range l.Tags(context.Background()) {
 			if err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 			if !yield(name) {
 				return

@@ -3,6 +3,7 @@ package layout
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -219,9 +220,7 @@ func (x *index) root(d ocispec.Descriptor) (changed bool, err error) {
 // named returns d with the annotations that give it a name.
 func named(d ocispec.Descriptor, name string) ocispec.Descriptor {
 	annotations := map[string]string{}
-	for key, value := range d.Annotations {
-		annotations[key] = value
-	}
+	maps.Copy(annotations, d.Annotations)
 	annotations[ocispec.AnnotationRefName] = name
 	if looksFull(name) {
 		full := normalised(name)

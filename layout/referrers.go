@@ -112,7 +112,7 @@ func (w *walk) visit(ctx context.Context, d ocispec.Descriptor) {
 	todo := []ocispec.Descriptor{d}
 	for len(todo) > 0 {
 		d, todo = todo[len(todo)-1], todo[:len(todo)-1]
-		if w.seen[d.Digest] {
+		if w.seen[d.Digest] || !mayRefer(d.MediaType) {
 			continue
 		}
 		w.seen[d.Digest] = true
@@ -124,9 +124,16 @@ func (w *walk) visit(ctx context.Context, d ocispec.Descriptor) {
 			w.found = append(w.found, n.listing)
 		}
 		for _, child := range n.children {
-			todo = append(todo, ocispec.Descriptor{Digest: child})
+			todo = append(todo, ocispec.Descriptor{Digest: child, MediaType: w.l.facts.typeOf(child)})
 		}
 	}
+}
+
+// mayRefer reports whether a manifest of this type can have a subject or
+// children. Other entries of index.json may be anything.
+func mayRefer(mediaType string) bool {
+	const artifact = "application/vnd.oci.artifact.manifest.v1+json"
+	return content.IsIndex(mediaType) || content.IsManifest(mediaType) || mediaType == artifact || mediaType == ""
 }
 
 // node reads d. A manifest that is not there is not missed: indexes may be sparse.

@@ -1,0 +1,349 @@
+package layout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/durable"
+)
+
+// A Dir is a folder that holds one image in the way of skopeo's transport dir:
+// its manifest in manifest.json, its blobs in files named by their hex digits,
+// and the children of an index in files HEX.manifest.json
+// (https://github.com/containers/image/blob/main/docs/containers-transports.5.md).
+// What refers to the image lies there as children do, and under a digest tag of
+// its own as TAG.manifest.json; skopeo does not look at these.
+//
+// A Dir may be used by many goroutines at once; it must be closed after use.
+type Dir struct {
+	Options
+	disk *disk
+
+	mu   sync.Mutex
+	root digest.Digest // what was put as the image
+}
+
+var (
+	_ content.Source         = (*Dir)(nil)
+	_ content.Sink           = (*Dir)(nil)
+	_ content.Resolver       = (*Dir)(nil)
+	_ content.TagLister      = (*Dir)(nil)
+	_ content.ReferrerLister = (*Dir)(nil)
+	_ content.RandomSink     = (*Dir)(nil)
+)
+
+const (
+	dirManifest   = "manifest.json"
+	manifestEnd   = "." + dirManifest
+	versionFile   = "version"
+	versionPrefix = "Directory Transport Version: "
+	newFile       = ownDir + "/new"
+)
+
+// OpenDir opens the plain directory at path, which exists. Where there is none
+// it returns [content.ErrNotFound].
+func OpenDir(path string) (*Dir, error) {
+	d, err := newDir(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := durable.OpenRegular(d.disk.root, dirManifest)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(d.disk.fail("open", dirManifest, err), d.Close())
+	}
+	return d, nil
+}
+
+// CreateDir opens the plain directory at path, or makes one there. A folder
+// that has other things in it is [content.ErrConflict].
+func CreateDir(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, &Error{Op: "create", Path: path, Err: classify(err)}
+	}
+	d, err := newDir(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.create(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func newDir(path string) (*Dir, error) {
+	root, err := openRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{}
+	d.disk = &disk{root: root, path: path, opts: &d.Options, place: func(d digest.Digest) string { return d.Encoded() }}
+	return d, nil
+}
+
+// create writes the file version, last of all that makes an empty directory.
+func (d *Dir) create() (err error) {
+	raw, err := d.disk.read(versionFile, 4<<10)
+	switch {
+	case err == nil && !strings.HasPrefix(string(raw), versionPrefix):
+		return d.disk.fail("read", versionFile, fmt.Errorf("not the version of a plain directory: %w", content.ErrConflict))
+	case err != nil && !errors.Is(err, content.ErrNotFound):
+		return err
+	}
+	if errors.Is(err, content.ErrNotFound) {
+		if err := d.empty(); err != nil {
+			return err
+		}
+	}
+	lock, err := d.disk.lockIndex(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	if raw != nil {
+		return nil
+	}
+	return d.disk.replace(newFile, versionFile, []byte(versionPrefix+"1.1\n"))
+}
+
+// empty reports what keeps the folder from being made a plain directory.
+func (d *Dir) empty() error {
+	f, err := d.disk.root.Open(".")
+	if err != nil {
+		return d.disk.fail("read", "", err)
+	}
+	names, err := f.Readdirnames(2)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == ownDir })
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("not empty, and no plain directory: %w", content.ErrConflict)
+	}
+	return d.disk.fail("create", "", errors.Join(err, f.Close()))
+}
+
+// Close gives back what the directory holds of the system.
+func (d *Dir) Close() error { return d.disk.root.Close() }
+
+// Open implements [content.Source]; what is corrupt is not given out.
+func (d *Dir) Open(ctx context.Context, b ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
+	return d.disk.open(ctx, b, r)
+}
+
+// Has implements [content.Sink].
+func (d *Dir) Has(ctx context.Context, b ocispec.Descriptor) (bool, error) { return d.disk.has(ctx, b) }
+
+// PutBlob implements [content.Sink].
+func (d *Dir) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	return d.disk.put(ctx, b)
+}
+
+// Ingest implements [content.RandomSink].
+func (d *Dir) Ingest(ctx context.Context, b ocispec.Descriptor) (content.Ingest, error) {
+	return d.disk.ingest(ctx, b)
+}
+
+// Manifest implements [content.Source]. ref is empty for the image, a digest,
+// or a digest tag. The image has no other name.
+func (d *Dir) Manifest(_ context.Context, ref string) (content.Manifest, error) {
+	if ref == "" {
+		return d.image()
+	}
+	want, ok := byDigest(ref)
+	if !ok {
+		if !digestTag.MatchString(ref) {
+			return content.Manifest{}, d.disk.fail("read", "", fmt.Errorf("an image in a plain directory has no name %q: %w", ref, content.ErrNotFound))
+		}
+		return d.read(tagFile(ref))
+	}
+	m, err := d.disk.manifest(ocispec.Descriptor{Digest: want}, want.Encoded()+manifestEnd)
+	if !errors.Is(err, content.ErrNotFound) {
+		return m, err
+	}
+	raw, ierr := d.disk.readManifest(dirManifest)
+	if ierr != nil || want.Algorithm().FromBytes(raw) != want {
+		return content.Manifest{}, err
+	}
+	m, err = content.VerifyManifest(ocispec.Descriptor{Digest: want}, raw, d.Limits)
+	return m, d.disk.fail("read", dirManifest, err)
+}
+
+func (d *Dir) image() (content.Manifest, error) { return d.read(dirManifest) }
+
+// read reads a manifest whose digest nothing states.
+func (d *Dir) read(name string) (content.Manifest, error) {
+	raw, err := d.disk.readManifest(name)
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	m, err := content.ParseManifest("", raw, d.Limits)
+	return m, d.disk.fail("read", name, err)
+}
+
+// Resolve implements [content.Resolver].
+func (d *Dir) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {
+	m, err := d.Manifest(ctx, ref)
+	return m.Descriptor(), err
+}
+
+// PutManifest implements [content.Sink]. A manifest with any name becomes the
+// image, in place of what was there; a second image is [content.ErrConflict].
+// What refers to something that is there, or is put under a digest tag, lies
+// beside the image.
+func (d *Dir) PutManifest(ctx context.Context, m content.Manifest, names ...string) error {
+	if err := m.Ambiguous(); err != nil {
+		return err
+	}
+	if err := d.disk.complete(ctx, m); err != nil {
+		return err
+	}
+	lock, err := d.disk.lockIndex(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.write(m, d.files(ctx, m, names)), lock.Release())
+}
+
+// files returns the files that m belongs in.
+func (d *Dir) files(ctx context.Context, m content.Manifest, names []string) []string {
+	aside := m.Digest().Encoded() + manifestEnd
+	if len(names) == 0 {
+		return []string{aside}
+	}
+	var files []string
+	for _, name := range names {
+		switch {
+		case digestTag.MatchString(name):
+			files = append(files, aside, tagFile(name))
+		case d.refers(ctx, m):
+			files = append(files, aside)
+		default:
+			files = append(files, dirManifest)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+// refers reports whether m has a subject that is in the directory.
+func (d *Dir) refers(ctx context.Context, m content.Manifest) bool {
+	to, ok := m.Subject()
+	if !ok {
+		return false
+	}
+	_, err := d.Manifest(ctx, to.Digest.String())
+	return err == nil
+}
+
+// tagFile returns the file of what has a digest tag as its name.
+func tagFile(name string) string {
+	return name[strings.LastIndexByte(name, ':')+1:] + manifestEnd
+}
+
+func (d *Dir) write(m content.Manifest, files []string) error {
+	for _, file := range files {
+		if file == dirManifest {
+			if err := d.claim(m.Digest()); err != nil {
+				return err
+			}
+		}
+		if err := d.disk.replace(newFile, file, m.Raw()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim makes root the image that is put.
+func (d *Dir) claim(root digest.Digest) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.root != "" && d.root != root {
+		return d.disk.fail("write", dirManifest, fmt.Errorf("a plain directory holds one image, and was given %s already: %w", d.root, content.ErrConflict))
+	}
+	d.root = root
+	return nil
+}
+
+// Tags implements [content.TagLister]: the digest tags, which are all the names
+// there are.
+func (d *Dir) Tags(context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for tag, err := range d.beside() {
+			if (err != nil || digestTag.MatchString(tag)) && !yield(tag, err) {
+				return
+			}
+		}
+	}
+}
+
+// Referrers implements [content.ReferrerLister], sorted by digest.
+func (d *Dir) Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
+	return func(yield func(ocispec.Descriptor, error) bool) {
+		found, err := d.referrers(ctx, subject)
+		slices.SortFunc(found, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
+		for _, r := range found {
+			if (artifactType == "" || r.ArtifactType == artifactType) && !yield(r, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(ocispec.Descriptor{}, err)
+		}
+	}
+}
+
+func (d *Dir) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
+	var found []ocispec.Descriptor
+	for name, err := range d.beside() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return found, err
+		}
+		if digestTag.MatchString(name) {
+			continue
+		}
+		m, err := d.read(name + manifestEnd)
+		if err != nil {
+			return found, err
+		}
+		if to, ok := m.Subject(); ok && to.Digest == subject {
+			found = append(found, content.ReferrerDescriptor(m))
+		}
+	}
+	return found, nil
+}
+
+// beside lists what is before .manifest.json in the names of files.
+func (d *Dir) beside() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		entries, err := fs.ReadDir(d.disk.root.FS(), ".")
+		for _, e := range entries {
+			name, ok := strings.CutSuffix(e.Name(), manifestEnd)
+			if ok && name != "" && !yield(name, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield("", d.disk.fail("read", "", err))
+		}
+	}
+}
