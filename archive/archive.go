@@ -59,6 +59,11 @@ type Archive struct {
 	mu    sync.Mutex
 	types map[digest.Digest]ocispec.Descriptor // what index.json and the indexes below it say of a manifest
 	blobs map[digest.Digest]span               // blobs of docker archives, which have no path of their own
+	nodes map[digest.Digest]node
+	edges int // of all nodes
+	steps int // from node to node
+
+	learnt bool // types has all that the indexes say
 }
 
 // A root is what index.json, or one entry of manifest.json, names.
@@ -172,6 +177,7 @@ func (a *Archive) Close() error { return a.spools.close() }
 func (a *Archive) load(ctx context.Context) error {
 	a.types = map[digest.Digest]ocispec.Descriptor{}
 	a.blobs = map[digest.Digest]span{}
+	a.nodes = map[digest.Digest]node{}
 	images, err := a.dockerImages()
 	if err != nil {
 		return err

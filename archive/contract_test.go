@@ -2,6 +2,7 @@ package archive_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,13 +32,13 @@ func TestArchiveKeepsTheContract(t *testing.T) {
 type opener func(ctx context.Context, path string, o archive.Options) (*archive.Archive, error)
 
 // readFile reads the file at path as if it came through a pipe.
-func readFile(ctx context.Context, path string, o archive.Options) (a *archive.Archive, err error) {
+func readFile(ctx context.Context, path string, o archive.Options) (*archive.Archive, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return archive.Read(ctx, f, o)
+	a, err := archive.Read(ctx, f, o)
+	return a, errors.Join(err, f.Close())
 }
 
 func written(open opener) func(t *testing.T) contenttest.Instance {

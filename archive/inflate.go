@@ -108,6 +108,7 @@ func decompress(f format, r *bufio.Reader) (io.ReadCloser, error) {
 		return io.NopCloser(d), err
 	case bzipped:
 		return io.NopCloser(bzip2.NewReader(r)), nil
+	case plain:
 	}
 	return io.NopCloser(r), nil
 }

@@ -204,7 +204,7 @@ func (a *Archive) byDigest(ctx context.Context, d digest.Digest) (content.Manife
 			return m, err
 		}
 	}
-	if err := a.learn(d); err != nil {
+	if err := a.learn(ctx, d); err != nil {
 		return content.Manifest{}, err
 	}
 	m, err := a.manifest(d)
@@ -221,10 +221,14 @@ func (a *Archive) knows(d digest.Digest) bool {
 	return ok
 }
 
-// learn looks for what the indexes of the file say of d, whose type its own
-// bytes need not tell.
-func (a *Archive) learn(d digest.Digest) error {
-	if a.knows(d) {
+// learn reads, once, what the indexes of the file say of the manifests below
+// them: the type of one that is asked for by digest need not stand in itself.
+func (a *Archive) learn(ctx context.Context, d digest.Digest) error {
+	a.mu.Lock()
+	_, known := a.types[d]
+	learnt := a.learnt
+	a.mu.Unlock()
+	if known || learnt {
 		return nil
 	}
 	seen := map[digest.Digest]bool{}
@@ -232,13 +236,13 @@ func (a *Archive) learn(d digest.Digest) error {
 		if r.image != nil {
 			continue
 		}
-		if err := a.walk(r.desc.Digest, seen, func(content.Manifest) {}); err != nil {
+		if err := a.walk(ctx, r.desc.Digest, seen, func(node) {}); err != nil {
 			return err
 		}
-		if a.knows(d) {
-			return nil
-		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.learnt = true
 	return nil
 }
 

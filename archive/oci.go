@@ -1,13 +1,10 @@
 package archive
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"slices"
 	"strings"
 
@@ -226,144 +223,4 @@ func (a *Archive) manifest(d digest.Digest) (content.Manifest, error) {
 		}
 	}
 	return m, nil
-}
-
-// walk calls visit for the manifests below d that are in the file, d first,
-// each once. Those that are not there are passed over: docker saves the index
-// of an image with the manifests of one platform.
-func (a *Archive) walk(d digest.Digest, seen map[digest.Digest]bool, visit func(content.Manifest)) error {
-	todo := []digest.Digest{d}
-	for len(todo) > 0 {
-		next := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if seen[next] {
-			continue
-		}
-		if len(seen) == maxRoots {
-			return fmt.Errorf("more than %d manifests: %w", maxRoots, content.ErrInvalid)
-		}
-		seen[next] = true
-		m, err := a.manifest(next)
-		if errors.Is(err, content.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		visit(m)
-		for _, child := range slices.Backward(m.Children()) {
-			todo = append(todo, child.Digest)
-		}
-	}
-	return nil
-}
-
-// agree compares what index.json and manifest.json name: a reader of the one
-// must not get another image than a reader of the other.
-func (a *Archive) agree(ctx context.Context, images []*dockerImage) error {
-	if len(images) == 0 {
-		return nil
-	}
-	all := map[digest.Digest]bool{}
-	byName := map[string]map[digest.Digest]bool{}
-	for _, r := range a.roots {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		configs := map[digest.Digest]bool{}
-		err := a.walk(r.desc.Digest, map[digest.Digest]bool{}, func(m content.Manifest) {
-			if c, ok := m.Config(); ok {
-				configs[c.Digest], all[c.Digest] = true, true
-			}
-		})
-		if err != nil {
-			return err
-		}
-		for _, name := range r.names {
-			byName[normal(name)] = configs
-		}
-	}
-	for _, image := range images {
-		config, _, err := a.config(image)
-		if err != nil {
-			return err
-		}
-		for _, name := range image.names() {
-			if configs, ok := byName[normal(name)]; ok && !configs[config.Digest] {
-				return fmt.Errorf("%s and %s disagree about %q: %w", indexFile, manifestFile, clip(name), content.ErrInvalid)
-			}
-		}
-		if !all[config.Digest] {
-			return fmt.Errorf("%s names an image with config %s that %s does not know: %w", manifestFile, config.Digest, indexFile, content.ErrInvalid)
-		}
-	}
-	return nil
-}
-
-// Referrers implements [content.ReferrerLister]: what index.json names and what
-// a fallback tag lists, as far as it is in the file, sorted by digest.
-func (a *Archive) Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
-	return func(yield func(ocispec.Descriptor, error) bool) {
-		found, err := a.referrers(ctx, subject)
-		if err != nil {
-			yield(ocispec.Descriptor{}, a.fail(err))
-			return
-		}
-		for _, d := range found {
-			if (artifactType == "" || d.ArtifactType == artifactType) && !yield(d, nil) {
-				return
-			}
-		}
-	}
-}
-
-// fallbackTag returns the tag under which registries without the referrers API
-// keep the list of what refers to d
-// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#unavailable-referrers-api).
-func fallbackTag(d digest.Digest) string {
-	const most = 64
-	hex := d.Encoded()
-	return string(d.Algorithm()) + "-" + hex[:min(len(hex), most)]
-}
-
-func (a *Archive) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
-	if err := content.CheckDigest(subject); err != nil {
-		return nil, err
-	}
-	fallback := fallbackTag(subject)
-	var candidates []digest.Digest
-	for _, r := range a.roots {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if r.image != nil {
-			continue
-		}
-		candidates = append(candidates, r.desc.Digest)
-		if !slices.ContainsFunc(r.names, func(n string) bool { return n == fallback || tagOf(n) == fallback }) {
-			continue
-		}
-		m, err := a.manifest(r.desc.Digest)
-		if err != nil {
-			return nil, err
-		}
-		for _, child := range m.Children() {
-			candidates = append(candidates, child.Digest)
-		}
-	}
-	slices.Sort(candidates)
-	var found []ocispec.Descriptor
-	for _, d := range slices.Compact(candidates) {
-		m, err := a.manifest(d)
-		if errors.Is(err, content.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if to, ok := m.Subject(); ok && to.Digest == subject {
-			found = append(found, content.ReferrerDescriptor(m))
-		}
-	}
-	return slices.SortedFunc(slices.Values(found), func(x, y ocispec.Descriptor) int { return cmp.Compare(x.Digest, y.Digest) }), nil
 }

@@ -80,7 +80,7 @@ func indexTar(r io.Reader) (*tarIndex, error) {
 		}
 	}
 	t.ended = p.pos >= t.end+tarBlock
-	return t, tail(source, p)
+	return t, tail(source)
 }
 
 // broken says what is wrong with a tar that archive/tar refused.
@@ -98,7 +98,7 @@ func (t *tarIndex) broken(err, cause error) error {
 
 // tail reads what is after the end: padding, nothing else. Two readers would
 // see two different archives.
-func tail(r io.Reader, p *tape) error {
+func tail(r io.Reader) error {
 	buf := make([]byte, 32<<10)
 	var seen int64
 	for {
