@@ -33,6 +33,7 @@ func Kinds(tb testing.TB) []Image {
 		{"an artifact of unknown types", unknownArtifact},
 		{"a manifest of an unknown type", unknownManifest},
 		{"an index with a child of an unknown type", unknownChild},
+		{"an index with a child only the index knows", untypedChild},
 		{"an artifact with an empty config", emptyConfig},
 		{"an image without layers", noLayers},
 		{"a zero-byte layer", zeroLayer},
@@ -160,6 +161,13 @@ func unknownChild(k *maker) Image {
 	const mediaType = "application/vnd.example.manifest.v1+json"
 	a := k.image(amd64, 900, 1)
 	b := k.manifest(mediaType, []byte(`{"mediaType":"`+mediaType+`","things":[{"digest":"sha256:none"}]}`))
+	return Image{Root: k.index(child(a, amd64), b.Descriptor()), Children: []content.Manifest{a, b}}
+}
+
+// untypedChild builds an index with a child whose bytes do not say what it is.
+func untypedChild(k *maker) Image {
+	a := k.image(amd64, 1500, 1)
+	b := k.manifest("application/vnd.example.manifest.v2", []byte("things:\n- none\n"))
 	return Image{Root: k.index(child(a, amd64), b.Descriptor()), Children: []content.Manifest{a, b}}
 }
 
