@@ -51,8 +51,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	  done; \
 	done
 
-bench: ## Go benchmarks of the data path, with bytes and allocations
+bench: build ## Go benchmarks of the data path, then the comparison with peers, which writes docs/benchmarks.md; BENCH='-only copy -runs 9'
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+	.ci/tools registry crane regctl oras
+	$(GO) run ./bench $(BENCH)
 
 cover: ## statement coverage by package, and coverage.out for `go tool cover -html`
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out $(PKGS)
