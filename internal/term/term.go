@@ -53,3 +53,10 @@ func (o Output) Width() int {
 	}
 	return width
 }
+
+// IsTerminal reports whether v, a reader or writer, is a terminal of whatever
+// kind: no place for an archive.
+func IsTerminal(v any) bool {
+	file, ok := v.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
