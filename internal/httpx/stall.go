@@ -1,0 +1,151 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// ErrStalled is a connection on which nothing moved for too long. Its class is
+// [content.ErrUnavailable].
+var ErrStalled = fmt.Errorf("connection stalled: %w", content.ErrUnavailable)
+
+// slowest is the rate, in bytes per second, below which a body counts as
+// stalled although it trickles.
+const slowest = 1 << 10
+
+// Stall breaks off what does not move. Time counts only while the network is
+// waited for, so that a slow other side is not blamed.
+//
+// The answer's first byte has Limit; an answer to a body that was sent has ten
+// times that, because registries store and hash before they answer.
+type Stall struct {
+	Next  http.RoundTripper
+	Limit time.Duration
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (s Stall) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	w := &watch{limit: s.Limit, ctxErr: func() error { return context.Cause(ctx) }}
+	w.timer = time.AfterFunc(s.answerLimit(req), func() { cancel(ErrStalled) })
+	req = req.WithContext(ctx)
+	if req.Body != nil && req.Body != http.NoBody {
+		req.Body = &sendingBody{ReadCloser: req.Body, watch: w, last: s.answerLimit(req)}
+	}
+	resp, err := s.Next.RoundTrip(req)
+	w.stop()
+	if err != nil {
+		defer cancel(nil)
+		return nil, w.explain(err)
+	}
+	resp.Body = &receivingBody{body: resp.Body, watch: w, cancel: cancel}
+	return resp, nil
+}
+
+func (s Stall) answerLimit(req *http.Request) time.Duration {
+	if req.Method == http.MethodPut || req.Method == http.MethodPatch {
+		return 10 * s.Limit
+	}
+	return s.Limit
+}
+
+type watch struct {
+	limit  time.Duration
+	ctxErr func() error
+
+	mu    sync.Mutex
+	timer *time.Timer
+	done  bool
+}
+
+func (w *watch) start(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.done {
+		w.timer.Reset(d)
+	}
+}
+
+func (w *watch) pause() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+}
+
+// stop ends the watch of the request: net/http may go on reading its body after
+// the answer came.
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done = true
+	w.timer.Stop()
+}
+
+func (w *watch) explain(err error) error {
+	if errors.Is(w.ctxErr(), ErrStalled) {
+		return ErrStalled
+	}
+	return err
+}
+
+// sendingBody is timed between its reads: that is when net/http writes.
+type sendingBody struct {
+	io.ReadCloser
+	watch *watch
+	last  time.Duration
+}
+
+func (b *sendingBody) Read(p []byte) (int, error) {
+	b.watch.pause()
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.watch.start(b.last)
+		return n, err
+	}
+	b.watch.start(b.watch.limit)
+	return n, nil
+}
+
+// receivingBody is timed while a read is pending.
+type receivingBody struct {
+	body   io.ReadCloser
+	watch  *watch
+	cancel context.CancelCauseFunc
+
+	waited time.Duration
+	got    int64
+}
+
+func (b *receivingBody) Read(p []byte) (int, error) {
+	began := time.Now()
+	b.watch.timer.Reset(b.watch.limit)
+	n, err := b.body.Read(p)
+	b.watch.timer.Stop()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return n, b.watch.explain(err)
+	}
+	b.waited += time.Since(began)
+	b.got += int64(n)
+	if b.waited > 2*b.watch.limit {
+		if err == nil && float64(b.got) < slowest*b.waited.Seconds() {
+			b.cancel(ErrStalled)
+			return n, ErrStalled
+		}
+		b.waited, b.got = 0, 0
+	}
+	return n, err
+}
+
+func (b *receivingBody) Close() error {
+	b.watch.timer.Stop()
+	err := b.body.Close()
+	b.cancel(nil)
+	return err
+}

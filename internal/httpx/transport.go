@@ -1,0 +1,109 @@
+package httpx
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Dial says how connections are made and where they may lead.
+type Dial struct {
+	TLS   *tls.Config
+	HTTP1 bool // never HTTP/2
+
+	// Proxy returns the proxy for a request, nil for none. It may be nil.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// Allow says whether an address, after DNS, may be connected to. Proxies
+	// are not asked about. nil allows all.
+	Allow func(Reach) bool
+
+	// Reached is told what was connected to, proxies excepted. It may be nil.
+	Reached func(Reach)
+}
+
+// NewTransport returns the innermost of the stack. Nothing in it retries,
+// follows or decompresses.
+func NewTransport(d Dial) *http.Transport {
+	p := &proxies{dial: d}
+	plain := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}
+	guarded := *plain
+	guarded.Control = d.control
+	t := &http.Transport{
+		Proxy: p.forRequest,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if p.has(address) {
+				return plain.DialContext(ctx, network, address)
+			}
+			return guarded.DialContext(ctx, network, address)
+		},
+		TLSClientConfig:        d.TLS,
+		TLSHandshakeTimeout:    15 * time.Second,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    32,
+		IdleConnTimeout:        60 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ReadBufferSize:         64 << 10,
+		WriteBufferSize:        64 << 10,
+		ForceAttemptHTTP2:      !d.HTTP1,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+	}
+	if d.HTTP1 {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+	}
+	return t
+}
+
+// control is asked after DNS, for each address that a name has.
+func (d Dial) control(_, address string, _ syscall.RawConn) error {
+	at, known := reachOfAddress(address)
+	if known && d.Allow != nil && !d.Allow(at) {
+		return &RefusedError{Target: address, Reason: "a server named an address that is nearer than its own"}
+	}
+	if known && d.Reached != nil {
+		d.Reached(at)
+	}
+	return nil
+}
+
+// proxies remembers which addresses are those of proxies: the user named them.
+type proxies struct {
+	dial  Dial
+	hosts sync.Map
+}
+
+// forRequest chooses a proxy. Where there is one, nobody here sees what a name
+// resolves to, but an address is an address.
+func (p *proxies) forRequest(req *http.Request) (*url.URL, error) {
+	if p.dial.Proxy == nil {
+		return nil, nil //nolint:nilnil // what http.Transport.Proxy wants for "no proxy"
+	}
+	u, err := p.dial.Proxy(req)
+	if err != nil || u == nil {
+		return u, err
+	}
+	if at, literal := reachOfAddress(Address(req.URL)); literal && p.dial.Allow != nil && !p.dial.Allow(at) {
+		return nil, &RefusedError{Target: Redact(req.URL), Reason: "a server named an address that is nearer than its own"}
+	}
+	p.hosts.Store(proxyAddress(u), true)
+	return u, nil
+}
+
+func proxyAddress(u *url.URL) string {
+	if u.Port() == "" && (u.Scheme == "socks5" || u.Scheme == "socks5h") {
+		return net.JoinHostPort(u.Hostname(), "1080")
+	}
+	return Address(u)
+}
+
+func (p *proxies) has(address string) bool {
+	_, known := p.hosts.Load(address)
+	return known
+}

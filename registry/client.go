@@ -1,0 +1,207 @@
+// Package registry speaks the OCI distribution API (v1.1.1) with registries: a
+// [Client] for the process, a [Repository] for each repository, which is a
+// [content.Source] and a [content.Sink].
+//
+// A repository resumes what breaks. A blob's body that ends early is opened
+// again at the byte reached, for as long as there is progress; an upload that
+// breaks asks its session where it stands and goes on from there. A host that
+// asks to be left alone is left alone, by every request of the process.
+// Credentials go to the host the user named and nowhere else.
+//
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+package registry
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"golang.org/x/time/rate"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// A Client talks to registries. The zero Client works: anonymous, https, and
+// http for loopback hosts that speak it. A Client is made once for a process:
+// hosts are left in peace, connections shared and tokens kept within one
+// Client. It must not be copied after use.
+type Client struct {
+	// Keychain has the credentials; nil is anonymous. It is asked only for the
+	// host the user named, and only after that host wanted some.
+	Keychain authn.Keychain
+
+	// Hosts returns the settings of a host, given as in [Client.Repository] but
+	// with Docker Hub always "docker.io". nil means none.
+	Hosts func(host string) Host
+
+	// Proxy returns the proxy for a request, nil for none. nil means none at all.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	UserAgent    string        // "" means "wherry"
+	Retries      int           // tries in a row without one new byte; 0 means 5
+	Backoff      time.Duration // longest wait after the first failure, doubled from failure to failure; 0 means 1 s
+	MaxWait      time.Duration // longest Retry-After obeyed, beyond it requests fail; 0 means 5 min
+	StallTimeout time.Duration // silence that counts as broken; 0 means 30 s
+	LimitRate    int64         // bytes of bodies per second over all connections, each direction for itself; 0 is no limit
+
+	// ForeignLayers says what Open does about foreign layers that the registry
+	// does not hold.
+	ForeignLayers ForeignPolicy
+
+	Limits content.Limits
+	Facts  content.Facts // what was learnt about hosts, beyond the process; may be nil
+	Log    *slog.Logger  // nil is silent; every exchange at debug level, secrets redacted
+
+	once       sync.Once
+	up, down   *rate.Limiter
+	gates      gates
+	mu         sync.Mutex
+	hosts      map[string]*host
+	transports map[transportKey]*http.Transport
+}
+
+// A ForeignPolicy says what to do about layers that are named by URLs and that
+// the registry does not hold.
+type ForeignPolicy uint8
+
+// The policies for foreign layers.
+const (
+	ForeignLeave ForeignPolicy = iota // such a layer is not found
+	ForeignFetch                      // it is read from its URLs: without credentials, over https
+)
+
+// A Host has the settings of one host. The zero Host is what most have.
+type Host struct {
+	PlainHTTP  bool           // http, never https
+	SkipVerify bool           // do not check the host's certificate
+	RootCAs    *x509.CertPool // nil is the system's
+	Address    string         // where the host is contacted, host[:port]; "" is the host itself
+}
+
+func (c *Client) init() {
+	c.once.Do(func() {
+		c.up, c.down = httpx.NewLimiter(c.LimitRate), httpx.NewLimiter(c.LimitRate)
+		c.gates.maxWait, c.gates.backoff = c.maxWait(), c.backoff()
+		c.hosts = map[string]*host{}
+		c.transports = map[transportKey]*http.Transport{}
+	})
+}
+
+func (c *Client) retries() int                { return or(c.Retries, 5) }
+func (c *Client) backoff() time.Duration      { return or(c.Backoff, time.Second) }
+func (c *Client) maxWait() time.Duration      { return or(c.MaxWait, 5*time.Minute) }
+func (c *Client) stallTimeout() time.Duration { return or(c.StallTimeout, 30*time.Second) }
+
+func or[T int | time.Duration](v, standard T) T {
+	if v <= 0 {
+		return standard
+	}
+	return v
+}
+
+func (c *Client) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}
+
+func (c *Client) userAgent() string {
+	if c.UserAgent == "" {
+		return "wherry"
+	}
+	return c.UserAgent
+}
+
+func (c *Client) hostSettings(name string) Host {
+	if c.Hosts == nil {
+		return Host{}
+	}
+	return c.Hosts(name)
+}
+
+// Close closes the connections that are idle. The Client can be used on.
+func (c *Client) Close() {
+	c.init()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+// stack is all that a request of host h passes, read from below: redirects
+// first, then credentials, another try, the gate, and so on down to the
+// connection. Tokens are fetched through what stands below the credentials.
+func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
+	var rt http.RoundTripper = &lanes{client: c, host: h}
+	rt = httpx.Stall{Next: rt, Limit: c.stallTimeout()}
+	rt = httpx.Rate{Next: rt, Down: c.down, Up: c.up}
+	rt = httpx.Log{Next: rt, Logger: c.log()}
+	rt = httpx.Agent{Next: rt, Name: c.userAgent()}
+	rt = &gated{next: rt, gates: &c.gates}
+	rt = &httpx.Replay{Next: rt, Tries: c.retries(), Backoff: c.backoff(), MaxWait: c.maxWait()}
+	tokens = rt
+	rt = h.auth.over(rt)
+	return httpx.Follow{Next: rt}, tokens
+}
+
+// A transportKey says which requests may share connections: those with the same
+// idea of whom to trust and of where connections may lead.
+type transportKey struct {
+	own     string // authority of the host the user named; "" for what a host led to
+	reach   httpx.Reach
+	lane    bool
+	trusts  bool // without looking at certificates
+	rootCAs *x509.CertPool
+}
+
+// lanes picks the connections for a request.
+type lanes struct {
+	client *Client
+	host   *host
+}
+
+func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
+	key := transportKey{lane: httpx.IsLane(req.Context())}
+	settings := l.host.settings
+	if l.host.owns(req.URL) {
+		key.own = l.host.authority
+	} else {
+		settings = l.client.hostSettings(req.URL.Host)
+		key.reach = l.host.reachable()
+	}
+	key.trusts, key.rootCAs = settings.SkipVerify, settings.RootCAs
+	return l.client.transport(key, l.host).RoundTrip(req)
+}
+
+func (c *Client) transport(key transportKey, h *host) *http.Transport {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.transports[key]; ok {
+		return t
+	}
+	d := httpx.Dial{
+		TLS: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            key.rootCAs,
+			InsecureSkipVerify: key.trusts, //nolint:gosec // the user said so, for this host
+		},
+		HTTP1: key.lane,
+		Proxy: c.Proxy,
+	}
+	if key.own == "" {
+		d.Allow = key.reach.Allows
+	} else {
+		d.Reached = h.reached
+	}
+	t := httpx.NewTransport(d)
+	c.transports[key] = t
+	return t
+}

@@ -1,0 +1,55 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// Untag implements [content.Deleter]. A registry that cannot take a tag away
+// alone is [errors.ErrUnsupported]: the manifest, which other tags may name, is
+// never deleted instead.
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#deleting-tags
+func (r *Repository) Untag(ctx context.Context, name string) error {
+	if isDigest(name) {
+		return fmt.Errorf("%q is no tag: %w", printable(name, 160), content.ErrInvalid)
+	}
+	err := r.delete(ctx, name)
+	if statusOf(err) == http.StatusBadRequest {
+		return fmt.Errorf("registry %s does not delete single tags: %w: %w", r.host.name, errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+// DeleteManifest implements [content.Deleter]. A registry with deletion
+// switched off is [errors.ErrUnsupported].
+func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error {
+	if err := content.CheckDigest(d); err != nil {
+		return err
+	}
+	return r.delete(ctx, d.String())
+}
+
+func (r *Repository) delete(ctx context.Context, ref string) error {
+	if err := checkRef(ref); err != nil {
+		return err
+	}
+	resp, err := r.host.do(httpx.Whole(ctx, maxErrorBody), call{
+		method: http.MethodDelete,
+		path:   r.path("manifests", ref),
+		scopes: r.remove(),
+	})
+	if err != nil {
+		return err
+	}
+	if err := check(resp, http.StatusAccepted, http.StatusOK, http.StatusNoContent); err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}

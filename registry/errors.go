@@ -1,0 +1,255 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// An Error is a request that a registry did not answer as asked, or did not
+// answer at all. [errors.Is] finds its class: a 404 is [content.ErrNotFound],
+// 401 [content.ErrUnauthorized], 403 [content.ErrDenied], 429
+// [content.ErrRateLimited], a network or host that failed
+// [content.ErrUnavailable], and so on.
+type Error struct {
+	Method     string
+	URL        string        // redacted
+	Via        []string      // redirects that led there, redacted; empty without any
+	Status     int           // 0 when there was no answer
+	Codes      []string      // the codes of the distribution spec, as the registry gave them
+	Message    string        // what the registry said, made printable
+	RetryAfter time.Duration // how long the host asked to wait
+	Err        error         // what failed below HTTP, nil when the registry answered
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Method + " " + e.URL)
+	if len(e.Via) > 0 {
+		b.WriteString(" (redirected from " + strings.Join(e.Via, " → ") + ")")
+	}
+	if e.Status != 0 {
+		b.WriteString(": " + strconv.Itoa(e.Status) + " " + strings.ToLower(http.StatusText(e.Status)))
+	}
+	if len(e.Codes) > 0 {
+		b.WriteString(": " + strings.Join(e.Codes, ", "))
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	if e.RetryAfter > 0 {
+		b.WriteString(": the host asks to wait " + e.RetryAfter.String())
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the class and what failed below.
+func (e *Error) Unwrap() []error {
+	var errs []error
+	if class := e.class(); class != nil {
+		errs = append(errs, class)
+	}
+	if e.Err != nil {
+		errs = append(errs, e.Err)
+	}
+	return errs
+}
+
+// classes are those an error from below may have already.
+var classes = []error{
+	content.ErrNotFound, content.ErrUnauthorized, content.ErrDenied, content.ErrRateLimited, content.ErrUnavailable,
+	content.ErrCorrupt, content.ErrInvalid, content.ErrConflict, content.ErrNoSpace,
+	errors.ErrUnsupported, context.Canceled, context.DeadlineExceeded,
+}
+
+func (e *Error) class() error {
+	if e.Err != nil {
+		if slices.ContainsFunc(classes, func(c error) bool { return errors.Is(e.Err, c) }) {
+			return nil
+		}
+		return content.ErrUnavailable
+	}
+	if class := e.classOfCodes(); class != nil {
+		return class
+	}
+	switch e.Status {
+	case http.StatusNotFound, http.StatusGone:
+		return content.ErrNotFound
+	case http.StatusUnauthorized:
+		if len(e.Via) > 0 {
+			return content.ErrDenied // no credential of ours would be right there
+		}
+		return content.ErrUnauthorized
+	case http.StatusForbidden, http.StatusPaymentRequired, http.StatusUnavailableForLegalReasons:
+		return content.ErrDenied
+	case http.StatusTooManyRequests:
+		return content.ErrRateLimited
+	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
+		return errors.ErrUnsupported
+	case http.StatusConflict, http.StatusPreconditionFailed, http.StatusLocked:
+		return content.ErrConflict
+	case http.StatusRequestTimeout, http.StatusTooEarly:
+		return content.ErrUnavailable
+	case http.StatusProxyAuthRequired:
+		return content.ErrUnauthorized
+	}
+	if e.Status >= 400 && e.Status < 500 {
+		return content.ErrInvalid
+	}
+	return content.ErrUnavailable
+}
+
+// classOfCodes is for statuses that say too little: registries answer 400 for
+// nearly everything.
+func (e *Error) classOfCodes() error {
+	if e.Status != http.StatusBadRequest && e.Status != http.StatusForbidden {
+		return nil
+	}
+	for _, code := range e.Codes {
+		switch strings.ToUpper(code) {
+		case "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_UNKNOWN":
+			return content.ErrNotFound
+		case "UNAUTHORIZED":
+			return content.ErrUnauthorized
+		case "DENIED":
+			return content.ErrDenied
+		case "TOOMANYREQUESTS":
+			return content.ErrRateLimited
+		case "UNSUPPORTED":
+			return errors.ErrUnsupported
+		}
+	}
+	return nil
+}
+
+// hasCode reports whether err is a registry's answer with one of these codes.
+func hasCode(err error, codes ...string) bool {
+	var e *Error
+	return errors.As(err, &e) && slices.ContainsFunc(e.Codes, func(c string) bool {
+		return slices.Contains(codes, strings.ToUpper(c))
+	})
+}
+
+// statusOf returns the status of the answer that err is, 0 if it is none.
+func statusOf(err error) int {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return 0
+}
+
+// maxErrorBody bounds what is read of an answer that is an error.
+const maxErrorBody = 64 << 10
+
+// check closes an answer that is not one of those wanted, and returns what it says.
+func check(resp *http.Response, want ...int) error {
+	if slices.Contains(want, resp.StatusCode) {
+		return nil
+	}
+	return answerError(resp)
+}
+
+// answerError turns an answer into an error and closes it.
+func answerError(resp *http.Response) error {
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what there is of it
+	e := &Error{Method: resp.Request.Method, URL: httpx.Redact(resp.Request.URL), Status: resp.StatusCode}
+	if chain := httpx.Chain(resp.Request); len(chain) > 1 {
+		e.Via = chain[:len(chain)-1]
+	}
+	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
+	e.Codes, e.Message = parseErrorBody(body)
+	return e
+}
+
+// parseErrorBody reads what the spec says an error's body is, and makes the
+// best of anything else.
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
+func parseErrorBody(body []byte) (codes []string, message string) {
+	var wire struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+		Message string `json:"message"`
+		Details string `json:"details"`
+	}
+	if json.Unmarshal(body, &wire) != nil {
+		return nil, plainMessage(body)
+	}
+	var said []string
+	for _, e := range wire.Errors[:min(len(wire.Errors), 8)] {
+		if e.Code != "" {
+			codes = append(codes, printable(e.Code, 64))
+		}
+		if e.Message != "" {
+			said = append(said, e.Message)
+		}
+	}
+	if len(said) == 0 {
+		said = append(said, wire.Message, wire.Details)
+	}
+	return codes, printable(strings.Trim(strings.Join(said, "; "), "; "), 400)
+}
+
+func plainMessage(body []byte) string {
+	text := strings.TrimSpace(string(body))
+	if isHTML(text) {
+		return "an HTML page"
+	}
+	first, _, _ := strings.Cut(text, "\n")
+	return printable(first, 200)
+}
+
+func isHTML(text string) bool {
+	start := strings.ToLower(text[:min(len(text), 64)])
+	return strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html")
+}
+
+// printable shortens what came from outside and escapes what could move a
+// terminal's cursor or read backwards.
+func printable(s string, most int) string {
+	var b strings.Builder
+	for _, c := range strings.ToValidUTF8(s, "\uFFFD") {
+		if b.Len() >= most {
+			b.WriteString("…")
+			break
+		}
+		if unicode.IsPrint(c) {
+			b.WriteRune(c)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(c), "'"))
+	}
+	return b.String()
+}
+
+// transportError says what failed when there was no answer.
+func transportError(req *http.Request, err error) error {
+	var known *Error
+	if errors.As(err, &known) {
+		return err
+	}
+	if cause := context.Cause(req.Context()); cause != nil {
+		err = cause
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		err = fmt.Errorf("the host speaks plain http: %w", content.ErrUnavailable)
+	}
+	return &Error{Method: req.Method, URL: httpx.Redact(req.URL), Err: err}
+}

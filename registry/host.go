@@ -1,0 +1,269 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// Docker Hub has several names, an address that is none of them, and
+// credentials under a fourth: https://index.docker.io/v1/.
+const (
+	hubName    = "docker.io"
+	hubAddress = "registry-1.docker.io"
+	hubKey     = "index.docker.io"
+)
+
+// A host is one address that serves a registry, and what this process has
+// learnt about it.
+type host struct {
+	client    *Client
+	name      string // as the user wrote it; Docker Hub is docker.io
+	authority string // host[:port] of its URLs
+	settings  Host
+	keychain  authn.Keychain
+
+	auth *authorizer
+	rt   http.RoundTripper
+
+	scheme   atomic.Pointer[string] // nil until it is settled
+	settling chan struct{}          // held by the request that settles the scheme
+	reach    atomic.Uint32          // an httpx.Reach: how near the host is
+
+	blobs  blobMemory
+	quirks quirks
+	merges keyedLock // of fallback indexes, by repository and subject
+}
+
+// host returns the host of that name, always the same one.
+func (c *Client) host(name string) (*host, error) {
+	c.init()
+	name, err := canonicalHost(name)
+	if err != nil {
+		return nil, err
+	}
+	settings := c.hostSettings(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h, ok := c.hosts[name]; ok {
+		return h, nil
+	}
+	h, err := c.newHost(name, settings, c.Keychain)
+	if err == nil {
+		c.hosts[name] = h
+	}
+	return h, err
+}
+
+func (c *Client) newHost(name string, settings Host, keychain authn.Keychain) (*host, error) {
+	h := &host{client: c, name: name, authority: name, settings: settings, keychain: keychain}
+	if name == hubName {
+		h.authority = hubAddress
+	}
+	if settings.Address != "" {
+		if err := checkHost(settings.Address); err != nil {
+			return nil, fmt.Errorf("address of host %s: %w", name, err)
+		}
+		h.authority = settings.Address
+	}
+	h.settling = make(chan struct{}, 1)
+	h.auth = newAuthorizer(h)
+	h.rt, h.auth.tokens = c.stack(h)
+	u := url.URL{Host: h.authority}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+		h.reached(httpx.ReachOf(addr))
+	}
+	switch {
+	case settings.PlainHTTP:
+		h.settle("http")
+	case settings.SkipVerify || !httpx.IsLoopbackHost(u.Hostname()):
+		h.settle("https")
+	}
+	return h, nil
+}
+
+// canonicalHost checks a host's name and gives Docker Hub one.
+func canonicalHost(name string) (string, error) {
+	switch name {
+	case hubName, hubKey, hubAddress, "registry.hub.docker.com", "":
+		return hubName, nil
+	}
+	return name, checkHost(name)
+}
+
+var hostChars = regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$`)
+
+func checkHost(name string) error {
+	if !hostChars.MatchString(name) {
+		return fmt.Errorf("host %q is not of the form name[:port]: %w", name, content.ErrInvalid)
+	}
+	u := url.URL{Host: name}
+	if port, _ := strconv.Atoi(u.Port()); port > 65535 {
+		return fmt.Errorf("host %q: there is no port %d: %w", name, port, content.ErrInvalid)
+	}
+	return nil
+}
+
+func (h *host) settle(scheme string) { h.scheme.Store(&scheme) }
+
+// settled returns the scheme, "" while it is open.
+func (h *host) settled() string {
+	if s := h.scheme.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+func (h *host) reached(r httpx.Reach)  { h.reach.Store(uint32(r)) }
+func (h *host) reachable() httpx.Reach { return httpx.Reach(h.reach.Load()) } //nolint:gosec // it was one when it was stored
+
+// owns reports whether u is of the host's own origin: the only one that sees
+// its credentials.
+func (h *host) owns(u *url.URL) bool {
+	scheme := h.settled()
+	if scheme == "" {
+		scheme = u.Scheme
+	}
+	return httpx.SameOrigin(u, &url.URL{Scheme: scheme, Host: h.authority})
+}
+
+// url returns the URL of a path below /v2/.
+func (h *host) url(path string, query url.Values) *url.URL {
+	scheme := h.settled()
+	if scheme == "" {
+		scheme = "http"
+	}
+	return &url.URL{Scheme: scheme, Host: h.authority, Path: "/v2/" + path, RawQuery: query.Encode()}
+}
+
+// A call is a request with a small body or none.
+type call struct {
+	method string
+	path   string // below /v2/
+	query  url.Values
+	url    *url.URL // instead of path and query
+	header http.Header
+	body   []byte
+	scopes []string // what a token for it must allow
+}
+
+// request makes the request of a call.
+func (h *host) request(ctx context.Context, c call) (*http.Request, error) {
+	if c.url == nil {
+		c.url = h.url(c.path, c.query)
+	}
+	var body io.Reader
+	if c.body != nil {
+		body = strings.NewReader(string(c.body))
+	}
+	req, err := http.NewRequestWithContext(withScopes(ctx, c.scopes), c.method, c.url.String(), body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %w", c.method, httpx.Redact(c.url), err, content.ErrInvalid)
+	}
+	for key, values := range c.header {
+		req.Header[key] = values
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	return req, nil
+}
+
+// do sends a call and returns its answer, whatever the status. Its body must be closed.
+func (h *host) do(ctx context.Context, c call) (*http.Response, error) {
+	req, err := h.request(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return h.send(req)
+}
+
+// send sends a request through the whole stack. The errors are of type *Error.
+func (h *host) send(req *http.Request) (*http.Response, error) {
+	if h.settled() == "" && req.URL.Host == h.authority {
+		return h.sendSettling(req)
+	}
+	if req.URL.Host == h.authority && h.settled() == "https" {
+		req.URL.Scheme = "https" // the request may have been made before that was known
+	}
+	resp, err := h.rt.RoundTrip(req)
+	if err != nil {
+		return nil, transportError(req, err)
+	}
+	return resp, nil
+}
+
+// sendSettling sends the first request to a loopback host, which may speak http
+// or https: http first, and https where what came back was no answer to it. The
+// request carries no credential, because nobody has asked for one yet.
+func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
+	select {
+	case h.settling <- struct{}{}:
+		defer func() { <-h.settling }()
+	case <-req.Context().Done():
+		return nil, transportError(req, context.Cause(req.Context()))
+	}
+	if h.settled() != "" || !httpx.CanRewind(req) {
+		return h.sendAs(req, h.settled())
+	}
+	resp, err := h.try(req, "http")
+	if err == nil && resp.StatusCode != http.StatusBadRequest {
+		return h.keep(req, resp, "http")
+	}
+	secure, serr := h.try(req, "https")
+	if serr == nil {
+		if resp != nil {
+			httpx.Drain(resp.Body)
+		}
+		return h.keep(req, secure, "https")
+	}
+	if err == nil {
+		return h.keep(req, resp, "http") // a 400 of its own
+	}
+	return h.sendAs(req, "http")
+}
+
+func (h *host) try(req *http.Request, scheme string) (*http.Response, error) {
+	again, err := httpx.Rewind(req.WithContext(httpx.Once(req.Context())))
+	if err != nil {
+		return nil, err
+	}
+	again.URL.Scheme = scheme
+	return h.rt.RoundTrip(again)
+}
+
+// keep settles the scheme. An answer that is worth another try gets the tries
+// that every request has.
+func (h *host) keep(req *http.Request, resp *http.Response, scheme string) (*http.Response, error) {
+	h.settle(scheme)
+	if !httpx.IsTemporary(resp.StatusCode) {
+		return resp, nil
+	}
+	httpx.Drain(resp.Body)
+	return h.sendAs(req, scheme)
+}
+
+func (h *host) sendAs(req *http.Request, scheme string) (*http.Response, error) {
+	again, err := httpx.Rewind(req)
+	if err != nil {
+		return nil, err
+	}
+	if scheme != "" {
+		again.URL.Scheme = scheme
+	}
+	resp, err := h.rt.RoundTrip(again)
+	if err != nil {
+		return nil, transportError(again, err)
+	}
+	return resp, nil
+}

@@ -1,0 +1,186 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+const (
+	maxPage  = 32 << 20 // bytes of one page of a list
+	maxPages = 100_000
+)
+
+// A listing is a list of names in pages.
+type listing struct {
+	path   string
+	field  string // of the JSON that has the names
+	scopes []string
+}
+
+// Tags implements [content.TagLister], page by page.
+func (r *Repository) Tags(ctx context.Context) iter.Seq2[string, error] {
+	return r.host.names(ctx, listing{path: r.name + "/tags/list", field: "tags", scopes: r.pull()})
+}
+
+// names lists until there is no next page, or one that brings nothing new: some
+// hosts repeat themselves for ever.
+func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seen := map[string]bool{}
+		pages := h.pages(ctx, call{method: http.MethodGet, path: l.path, scopes: l.scopes}, maxPage)
+		for raw, err := range pages {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			names, err := parseNames(raw, l.field)
+			if err != nil {
+				yield("", fmt.Errorf("%s of %s: %w", l.path, h.name, err))
+				return
+			}
+			before := len(seen)
+			for _, name := range names {
+				if seen[name] {
+					continue
+				}
+				seen[name] = true
+				if !yield(name, nil) {
+					return
+				}
+			}
+			if len(seen) == before {
+				return
+			}
+		}
+	}
+}
+
+// parseNames reads one field of a page. The list may be null, and so may names in it.
+func parseNames(raw []byte, field string) ([]string, error) {
+	var page map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &page); err != nil {
+		return nil, fmt.Errorf("not the JSON of a list: %w: %w", err, content.ErrInvalid)
+	}
+	if page[field] == nil {
+		return nil, nil
+	}
+	var entries []*string
+	if err := json.Unmarshal(page[field], &entries); err != nil {
+		return nil, fmt.Errorf("field %q is no list of names: %w: %w", field, err, content.ErrInvalid)
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if e != nil && *e != "" {
+			names = append(names, *e)
+		}
+	}
+	return names, nil
+}
+
+// pages gets a list page by page, following Link within the host's origin, each
+// page once.
+func (h *host) pages(ctx context.Context, c call, most int64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		asked := map[string]bool{}
+		for len(asked) < maxPages {
+			raw, next, err := h.page(ctx, c, most)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(raw, nil) || next == nil || asked[next.String()] {
+				return
+			}
+			asked[next.String()] = true
+			c.url = next
+		}
+	}
+}
+
+func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, error) {
+	resp, err := h.do(httpx.Whole(ctx, most), c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := check(resp, http.StatusOK); err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := readSmall(resp, most)
+	if err != nil {
+		return nil, nil, err
+	}
+	link := nextLink(resp.Header.Values("Link"))
+	if link == "" {
+		return raw, nil, nil
+	}
+	next, err := httpx.Target(resp.Request.URL, link)
+	if err != nil {
+		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL), err)
+	}
+	if !h.owns(next) {
+		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL),
+			&httpx.RefusedError{Target: httpx.Redact(next), Reason: "a list goes on at another host"})
+	}
+	return raw, next, nil
+}
+
+// nextLink finds the target of rel="next" among Link headers, "" if there is none.
+// https://www.rfc-editor.org/rfc/rfc8288#section-3
+func nextLink(headers []string) string {
+	for _, header := range headers {
+		for header != "" {
+			var target, params string
+			target, params, header = cutLink(header)
+			if target != "" && isNext(params) {
+				return target
+			}
+		}
+	}
+	return ""
+}
+
+// cutLink takes the first link off a header: <target>; params, rest.
+func cutLink(header string) (target, params, rest string) {
+	_, header, found := strings.Cut(header, "<")
+	if !found {
+		return "", "", ""
+	}
+	target, header, found = strings.Cut(header, ">")
+	if !found {
+		return "", "", ""
+	}
+	quoted := false
+	for i, c := range []byte(header) {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			return strings.TrimSpace(target), header[:i], header[i+1:]
+		}
+	}
+	return strings.TrimSpace(target), header, ""
+}
+
+func isNext(params string) bool {
+	for param := range strings.SplitSeq(params, ";") {
+		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+		if !strings.EqualFold(strings.TrimSpace(key), "rel") {
+			continue
+		}
+		for rel := range strings.FieldsSeq(strings.Trim(strings.TrimSpace(value), `"`)) {
+			if strings.EqualFold(rel, "next") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,250 @@
+package registry
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+const digestHeader = "Docker-Content-Digest"
+
+// Manifest implements [content.Source]. What was asked for by digest has it;
+// what was asked for by tag has the digest that the registry states, where it
+// states one: other bytes are [content.ErrCorrupt].
+func (r *Repository) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
+	if err := checkRef(ref); err != nil {
+		return content.Manifest{}, err
+	}
+	most := r.host.client.Limits.MaxManifest()
+	resp, err := r.host.do(httpx.Whole(ctx, most), r.manifestCall(http.MethodGet, ref))
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	if err := check(resp, http.StatusOK); err != nil {
+		return content.Manifest{}, err
+	}
+	defer resp.Body.Close()
+	raw, err := readSmall(resp, most)
+	if err != nil {
+		return content.Manifest{}, fmt.Errorf("manifest %s of %s: %w", ref, r, err)
+	}
+	m, err := r.verify(ref, resp.Header, raw)
+	if err != nil {
+		return content.Manifest{}, fmt.Errorf("%s: %w", r, err)
+	}
+	r.host.quirks.found(r.path("manifests", ref))
+	return m, nil
+}
+
+func (r *Repository) manifestCall(method, ref string) call {
+	accept := []string{strings.Join(content.ManifestMediaTypes(), ", ")}
+	return call{method: method, path: r.path("manifests", ref), header: http.Header{"Accept": accept}, scopes: r.pull()}
+}
+
+func (r *Repository) verify(ref string, h http.Header, raw []byte) (content.Manifest, error) {
+	limits := r.host.client.Limits
+	mediaType := mediaTypeOf(h)
+	if isDigest(ref) {
+		return content.VerifyManifest(ocispec.Descriptor{MediaType: mediaType, Digest: digest.Digest(ref)}, raw, limits)
+	}
+	if err := checkStated(h, raw); err != nil {
+		return content.Manifest{}, fmt.Errorf("tag %s: %w", ref, err)
+	}
+	return content.ParseManifest(mediaType, raw, limits)
+}
+
+// checkStated compares the digest a registry states with the bytes it gave.
+func checkStated(h http.Header, raw []byte) error {
+	stated := digest.Digest(h.Get(digestHeader))
+	if stated == "" {
+		return nil
+	}
+	if err := content.CheckDigest(stated); err != nil {
+		return fmt.Errorf("header %s: %w", digestHeader, err)
+	}
+	size := int64(len(raw))
+	got := stated.Algorithm().FromBytes(raw)
+	if got == stated {
+		return nil
+	}
+	mismatch := &content.MismatchError{Want: ocispec.Descriptor{Digest: stated, Size: size}, Got: got, Size: size}
+	return fmt.Errorf("a proxy or the registry changed the manifest: %w", mismatch)
+}
+
+// mediaTypeOf returns the type of an answer, without parameters.
+func mediaTypeOf(h http.Header) string {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return mediaType
+}
+
+// errWebPage is what a captive portal or a misconfigured proxy answers.
+var errWebPage = fmt.Errorf("answered with a web page, not with JSON (%w)", content.ErrUnavailable)
+
+// readSmall reads an answer of at most limit bytes. What a proxy compressed
+// without being asked is unpacked; a web page is no answer.
+func readSmall(resp *http.Response, limit int64) ([]byte, error) {
+	var body io.Reader = resp.Body
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		unzipped, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, fmt.Errorf("answer is not the gzip it says it is: %w: %w", err, content.ErrInvalid)
+		}
+		body = unzipped
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read answer: %w: %w", err, content.ErrUnavailable)
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("answer is over the limit of %d bytes: %w", limit, content.ErrInvalid)
+	}
+	if mediaTypeOf(resp.Header) == "text/html" || isHTML(strings.TrimSpace(string(raw[:min(len(raw), 128)]))) {
+		return nil, fmt.Errorf("%s %w: %s", httpx.Redact(resp.Request.URL), errWebPage, printable(string(raw[:min(len(raw), 80)]), 80))
+	}
+	return raw, nil
+}
+
+// Resolve implements [content.Resolver] with a HEAD. Where a registry answers
+// that incompletely, or not at all, a GET says what it should have said.
+//
+// A 404 is believed, unless this host was caught before in not finding by HEAD
+// what it has. Who must be sure that something is missing asks Manifest.
+func (r *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {
+	if err := checkRef(ref); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	resp, err := r.host.do(ctx, r.manifestCall(http.MethodHead, ref))
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		d, err := describe(ref, resp)
+		if err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("%s:%s: %w", r, ref, err)
+		}
+		if complete(d) {
+			return d, nil
+		}
+		return r.resolveByGet(ctx, ref)
+	}
+	refusal := answerError(resp)
+	switch {
+	case errors.Is(refusal, content.ErrNotFound):
+		if !r.host.quirks.missed(r.path("manifests", ref), resp.Header) {
+			return ocispec.Descriptor{}, refusal
+		}
+	case errors.Is(refusal, errors.ErrUnsupported), errors.Is(refusal, content.ErrInvalid):
+	default:
+		return ocispec.Descriptor{}, refusal
+	}
+	return r.resolveByGet(ctx, ref)
+}
+
+func (r *Repository) resolveByGet(ctx context.Context, ref string) (ocispec.Descriptor, error) {
+	m, err := r.Manifest(ctx, ref)
+	return m.Descriptor(), err
+}
+
+// describe reads a descriptor from the headers of an answer; what they do not
+// say stays empty.
+func describe(ref string, resp *http.Response) (ocispec.Descriptor, error) {
+	d := ocispec.Descriptor{MediaType: mediaTypeOf(resp.Header), Digest: digest.Digest(resp.Header.Get(digestHeader)), Size: resp.ContentLength}
+	if d.Digest == "" {
+		if isDigest(ref) {
+			d.Digest = digest.Digest(ref)
+		}
+		return d, nil
+	}
+	if err := content.CheckDigest(d.Digest); err != nil {
+		return d, fmt.Errorf("header %s: %w", digestHeader, err)
+	}
+	if isDigest(ref) && d.Digest != digest.Digest(ref) {
+		if d.Digest.Algorithm() == digest.Digest(ref).Algorithm() {
+			return d, &content.MismatchError{Want: ocispec.Descriptor{Digest: digest.Digest(ref), Size: d.Size}, Got: d.Digest, Size: d.Size}
+		}
+		d.Digest = digest.Digest(ref)
+	}
+	return d, nil
+}
+
+func complete(d ocispec.Descriptor) bool {
+	return d.Digest != "" && d.Size > 0 && (content.IsIndex(d.MediaType) || strings.Contains(d.MediaType, "manifest"))
+}
+
+// PutManifest implements [content.Sink]: one PUT for each name. A manifest that
+// has a subject is added to the subject's fallback index where the registry
+// shows no sign of keeping referrers itself.
+func (r *Repository) PutManifest(ctx context.Context, m content.Manifest, names ...string) error {
+	if err := m.Ambiguous(); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		names = []string{m.Digest().String()}
+	}
+	for _, name := range names {
+		if err := checkRef(name); err != nil {
+			return err
+		}
+	}
+	subject, refers := m.Subject()
+	kept := false
+	for _, name := range names {
+		h, err := r.put(ctx, name, m.MediaType(), m.Raw())
+		if err != nil {
+			if hasCode(err, "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN") {
+				r.host.blobs.forget(r.name, m.Blobs())
+			}
+			return err
+		}
+		kept = kept || h.Get("OCI-Subject") != ""
+	}
+	if !refers || kept {
+		return nil
+	}
+	return r.mergeReferrer(ctx, subject.Digest, content.ReferrerDescriptor(m))
+}
+
+// put stores a manifest under one name. A registry that states another digest
+// than the bytes have has changed them: [content.ErrCorrupt].
+func (r *Repository) put(ctx context.Context, name, mediaType string, raw []byte) (http.Header, error) {
+	if isDigest(name) {
+		if got := digest.Digest(name).Algorithm().FromBytes(raw); got != digest.Digest(name) {
+			return nil, fmt.Errorf("manifest is not what its name says: %w",
+				&content.MismatchError{Want: ocispec.Descriptor{Digest: digest.Digest(name), Size: int64(len(raw))}, Got: got, Size: int64(len(raw))})
+		}
+	}
+	resp, err := r.host.do(httpx.Whole(ctx, maxErrorBody), call{
+		method: http.MethodPut,
+		path:   r.path("manifests", name),
+		header: http.Header{"Content-Type": {mediaType}},
+		body:   bytes.Clone(raw),
+		scopes: r.push(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := check(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent); err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if err := checkStated(resp.Header, raw); err != nil {
+		return nil, fmt.Errorf("PUT %s: %w", httpx.Redact(resp.Request.URL), err)
+	}
+	return resp.Header, nil
+}

@@ -1,0 +1,159 @@
+package registry
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A blobMemory remembers in which repositories of a host a blob is, and in
+// which it is not.
+type blobMemory struct {
+	mu    sync.Mutex
+	known map[digest.Digest]map[string]bool
+}
+
+func (m *blobMemory) note(repo string, d digest.Digest, there bool) { //nolint:revive // the fact itself
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[digest.Digest]map[string]bool{}
+	}
+	if m.known[d] == nil {
+		m.known[d] = map[string]bool{}
+	}
+	m.known[d][repo] = there
+}
+
+// is returns whether the blob is in repo, and whether that is known.
+func (m *blobMemory) is(repo string, d digest.Digest) (there, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	there, known = m.known[d][repo]
+	return there, known
+}
+
+// elsewhere returns another repository that has the blob, "" if none is known.
+func (m *blobMemory) elsewhere(repo string, d digest.Digest) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, other := range slices.Sorted(maps.Keys(m.known[d])) {
+		if other != repo && m.known[d][other] {
+			return other
+		}
+	}
+	return ""
+}
+
+// forget is for blobs of which the registry says that it does not have them.
+func (m *blobMemory) forget(repo string, blobs []ocispec.Descriptor) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range blobs {
+		delete(m.known[d.Digest], repo)
+	}
+}
+
+// quirks are what a host was found to do in its own way.
+type quirks struct {
+	mu          sync.Mutex
+	noReferrers bool            // no referrers API
+	blindHead   bool            // HEAD does not find what GET gives
+	misses      map[string]bool // paths that HEAD did not find
+	noMount     bool            // a mount is an error
+	chunk       int64           // largest body of an upload; 0 is no limit
+	noChunks    bool            // chunks get lost
+}
+
+func (q *quirks) get(f func(*quirks)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f(q)
+}
+
+// missed notes that HEAD did not find path, and reports whether that can be
+// doubted: of one product it is known, of others it is learnt.
+func (q *quirks) missed(path string, h http.Header) bool {
+	const most = 4096
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.blindHead || strings.HasPrefix(h.Get("Server"), "Nexus/") {
+		return true
+	}
+	if q.misses == nil {
+		q.misses = map[string]bool{}
+	}
+	if len(q.misses) < most {
+		q.misses[path] = true
+	}
+	return false
+}
+
+// found notes that GET gave path.
+func (q *quirks) found(path string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.misses[path] {
+		q.blindHead = true
+	}
+}
+
+// remembersNoReferrers asks this process and the ones before it.
+func (h *host) remembersNoReferrers() bool {
+	var known bool
+	h.quirks.get(func(q *quirks) { known = q.noReferrers })
+	if known || h.client.Facts == nil {
+		return known
+	}
+	value, ok := h.client.Facts.Fact("referrers-api " + h.name)
+	return ok && value == "none"
+}
+
+func (h *host) rememberNoReferrers() {
+	h.quirks.get(func(q *quirks) { q.noReferrers = true })
+	if h.client.Facts != nil {
+		h.client.Facts.Remember("referrers-api "+h.name, "none")
+	}
+}
+
+// A keyedLock is one lock for each key.
+type keyedLock struct {
+	mu   sync.Mutex
+	held map[string]chan struct{} // closed when it is free again
+}
+
+// lock waits for the lock of key and returns what frees it.
+func (l *keyedLock) lock(ctx context.Context, key string) (func(), error) {
+	for {
+		l.mu.Lock()
+		busy, held := l.held[key]
+		if !held {
+			if l.held == nil {
+				l.held = map[string]chan struct{}{}
+			}
+			mine := make(chan struct{})
+			l.held[key] = mine
+			l.mu.Unlock()
+			return func() { l.free(key, mine) }, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (l *keyedLock) free(key string, mine chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, key)
+	close(mine)
+}

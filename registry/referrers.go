@@ -1,0 +1,138 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// Referrers implements [content.ReferrerLister]: from the referrers API, or
+// where a registry has none from the fallback tag. That a host has no such API
+// is remembered.
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
+func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
+	return func(yield func(ocispec.Descriptor, error) bool) {
+		if err := content.CheckDigest(subject); err != nil {
+			yield(ocispec.Descriptor{}, err)
+			return
+		}
+		for d, err := range r.referrers(ctx, subject, artifactType) {
+			if err != nil {
+				yield(ocispec.Descriptor{}, err)
+				return
+			}
+			if artifactType != "" && d.ArtifactType != artifactType {
+				continue // not every registry filters
+			}
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Repository) referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
+	return func(yield func(ocispec.Descriptor, error) bool) {
+		if r.host.remembersNoReferrers() {
+			r.fallback(ctx, subject, yield)
+			return
+		}
+		seen := map[digest.Digest]bool{}
+		first := true
+		for raw, err := range r.host.pages(httpx.Stay(ctx), r.referrersCall(subject, artifactType), r.host.client.Limits.MaxManifest()) {
+			if first && r.lacksReferrers(err) {
+				r.fallback(ctx, subject, yield)
+				return
+			}
+			first = false
+			if err != nil {
+				yield(ocispec.Descriptor{}, err)
+				return
+			}
+			more, err := r.yieldPage(raw, seen, yield)
+			if err != nil {
+				yield(ocispec.Descriptor{}, fmt.Errorf("referrers of %s in %s: %w", subject, r, err))
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+func (r *Repository) referrersCall(subject digest.Digest, artifactType string) call {
+	c := call{
+		method: http.MethodGet,
+		path:   r.path("referrers", subject.String()),
+		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
+		scopes: r.pull(),
+	}
+	if artifactType != "" {
+		c.query = url.Values{"artifactType": {artifactType}}
+	}
+	return c
+}
+
+// lacksReferrers reports whether the first answer is that of a registry without
+// the API: not found, whatever it calls it, or a web page. Access that was
+// denied is looked up by the tag too, and not taken for a fact about the host.
+func (r *Repository) lacksReferrers(err error) bool {
+	status := statusOf(err)
+	switch {
+	case err == nil:
+		return false
+	case status == http.StatusForbidden:
+		return true
+	case status >= 300 && status < 400,
+		errors.Is(err, content.ErrNotFound), errors.Is(err, errors.ErrUnsupported),
+		status == http.StatusBadRequest, status == 0 && errors.Is(err, errWebPage):
+		r.host.rememberNoReferrers()
+		return true
+	}
+	return false
+}
+
+// yieldPage reports whether to go on with the next page.
+func (r *Repository) yieldPage(raw []byte, seen map[digest.Digest]bool, yield func(ocispec.Descriptor, error) bool) (bool, error) {
+	index, err := content.ParseManifest(ocispec.MediaTypeImageIndex, raw, r.host.client.Limits)
+	if err != nil {
+		return false, err
+	}
+	before := len(seen)
+	for _, d := range index.Children() {
+		if seen[d.Digest] {
+			continue
+		}
+		seen[d.Digest] = true
+		if !yield(d, nil) {
+			return false, nil
+		}
+	}
+	return len(seen) > before, nil
+}
+
+// fallback lists what the fallback tag of subject names.
+func (r *Repository) fallback(ctx context.Context, subject digest.Digest, yield func(ocispec.Descriptor, error) bool) {
+	index, err := r.fallbackIndex(ctx, subject)
+	if errors.Is(err, content.ErrNotFound) || errors.Is(err, errNoIndex) {
+		return
+	}
+	if err != nil {
+		yield(ocispec.Descriptor{}, err)
+		return
+	}
+	for _, d := range index.Children() {
+		if !yield(d, nil) {
+			return
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// A Repository is one repository of a registry. It may be used by several
+// goroutines at once.
+type Repository struct {
+	host *host
+	name string
+}
+
+var (
+	_ content.Source         = (*Repository)(nil)
+	_ content.Sink           = (*Repository)(nil)
+	_ content.Resolver       = (*Repository)(nil)
+	_ content.TagLister      = (*Repository)(nil)
+	_ content.ReferrerLister = (*Repository)(nil)
+	_ content.Deleter        = (*Repository)(nil)
+	_ content.Originer       = (*Repository)(nil)
+)
+
+// The grammar of the distribution spec for <name> and for a tag as <reference>.
+var (
+	nameChars = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagChars  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
+// maxName is how many bytes host and name may have together: many clients and
+// registries bear no more.
+const maxName = 255
+
+// Repository returns a repository of host, "docker.io" or "localhost:5000" for
+// example; any of Docker Hub's names is Docker Hub, whose one-part names are
+// below "library/". A host or name that cannot be is [content.ErrInvalid].
+// Nothing is asked of the registry.
+func (c *Client) Repository(host, name string) (*Repository, error) {
+	h, err := c.host(host)
+	if err != nil {
+		return nil, err
+	}
+	if h.name == hubName && !strings.Contains(name, "/") {
+		name = "library/" + name
+	}
+	if !nameChars.MatchString(name) {
+		return nil, fmt.Errorf("repository name %q does not fit the grammar of the distribution spec: %w", printable(name, maxName), content.ErrInvalid)
+	}
+	if len(h.name)+1+len(name) > maxName {
+		return nil, fmt.Errorf("repository name of %d bytes is too long: %w", len(name), content.ErrInvalid)
+	}
+	return &Repository{host: h, name: name}, nil
+}
+
+// Origin implements [content.Originer].
+func (r *Repository) Origin() (host, repository string) { return r.host.name, r.name }
+
+// String returns host/name.
+func (r *Repository) String() string { return r.host.name + "/" + r.name }
+
+func (r *Repository) pull() []string   { return []string{"repository:" + r.name + ":pull"} }
+func (r *Repository) push() []string   { return []string{"repository:" + r.name + ":pull,push"} }
+func (r *Repository) remove() []string { return []string{"repository:" + r.name + ":delete,pull,push"} }
+
+// path returns the path of something of the repository, below /v2/.
+func (r *Repository) path(kind, ref string) string { return r.name + "/" + kind + "/" + ref }
+
+// checkRef reports whether ref is a tag or a digest: what may become part of a URL.
+func checkRef(ref string) error {
+	if strings.Contains(ref, ":") {
+		return content.CheckDigest(digest.Digest(ref))
+	}
+	if !tagChars.MatchString(ref) {
+		return fmt.Errorf("tag %q does not fit the grammar of the distribution spec: %w", printable(ref, 130), content.ErrInvalid)
+	}
+	return nil
+}
+
+// isDigest tells the two kinds of references apart.
+func isDigest(ref string) bool { return strings.Contains(ref, ":") }
+
+// Login reports whether auth is good for host: it fetches what the host wants
+// to see and shows it once. The credential is not kept. What is wrong is
+// [content.ErrUnauthorized] or [content.ErrDenied]; a host that lets everybody
+// in says nothing about auth, and that is no error.
+func (c *Client) Login(ctx context.Context, host string, auth authn.Authenticator) error {
+	c.init()
+	name, err := canonicalHost(host)
+	if err != nil {
+		return err
+	}
+	h, err := c.newHost(name, c.hostSettings(name), oneCredential{auth})
+	if err != nil {
+		return err
+	}
+	resp, err := h.do(httpx.Whole(ctx, maxErrorBody), call{method: http.MethodGet})
+	if err != nil {
+		return err
+	}
+	if err := check(resp, http.StatusOK); err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// oneCredential is a keychain of one credential, whatever is asked for: a Login
+// talks to one host only.
+type oneCredential struct{ auth authn.Authenticator }
+
+func (k oneCredential) Resolve(authn.Resource) (authn.Authenticator, error) { return k.auth, nil }
+
+// Catalog lists the repositories of a host, in its own order, as far as it lets
+// them be listed; many registries do not ([errors.ErrUnsupported],
+// [content.ErrDenied] or [content.ErrNotFound]).
+func (c *Client) Catalog(ctx context.Context, host string) iter.Seq2[string, error] {
+	h, err := c.host(host)
+	if err != nil {
+		return func(yield func(string, error) bool) { yield("", err) }
+	}
+	return h.names(ctx, listing{path: "_catalog", field: "repositories", scopes: []string{"registry:catalog:*"}})
+}

@@ -1,0 +1,364 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// An upload is one blob on its way into a repository.
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-blobs
+type upload struct {
+	repo   *Repository
+	desc   ocispec.Descriptor
+	source *source
+
+	at       *url.URL // the session; nil is none
+	off      int64    // bytes the session has
+	least    int64    // bytes a chunk must have, but for the last
+	sessions int      // sessions opened
+	restarts int      // times the registry found the bytes wrong at the end
+}
+
+const (
+	maxSessions = 4         // the first, and three for those that get lost
+	firstChunk  = 16 << 20  // where a whole blob is too large for one request
+	smallChunk  = 4 << 20   // what one large registry takes
+	leastChunk  = 256 << 10 // where the registry's limit is not believed any more
+)
+
+// run uploads until the blob is there. Bytes of the source that are wrong get a
+// second chance, from the start.
+func (u *upload) run(ctx context.Context) error {
+	defer u.source.drop()
+	err := u.finish(ctx)
+	if errors.Is(u.source.broken(), content.ErrCorrupt) {
+		u.cancel(ctx)
+		u.source.restart()
+		err = u.finish(ctx)
+	}
+	if err != nil {
+		u.cancel(ctx)
+	}
+	return err
+}
+
+// finish sends and goes on with what broke, until the blob is there or as many
+// tries in a row failed as the Client allows.
+func (u *upload) finish(ctx context.Context) error {
+	most := u.repo.host.client.retries()
+	for failed := 0; ; {
+		reached := u.off
+		err := u.send(ctx)
+		if err == nil {
+			return nil
+		}
+		if broken := u.source.broken(); broken != nil {
+			return broken
+		}
+		if context.Cause(ctx) != nil {
+			return err
+		}
+		if err := u.recover(ctx, err); err != nil {
+			return err
+		}
+		failed++
+		if u.off > reached {
+			failed = 0
+		}
+		if failed >= most {
+			return fmt.Errorf("upload of %s stopped at byte %d of %d: %w", u.desc.Digest, u.off, u.desc.Size, err)
+		}
+		if err := u.rest(ctx, failed, err); err != nil {
+			return err
+		}
+	}
+}
+
+// rest waits after failures in a row, unless the registry said what it wants instead.
+func (u *upload) rest(ctx context.Context, failed int, err error) error {
+	if status := statusOf(err); failed == 0 || status != 0 && !httpx.IsTemporary(status) {
+		return nil
+	}
+	return httpx.Wait(ctx, httpx.Backoff(u.repo.host.client.backoff(), failed))
+}
+
+// send sends what the session does not have and closes it.
+func (u *upload) send(ctx context.Context) error {
+	if err := u.open(ctx); err != nil {
+		return err
+	}
+	if u.off == 0 && u.chunk() >= u.desc.Size {
+		return u.close(ctx, u.desc.Size) // the whole blob in one request
+	}
+	for u.off < u.desc.Size {
+		if err := u.patch(ctx, min(u.chunk(), u.desc.Size-u.off)); err != nil {
+			return err
+		}
+	}
+	return u.close(ctx, 0)
+}
+
+// chunk returns how many bytes one request may carry.
+func (u *upload) chunk() int64 {
+	var limit int64
+	u.repo.host.quirks.get(func(q *quirks) { limit = q.chunk })
+	if limit == 0 {
+		return u.desc.Size
+	}
+	return max(limit, u.least)
+}
+
+// open makes sure that there is a session. The source's first byte comes first:
+// a session that waits for it may run out.
+func (u *upload) open(ctx context.Context) error {
+	if u.at != nil {
+		return nil
+	}
+	u.off = 0
+	if err := u.source.seek(ctx, 0); err != nil {
+		return err
+	}
+	if u.sessions == maxSessions {
+		return fmt.Errorf("upload of %s: the registry lost %d upload sessions: %w", u.desc.Digest, u.sessions, content.ErrUnavailable)
+	}
+	resp, err := u.repo.host.do(ctx, call{method: http.MethodPost, path: u.repo.name + "/blobs/uploads/", scopes: u.repo.push()})
+	if err != nil {
+		return err
+	}
+	if err := check(resp, http.StatusAccepted); err != nil {
+		return err
+	}
+	return u.begin(resp)
+}
+
+// begin takes the session that an answer opened.
+func (u *upload) begin(resp *http.Response) error {
+	httpx.Drain(resp.Body)
+	at, err := uploadLocation(resp.Request.URL, resp.Header.Get("Location"))
+	if err != nil {
+		return err
+	}
+	u.at, u.off = at, 0
+	u.sessions++
+	if least, err := parseCount(resp.Header.Get("OCI-Chunk-Min-Length")); err == nil {
+		u.least = least
+	}
+	return nil
+}
+
+// patch sends the next n bytes and takes the registry's word for how many it has.
+func (u *upload) patch(ctx context.Context, n int64) error {
+	header := http.Header{"Content-Range": {fmt.Sprintf("%d-%d", u.off, u.off+n-1)}}
+	resp, err := u.stream(ctx, http.MethodPatch, u.at, n, header)
+	if err != nil {
+		return err
+	}
+	if err := check(resp, http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK); err != nil {
+		return err
+	}
+	httpx.Drain(resp.Body)
+	has := u.off + n
+	if r := resp.Header.Get("Range"); r != "" {
+		has = parseSessionRange(r)
+	}
+	if has <= u.off || has > u.off+n {
+		return &lostChunkError{sent: u.off + n, has: has}
+	}
+	u.off = has
+	return u.move(resp)
+}
+
+// A lostChunkError is a chunk that the registry took and does not have.
+type lostChunkError struct{ sent, has int64 }
+
+func (e *lostChunkError) Error() string {
+	return fmt.Sprintf("the registry has %d bytes after %d were sent", e.has, e.sent)
+}
+
+// Unwrap returns ErrUnavailable.
+func (e *lostChunkError) Unwrap() error { return content.ErrUnavailable }
+
+// move goes to the session's new URL, if an answer has one.
+func (u *upload) move(resp *http.Response) error {
+	location := resp.Header.Get("Location")
+	if location == "" {
+		return nil
+	}
+	at, err := uploadLocation(resp.Request.URL, location)
+	if err != nil {
+		return err
+	}
+	u.at = at
+	return nil
+}
+
+// close sends the last n bytes and the digest.
+func (u *upload) close(ctx context.Context, n int64) error {
+	at := *u.at
+	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(u.desc.Digest.String()), "&")
+	if n == 0 {
+		if err := u.source.verified(ctx); err != nil {
+			return err
+		}
+	}
+	resp, err := u.stream(ctx, http.MethodPut, &at, n, http.Header{})
+	if err != nil {
+		return err
+	}
+	if err := check(resp, http.StatusCreated, http.StatusOK, http.StatusNoContent, http.StatusAccepted); err != nil {
+		return err
+	}
+	httpx.Drain(resp.Body)
+	if stated := resp.Header.Get(digestHeader); stated != "" && stated != u.desc.Digest.String() && strings.HasPrefix(stated, u.desc.Digest.Algorithm().String()+":") {
+		return fmt.Errorf("the registry stored blob %s as %s: %w", u.desc.Digest, printable(stated, 160), content.ErrCorrupt)
+	}
+	return nil
+}
+
+// stream sends n bytes of the source, from byte u.off on.
+func (u *upload) stream(ctx context.Context, method string, at *url.URL, n int64, header http.Header) (*http.Response, error) {
+	const large = 1 << 20 // worth a round trip to hear of a refusal before the bytes are sent
+	header.Set("Content-Type", "application/octet-stream")
+	if n > large {
+		header.Set("Expect", "100-continue")
+	}
+	req, err := u.repo.host.request(ctx, call{method: method, url: at, header: header, scopes: u.repo.push()})
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		req.Body = http.NoBody
+		return u.repo.host.send(req)
+	}
+	if err := u.source.seek(ctx, u.off); err != nil {
+		return nil, err
+	}
+	feed := u.source.feed(n)
+	req.Body, req.ContentLength = feed, n
+	resp, err := u.repo.host.send(req)
+	if err != nil || resp.StatusCode/100 != 2 {
+		feed.abort()
+		return resp, err
+	}
+	feed.detach()
+	return resp, nil
+}
+
+// recover decides what to do about err and brings the session to a known state.
+// What cannot be helped is returned.
+func (u *upload) recover(ctx context.Context, err error) error {
+	var lost *lostChunkError
+	status := statusOf(err)
+	switch {
+	case errors.As(err, &lost):
+		return u.withoutChunks(ctx)
+	case u.at == nil:
+		return err // no session could be opened: that was tried often enough below
+	case status == http.StatusNotFound:
+		u.at = nil
+		return nil
+	case status == http.StatusRequestEntityTooLarge:
+		if !u.shrink(firstChunk) {
+			return err
+		}
+	case status == http.StatusRequestedRangeNotSatisfiable:
+		if u.off == 0 && !u.shrink(smallChunk) {
+			return err
+		}
+	case hasCode(err, "DIGEST_INVALID"):
+		return u.startOver(err)
+	case status == http.StatusUnauthorized:
+		if !errors.Is(err, content.ErrUnauthorized) {
+			return err
+		}
+	case status != 0 && !httpx.IsTemporary(status), status == 0 && !errors.Is(err, content.ErrUnavailable):
+		return err
+	}
+	return u.ask(ctx, err)
+}
+
+// shrink lowers the limit of what one request may carry, for all uploads to
+// this host. It reports false when that was no use.
+func (u *upload) shrink(first int64) bool {
+	smaller := false
+	u.repo.host.quirks.get(func(q *quirks) {
+		limit := min(first, max(u.desc.Size/2, 1))
+		if q.chunk > 0 {
+			limit = min(limit, q.chunk/2)
+		}
+		if limit >= min(leastChunk, u.desc.Size) && !q.noChunks {
+			q.chunk, smaller = limit, true
+		}
+	})
+	return smaller
+}
+
+// withoutChunks is for registries that lose chunks: from here on, blobs go there whole.
+func (u *upload) withoutChunks(ctx context.Context) error {
+	u.repo.host.quirks.get(func(q *quirks) { q.noChunks, q.chunk = true, 0 })
+	u.cancel(ctx)
+	return nil
+}
+
+// startOver is for a blob that arrived changed, although all that was sent was right.
+func (u *upload) startOver(err error) error {
+	u.at = nil // the registry has closed the session
+	u.restarts++
+	if u.restarts > 1 {
+		return fmt.Errorf("blob %s did not arrive as it was sent: %w: %w", u.desc.Digest, content.ErrCorrupt, err)
+	}
+	return nil
+}
+
+// ask asks the session where it stands, after err.
+func (u *upload) ask(ctx context.Context, err error) error {
+	resp, aerr := u.repo.host.do(ctx, call{method: http.MethodGet, url: u.at, scopes: u.repo.push()})
+	if aerr != nil {
+		return errors.Join(err, aerr)
+	}
+	switch resp.StatusCode {
+	case http.StatusNoContent, http.StatusOK, http.StatusAccepted:
+		httpx.Drain(resp.Body)
+		u.off = parseSessionRange(resp.Header.Get("Range"))
+		var whole bool
+		u.repo.host.quirks.get(func(q *quirks) { whole = q.noChunks })
+		if u.off == 0 || u.off <= u.desc.Size && !whole {
+			return u.move(resp)
+		}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return errors.Join(err, answerError(resp))
+	default:
+		httpx.Drain(resp.Body)
+	}
+	u.at = nil // lost, or of no use
+	return nil
+}
+
+// cancel gives the session up. Nobody waits long for that, and nobody minds if
+// it fails: sessions run out.
+func (u *upload) cancel(ctx context.Context) {
+	if u.at == nil {
+		return
+	}
+	at := u.at
+	u.at, u.off = nil, 0
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer stop()
+	resp, err := u.repo.host.do(httpx.Once(ctx), call{method: http.MethodDelete, url: at, scopes: u.repo.push()})
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxErrorBody)) // see above
+	_ = resp.Body.Close()
+}

@@ -1,0 +1,200 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// A grant is a token for certain scopes, under one credential.
+type grant struct {
+	turn    chan struct{} // held by the one request that exchanges
+	header  string
+	renew   time.Time // when it is time for the next one
+	refusal error     // why there is none
+	until   time.Time // how long that is believed
+}
+
+// grant returns the Authorization for scopes, from the cache or from the token
+// server. One exchange is in flight for each set of scopes; who waited for one
+// that failed tries by itself, except where the credential was refused.
+func (a *authorizer) grant(ctx context.Context, c challenge, cred authn.AuthConfig, scopes []string) (string, error) {
+	g := a.grantFor(cred, scopes)
+	if header, ok := a.valid(g, cred, scopes); ok {
+		return header, nil
+	}
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	if header, ok := a.valid(g, cred, scopes); ok {
+		return header, nil
+	}
+	if g.refusal != nil && time.Now().Before(g.until) {
+		return "", g.refusal
+	}
+	token, err := a.exchange(ctx, c, cred, scopes)
+	if errors.Is(err, content.ErrUnauthorized) || errors.Is(err, content.ErrDenied) {
+		g.refusal, g.until = err, time.Now().Add(time.Minute)
+	}
+	if err != nil {
+		return "", err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g.header = "Bearer " + token.value
+	g.renew = time.Now().Add(token.life - min(10*time.Second, token.life/5))
+	return g.header, nil
+}
+
+// grantFor finds the grant by all that decides what a token can do.
+func (a *authorizer) grantFor(cred authn.AuthConfig, scopes []string) *grant {
+	key := grantKey(cred, scopes)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g := a.grants[key]
+	if g == nil {
+		g = &grant{turn: make(chan struct{}, 1)}
+		a.grants[key] = g
+	}
+	return g
+}
+
+func grantKey(cred authn.AuthConfig, scopes []string) string {
+	who := sha256.Sum256(fmt.Appendf(nil, "%q", []string{cred.Username, cred.Password, cred.Auth, cred.IdentityToken}))
+	return string(who[:]) + strings.Join(slices.Sorted(slices.Values(scopes)), " ")
+}
+
+// valid returns a token that is still good: the one asked for, or to read one
+// that may write too.
+func (a *authorizer) valid(g *grant, cred authn.AuthConfig, scopes []string) (string, bool) {
+	wider := slices.Clone(scopes)
+	for i, s := range wider {
+		if repo, reads := strings.CutSuffix(s, ":pull"); reads {
+			wider[i] = repo + ":pull,push"
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, g := range []*grant{g, a.grants[grantKey(cred, wider)]} {
+		if g != nil && g.header != "" && time.Now().Before(g.renew) {
+			return g.header, true
+		}
+	}
+	return "", false
+}
+
+type token struct {
+	value string
+	life  time.Duration
+}
+
+// maxTokenBody bounds what a token server may answer.
+const maxTokenBody = 64 << 10
+
+// exchange asks the token server that the challenge names.
+// https://distribution.github.io/distribution/spec/auth/token/
+func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthConfig, scopes []string) (token, error) {
+	realm, err := a.realm(c.params["realm"], cred)
+	if err != nil {
+		return token{}, err
+	}
+	server, err := name.NewRegistry(realm.Host, name.WeakValidation)
+	if err != nil {
+		return token{}, &httpx.RefusedError{Target: httpx.Redact(realm), Reason: "not a host for a token server"}
+	}
+	var auth authn.Authenticator = authn.Anonymous
+	if cred != (authn.AuthConfig{}) {
+		auth = authn.FromConfig(cred)
+	}
+	// realm has passed our policy: that of ggcr sees it as the registry's own.
+	asked := transport.Challenge{Scheme: "bearer", Parameters: c.params, Insecure: realm.Scheme == "http"}
+	t, err := transport.Exchange(ctx, server, auth, a.tokenTrip(), scopes, &asked)
+	if err != nil {
+		return token{}, tokenError(ctx, realm, err)
+	}
+	got := token{value: t.Token, life: time.Duration(t.ExpiresIn) * time.Second}
+	if t.AccessToken != "" {
+		got.value = t.AccessToken
+	}
+	if got.life <= 0 {
+		got.life = time.Minute // what the token specification says of servers that say nothing
+	}
+	return got, nil
+}
+
+// realm checks the URL of a token server, which is the registry's word only: it
+// must not be weaker than the registry, nor lead a credential into the open.
+func (a *authorizer) realm(text string, cred authn.AuthConfig) (*url.URL, error) {
+	own := a.host.url("", nil)
+	u, err := httpx.Target(own, text)
+	if err != nil {
+		return nil, fmt.Errorf("token server of %s: %w", a.host.name, err)
+	}
+	if strings.EqualFold(u.Hostname(), own.Hostname()) {
+		return u, nil
+	}
+	reach := httpx.Public
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+		reach = httpx.ReachOf(addr)
+	}
+	if !a.host.reachable().Allows(reach) {
+		return nil, &httpx.RefusedError{Target: httpx.Redact(u), Reason: "the token server is nearer than the registry"}
+	}
+	if u.Scheme == "http" && cred != (authn.AuthConfig{}) && !httpx.IsLoopbackHost(u.Hostname()) {
+		return nil, &httpx.RefusedError{Target: httpx.Redact(u), Reason: "credentials would go to another host in plain http"}
+	}
+	return u, nil
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// tokenTrip is what stands below the credentials, for answers that are small.
+func (a *authorizer) tokenTrip() http.RoundTripper {
+	return roundTrip(func(req *http.Request) (*http.Response, error) {
+		return a.tokens.RoundTrip(req.WithContext(httpx.Whole(req.Context(), maxTokenBody)))
+	})
+}
+
+// tokenError says what a token server answered, without the answer: it may hold
+// the secrets it was asked for.
+func tokenError(ctx context.Context, realm *url.URL, err error) error {
+	e := &Error{Method: http.MethodGet, URL: httpx.Redact(realm)}
+	var (
+		answer *transport.Error
+		trip   *url.Error
+	)
+	switch {
+	case context.Cause(ctx) != nil:
+		e.Err = context.Cause(ctx)
+	case errors.As(err, &answer):
+		e.Status = answer.StatusCode
+		for _, d := range answer.Errors {
+			e.Codes = append(e.Codes, printable(string(d.Code), 64))
+			e.Message = printable(d.Message, 400)
+		}
+	case errors.As(err, &trip):
+		e.Err = trip.Err
+	default:
+		e.Err = fmt.Errorf("the token server gave no token: %w", content.ErrUnavailable)
+	}
+	return e
+}

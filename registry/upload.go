@@ -1,0 +1,156 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// Has implements [content.Sink] with a HEAD. What is known to be there is not
+// asked for again.
+func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	if err := content.CheckDigest(d.Digest); err != nil {
+		return false, err
+	}
+	if there, known := r.host.blobs.is(r.name, d.Digest); known && there {
+		return true, nil
+	}
+	resp, err := r.host.do(ctx, call{method: http.MethodHead, path: r.path("blobs", d.Digest.String()), scopes: r.pull()})
+	if err != nil {
+		return false, err
+	}
+	there, err := hasBlob(resp, d)
+	if err == nil {
+		r.host.blobs.note(r.name, d.Digest, there)
+	}
+	return there, err
+}
+
+// hasBlob reads the answer to a HEAD. A blob of another size is not the one. A
+// registry that leads on to where a blob is has it, even where a HEAD is not
+// allowed there: such URLs are signed for GET.
+func hasBlob(resp *http.Response, d ocispec.Descriptor) (bool, error) {
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		return resp.ContentLength < 0 || resp.ContentLength == d.Size, nil
+	case resp.StatusCode == http.StatusNotFound:
+		return false, nil
+	case resp.Request.Response != nil && resp.StatusCode/100 == 4:
+		return true, nil
+	}
+	err := answerError(resp)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, nil // it will be sent; nothing is wrong with that
+	}
+	return false, err
+}
+
+// PutBlob implements [content.Sink]. A blob that another repository of the same
+// host has is mounted. What breaks off is gone on with where the registry says
+// it stands. The bytes are hashed on their way, and the last of them leave only
+// when all are right: others are [content.ErrCorrupt], after a second reading
+// of the source.
+func (r *Repository) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	d := b.Descriptor()
+	if err := content.CheckDigest(d.Digest); err != nil {
+		return 0, err
+	}
+	if d.Size < 0 {
+		return 0, fmt.Errorf("blob %s has size %d: %w", d.Digest, d.Size, content.ErrInvalid)
+	}
+	there, known := r.host.blobs.is(r.name, d.Digest)
+	if !known {
+		var err error
+		if there, err = r.Has(ctx, d); err != nil {
+			return 0, err
+		}
+	}
+	if there {
+		return content.Existed, nil
+	}
+	u := &upload{repo: r, desc: d, source: newSource(b)}
+	mounted, err := u.mount(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	if mounted {
+		r.host.blobs.note(r.name, d.Digest, true)
+		return content.Mounted, nil
+	}
+	if err := u.run(ctx); err != nil {
+		return 0, err
+	}
+	r.host.blobs.note(r.name, d.Digest, true)
+	return content.Stored, nil
+}
+
+// mount asks the registry to take the blob from another of its repositories.
+// Where it will not, it may have opened an upload session instead.
+func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
+	r := u.repo
+	from := r.mountFrom(b)
+	var never bool
+	r.host.quirks.get(func(q *quirks) { never = q.noMount })
+	if from == "" || never {
+		return false, nil
+	}
+	resp, err := r.host.do(ctx, call{
+		method: http.MethodPost,
+		path:   r.name + "/blobs/uploads/",
+		query:  url.Values{"mount": {u.desc.Digest.String()}, "from": {from}},
+		scopes: append(r.push(), "repository:"+from+":pull"),
+	})
+	switch {
+	case err != nil && context.Cause(ctx) != nil, errors.Is(err, content.ErrRateLimited):
+		return false, err
+	case err != nil:
+		return false, nil // the credential may be good for this repository alone
+	}
+	switch resp.StatusCode {
+	case http.StatusCreated:
+		httpx.Drain(resp.Body)
+		return true, nil
+	case http.StatusAccepted:
+		return false, u.begin(resp)
+	}
+	if refusal := answerError(resp); errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {
+		r.host.quirks.get(func(q *quirks) { q.noMount = true })
+	}
+	return false, nil
+}
+
+// mountFrom returns another repository of this host that has the blob, "" for none.
+func (r *Repository) mountFrom(b content.Blob) string {
+	if o, ok := content.As[content.Originer](b); ok {
+		if host, repository := o.Origin(); host == r.host.name && repository != r.name {
+			return repository
+		}
+	}
+	return r.host.blobs.elsewhere(r.name, b.Descriptor().Digest)
+}
+
+// uploadLocation resolves the URL of an upload session against that of the
+// request that was answered with it (RFC 3986). The same host with http instead
+// of https is what a proxy before the registry makes of it, and is mended.
+func uploadLocation(from *url.URL, location string) (*url.URL, error) {
+	if location == "" {
+		return nil, fmt.Errorf("%s: the answer has no Location for the upload: %w", httpx.Redact(from), content.ErrUnavailable)
+	}
+	to, err := from.Parse(location)
+	if err == nil && from.Scheme == "https" && to.Scheme == "http" && to.Hostname() == from.Hostname() {
+		to.Scheme, to.Host = from.Scheme, from.Host
+		location = to.String()
+	}
+	if to, err = httpx.Target(from, location); err != nil {
+		return nil, fmt.Errorf("upload at %s: %w", httpx.Redact(from), err)
+	}
+	return to, nil
+}
