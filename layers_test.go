@@ -52,6 +52,7 @@ var layers = []layer{
 	{"internal/cli", slices.Concat(lower, []string{
 		"internal/render", "internal/term", "internal/endpoint", "internal/batch", "internal/retention",
 		"internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
+		"internal/durable", // hands its Facts to registry and transfer
 	})},
 
 	{"internal/demo", []string{"content", "internal/testregistry"}},

@@ -10,7 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
+	"github.com/wherry-dev/wherry/registry"
 )
 
 // Stdio is what a command line reads and writes.
@@ -32,8 +34,19 @@ type Factory struct {
 	// Flags are those that mean the same for every verb.
 	Flags *Flags
 
+	// SrcHost and DstHost are the registries that --username and --dst-username
+	// are about. Run takes them from the arguments; a verb that knows better
+	// sets them before it asks for Client.
+	SrcHost, DstHost string
+
 	// Config returns what the configuration file says.
 	Config func() (Config, error)
+
+	// Client returns the process's registry client.
+	Client func() (*registry.Client, error)
+
+	// Opener returns what opens endpoints, with Client.
+	Opener func() (*endpoint.Opener, error)
 }
 
 // newFactory returns a factory whose functions look at flags and environment
@@ -48,5 +61,7 @@ func newFactory(stdio Stdio, env func(string) string) *Factory {
 		Flags: &Flags{},
 	}
 	f.Config = sync.OnceValues(f.readConfig)
+	f.Client = sync.OnceValues(f.newClient)
+	f.Opener = sync.OnceValues(f.newOpener)
 	return f
 }

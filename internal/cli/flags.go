@@ -75,10 +75,12 @@ func (o *Flags) check() error {
 		return usagef("--username and --password-stdin go together")
 	case o.DstPasswordStdin != (o.DstUsername != ""):
 		return usagef("--dst-username and --dst-password-stdin go together")
-	case o.Retries < 0:
-		return usagef("--retries %d is less than none", o.Retries)
-	case o.StallTimeout < 0 || o.MaxWait < 0:
-		return usagef("--stall-timeout and --max-wait cannot be less than nothing")
+	case o.Retries < 1:
+		return usagef("--retries %d is less than one", o.Retries)
+	case o.StallTimeout <= 0:
+		return usagef("--stall-timeout %s is no time at all", o.StallTimeout)
+	case o.MaxWait < 0:
+		return usagef("--max-wait %s is less than nothing", o.MaxWait)
 	}
 	switch o.Progress {
 	case "", "auto", "tty", "plain", "json", "none":

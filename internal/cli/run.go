@@ -23,6 +23,7 @@ func (f *Factory) Run(cmd *cobra.Command, do func(ctx context.Context, args []st
 		if err := f.Flags.check(); err != nil {
 			return err
 		}
+		f.noteEnds(args)
 		result, err := do(cmd.Context(), args)
 		p := render.Printer{Out: f.Out, Format: f.Flags.format(), Quiet: f.Flags.Quiet}
 		if err != nil && isEmpty(result) {

@@ -9,13 +9,16 @@ import (
 // An Error is an argument that is no endpoint: it names the byte that is wrong.
 type Error struct {
 	Arg string // as it was given
-	At  int    // index of the first wrong byte; len(Arg) where something is missing at the end
+	At  int    // index of the first wrong byte; len(Arg) where something is missing at the end, -1 where no byte is to blame
 	Msg string // what is wrong there
 }
 
 // Error returns one line. The argument is quoted: control characters, look-alike
 // letters and broken UTF-8 are shown as code points and bytes, never raw.
 func (e *Error) Error() string {
+	if e.At < 0 {
+		return quote(e.Arg) + ": " + e.Msg
+	}
 	return fmt.Sprintf("%s is no image reference: at byte %d%s: %s", quote(e.Arg), e.At, e.found(), e.Msg)
 }
 

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/wherry-dev/wherry/registry"
+)
+
+// A helper is a program docker-credential-NAME that keeps credentials.
+// https://github.com/docker/docker-credential-helpers/blob/v0.9.12/README.md#development
+type helper string
+
+const (
+	helperTimeout = 30 * time.Second
+	maxHelperSays = 64 << 10
+)
+
+// errNoCredentials is what a helper has for a host it does not know.
+var errNoCredentials = errors.New("credentials not found")
+
+// get returns what the helper has for host. A host it does not know is
+// errNoCredentials; everything else that goes wrong names the helper.
+func (h helper) get(ctx context.Context, host string) (registry.Credential, error) {
+	out, err := h.run(ctx, "get", []byte(authKey(host)))
+	if err != nil {
+		return registry.Credential{}, err
+	}
+	var said struct{ Username, Secret string }
+	if json.Unmarshal(out, &said) != nil {
+		return registry.Credential{}, h.fail("get", errors.New("its answer is not JSON"))
+	}
+	if said.Username == "<token>" {
+		return registry.Credential{IdentityToken: said.Secret}, nil
+	}
+	return registry.Credential{Username: said.Username, Password: said.Secret}, nil
+}
+
+// store hands c over to the helper.
+func (h helper) store(ctx context.Context, host string, c registry.Credential) error {
+	told, err := json.Marshal(struct{ ServerURL, Username, Secret string }{authKey(host), c.Username, c.Password})
+	if err != nil {
+		return err
+	}
+	_, err = h.run(ctx, "store", told)
+	return err
+}
+
+// erase makes the helper forget host.
+func (h helper) erase(ctx context.Context, host string) error {
+	_, err := h.run(ctx, "erase", []byte(authKey(host)))
+	return err
+}
+
+func (h helper) program() string { return "docker-credential-" + string(h) }
+
+func (h helper) fail(op string, err error) error {
+	return fmt.Errorf("credential helper %s %s: %w", h.program(), op, err)
+}
+
+// run starts the helper, no shell between, and returns what it says. What it
+// was told and what it answers stand in no message.
+func (h helper) run(ctx context.Context, op string, in []byte) ([]byte, error) {
+	if h == "" || strings.Trim(string(h), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
+		return nil, h.fail(op, errors.New("a helper's name has letters, digits and . _ - only"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, h.program(), op) //nolint:gosec // the name was checked, and the user's own file says it
+	cmd.Stdin = bytes.NewReader(in)
+	var out, complaint bounded
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, h.fail(op, context.Cause(ctx))
+	case err == nil && out.over:
+		return nil, h.fail(op, fmt.Errorf("it says more than %d bytes", maxHelperSays))
+	case err == nil:
+		return out.Bytes(), nil
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return nil, h.fail(op, err)
+	}
+	// Helpers complain on standard output (the protocol has it so), some on standard error.
+	reason := strings.TrimSpace(out.String() + " " + complaint.String())
+	if strings.Contains(reason, errNoCredentials.Error()) {
+		return nil, errNoCredentials
+	}
+	const most = 200
+	if len(reason) > most {
+		reason = reason[:most] + "…"
+	}
+	return nil, h.fail(op, fmt.Errorf("%w: %q", err, reason))
+}
+
+// bounded keeps what is written to it up to maxHelperSays.
+type bounded struct {
+	bytes.Buffer
+	over bool
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	room := maxHelperSays - b.Len()
+	if len(p) > room {
+		b.over = true
+		b.Buffer.Write(p[:room])
+		return len(p), nil
+	}
+	return b.Buffer.Write(p)
+}

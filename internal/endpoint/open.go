@@ -1,0 +1,218 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/wherry-dev/wherry/archive"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/layout"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+// An Opener opens endpoints. Its zero value opens files only.
+type Opener struct {
+	Client  *registry.Client
+	Layout  layout.Options
+	Archive archive.Options
+	In      io.Reader // what - is to a source
+	Out     io.Writer // what - is to a destination
+	Home    string    // what ~ stands for; empty leaves it alone
+}
+
+// A Source is an endpoint that is open for reading. It must be closed.
+type Source struct {
+	content.Source
+	Ref   string // what to ask Source for; empty is the only image there
+	close func() error
+}
+
+// Unwrap lets content.As find what the place can do.
+func (s *Source) Unwrap() any { return s.Source }
+
+// Close closes the place.
+func (s *Source) Close() error { return s.close() }
+
+// A Sink is an endpoint that is open for writing. It must be closed; what has
+// to be committed is committed by whoever writes.
+type Sink struct {
+	content.Sink
+	Names []string // what the image will be called there
+	close func() error
+}
+
+// Unwrap lets content.As find what the place can do.
+func (s *Sink) Unwrap() any { return s.Sink }
+
+// Close closes the place. What was not committed is gone.
+func (s *Sink) Close() error { return s.close() }
+
+func nothing() error { return nil }
+
+// Source opens e for reading. A file or folder that is not there is
+// [content.ErrNotFound].
+func (o *Opener) Source(ctx context.Context, e Endpoint) (*Source, error) {
+	switch e.Transport {
+	case Registry:
+		r, err := o.repository(e)
+		if err != nil {
+			return nil, err
+		}
+		return &Source{Source: r, Ref: e.Ref(), close: nothing}, nil
+	case Stream:
+		if o.In == nil {
+			return nil, fmt.Errorf("there is no standard input: %w", content.ErrNotFound)
+		}
+		return source(archive.Read(ctx, o.In, o.Archive))(e.Ref())
+	}
+	path := o.path(e.Path)
+	switch o.sniff(e.Transport, path) {
+	case Layout:
+		l, err := layout.Open(path)
+		if err == nil {
+			l.Options = o.Layout
+		}
+		return source(l, err)(e.Ref())
+	case Dir:
+		d, err := layout.OpenDir(path)
+		if err == nil {
+			d.Options = o.Layout
+		}
+		return source(d, err)(e.Ref())
+	}
+	return source(archive.Open(ctx, path, o.Archive))(e.Ref())
+}
+
+// place is what all places on disk are.
+type place interface {
+	content.Source
+	io.Closer
+}
+
+func source[P place](p P, err error) func(ref string) (*Source, error) {
+	return func(ref string) (*Source, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &Source{Source: p, Ref: ref, close: p.Close}, nil
+	}
+}
+
+// Sink opens e for writing an image that was read from src.
+func (o *Opener) Sink(_ context.Context, e, src Endpoint) (*Sink, error) {
+	names := e.Names(src)
+	switch e.Transport {
+	case Registry:
+		r, err := o.repository(e)
+		if err != nil {
+			return nil, err
+		}
+		return &Sink{Sink: r, Names: names, close: nothing}, nil
+	case Stream:
+		if o.Out == nil {
+			return nil, errors.New("there is no standard output")
+		}
+		w := archive.NewWriter(o.Out)
+		return &Sink{Sink: w, Names: names, close: w.Close}, nil
+	}
+	path := o.path(e.Path)
+	switch o.sniff(e.Transport, path) {
+	case Layout:
+		l, err := layout.Create(path)
+		if err != nil {
+			return nil, err
+		}
+		l.Options = o.Layout
+		return &Sink{Sink: l, Names: names, close: l.Close}, nil
+	case Dir:
+		d, err := layout.CreateDir(path)
+		if err != nil {
+			return nil, err
+		}
+		d.Options = o.Layout
+		return &Sink{Sink: d, close: d.Close}, nil
+	}
+	w, err := archive.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Sink{Sink: w, Names: names, close: w.Close}, nil
+}
+
+// Names returns what an image from src is called at e: by the tag or name that e
+// has; else in a registry "latest", as docker has it, and elsewhere as it was
+// called at src, in a registry by its full reference. None means that it is
+// known by its digest alone.
+func (e Endpoint) Names(src Endpoint) []string {
+	var names []string
+	switch {
+	case e.Transport == Registry && (e.Tag != "" || e.Digest == ""):
+		names = append(names, e.tagOrLatest())
+	case e.Transport != Registry && e.Name != "":
+		names = append(names, e.Name)
+	case e.Transport != Registry && e.Digest == "":
+		names = append(names, src.givenName()...)
+	}
+	if e.Digest != "" {
+		names = append(names, e.Digest.String())
+	}
+	return names
+}
+
+// givenName returns the name an image takes along; what is asked for by digest
+// alone has none.
+func (e Endpoint) givenName() []string {
+	if e.Digest != "" && e.Tag == "" && e.Name == "" || e.Transport != Registry && e.Name == "" {
+		return nil
+	}
+	return []string{e.FullName()}
+}
+
+func (o *Opener) repository(e Endpoint) (*registry.Repository, error) {
+	if o.Client == nil {
+		return nil, fmt.Errorf("%s: no registry can be reached from here: %w", e, errors.ErrUnsupported)
+	}
+	return o.Client.Repository(e.Host, e.Repository)
+}
+
+// sniff returns which kind of place is at path: the one the user said, or, for
+// one of any kind, what a folder looks like. What does not end like a file and
+// is none will be a layout.
+func (o *Opener) sniff(t Transport, path string) Transport {
+	if t != Archive {
+		return t
+	}
+	fi, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(path, string(filepath.Separator)):
+		return Layout
+	case err != nil || !fi.IsDir():
+		return Archive
+	}
+	if _, err := os.Lstat(filepath.Join(path, "manifest.json")); err == nil {
+		if _, err := os.Lstat(filepath.Join(path, "oci-layout")); err != nil {
+			return Dir
+		}
+	}
+	return Layout
+}
+
+// path puts the home folder for ~, which a shell does not do behind oci:.
+func (o *Opener) path(path string) string {
+	if o.Home == "" {
+		return path
+	}
+	if path == "~" {
+		return o.Home
+	}
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		return filepath.Join(o.Home, rest)
+	}
+	return path
+}
