@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -194,8 +195,8 @@ func (r *Repository) PutManifest(ctx context.Context, m content.Manifest, names 
 	if err := m.Ambiguous(); err != nil {
 		return err
 	}
-	if len(names) == 0 {
-		names = []string{m.Digest().String()}
+	if own := m.Digest(); len(names) == 0 || own.Algorithm() != digest.SHA256 && !slices.Contains(names, own.String()) {
+		names = append([]string{own.String()}, names...) // by tag alone, a registry would name it by its sha256
 	}
 	for _, name := range names {
 		if err := checkRef(name); err != nil {

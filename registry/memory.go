@@ -16,35 +16,42 @@ import (
 // which it is not.
 type blobMemory struct {
 	mu    sync.Mutex
-	known map[digest.Digest]map[string]bool
+	known map[digest.Digest]map[string]int64 // size by repository; absent where it is not
 }
 
-func (m *blobMemory) note(repo string, d digest.Digest, there bool) { //nolint:revive // the fact itself
+const absent = -1
+
+// note remembers a blob that is in repo; missing, one that is not.
+func (m *blobMemory) note(repo string, d ocispec.Descriptor) { m.set(repo, d.Digest, d.Size) }
+
+func (m *blobMemory) missing(repo string, d ocispec.Descriptor) { m.set(repo, d.Digest, absent) }
+
+func (m *blobMemory) set(repo string, d digest.Digest, size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known == nil {
-		m.known = map[digest.Digest]map[string]bool{}
+		m.known = map[digest.Digest]map[string]int64{}
 	}
 	if m.known[d] == nil {
-		m.known[d] = map[string]bool{}
+		m.known[d] = map[string]int64{}
 	}
-	m.known[d][repo] = there
+	m.known[d][repo] = size
 }
 
 // is returns whether the blob is in repo, and whether that is known.
-func (m *blobMemory) is(repo string, d digest.Digest) (there, known bool) {
+func (m *blobMemory) is(repo string, d ocispec.Descriptor) (there, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	there, known = m.known[d][repo]
-	return there, known
+	size, known := m.known[d.Digest][repo]
+	return size == d.Size, known && (size == d.Size || size == absent)
 }
 
 // elsewhere returns another repository that has the blob, "" if none is known.
-func (m *blobMemory) elsewhere(repo string, d digest.Digest) string {
+func (m *blobMemory) elsewhere(repo string, d ocispec.Descriptor) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, other := range slices.Sorted(maps.Keys(m.known[d])) {
-		if other != repo && m.known[d][other] {
+	for _, other := range slices.Sorted(maps.Keys(m.known[d.Digest])) {
+		if other != repo && m.known[d.Digest][other] == d.Size {
 			return other
 		}
 	}

@@ -23,13 +23,14 @@ type Repository struct {
 }
 
 var (
-	_ content.Source         = (*Repository)(nil)
-	_ content.Sink           = (*Repository)(nil)
-	_ content.Resolver       = (*Repository)(nil)
-	_ content.TagLister      = (*Repository)(nil)
-	_ content.ReferrerLister = (*Repository)(nil)
-	_ content.Deleter        = (*Repository)(nil)
-	_ content.Originer       = (*Repository)(nil)
+	_ content.Source          = (*Repository)(nil)
+	_ content.Sink            = (*Repository)(nil)
+	_ content.Resolver        = (*Repository)(nil)
+	_ content.TagLister       = (*Repository)(nil)
+	_ content.ReferrerLister  = (*Repository)(nil)
+	_ content.ReferrerWatcher = (*Repository)(nil)
+	_ content.Deleter         = (*Repository)(nil)
+	_ content.Originer        = (*Repository)(nil)
 )
 
 // The grammar of the distribution spec for <name> and for a tag as <reference>.

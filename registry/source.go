@@ -162,8 +162,14 @@ func (s *source) fail(err error) error {
 	return err
 }
 
-// check compares what was read, up to the end, with the digest.
+// check compares what was read, up to the end, with the digest, and makes sure
+// that it is the end.
 func (s *source) check() error {
+	if s.buf != nil {
+		if more, _ := s.buf.Peek(1); len(more) > 0 { // all that was promised is here; how the rest fails is no matter
+			return s.fail(&content.MismatchError{Want: s.desc, Size: s.desc.Size + 1})
+		}
+	}
 	if got := digest.NewDigest(s.desc.Digest.Algorithm(), s.hash); got != s.desc.Digest {
 		return s.fail(&content.MismatchError{Want: s.desc, Got: got, Size: s.pos})
 	}

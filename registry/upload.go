@@ -19,7 +19,7 @@ func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error
 	if err := content.CheckDigest(d.Digest); err != nil {
 		return false, err
 	}
-	if there, known := r.host.blobs.is(r.name, d.Digest); known && there {
+	if there, known := r.host.blobs.is(r.name, d); known && there {
 		return true, nil
 	}
 	resp, err := r.host.do(ctx, call{method: http.MethodHead, path: r.path("blobs", d.Digest.String()), scopes: r.pull()})
@@ -27,8 +27,12 @@ func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error
 		return false, err
 	}
 	there, err := hasBlob(resp, d)
-	if err == nil {
-		r.host.blobs.note(r.name, d.Digest, there)
+	switch {
+	case err != nil:
+	case there:
+		r.host.blobs.note(r.name, d)
+	default:
+		r.host.blobs.missing(r.name, d)
 	}
 	return there, err
 }
@@ -66,7 +70,7 @@ func (r *Repository) PutBlob(ctx context.Context, b content.Blob) (content.Outco
 	if d.Size < 0 {
 		return 0, fmt.Errorf("blob %s has size %d: %w", d.Digest, d.Size, content.ErrInvalid)
 	}
-	there, known := r.host.blobs.is(r.name, d.Digest)
+	there, known := r.host.blobs.is(r.name, d)
 	if !known {
 		var err error
 		if there, err = r.Has(ctx, d); err != nil {
@@ -82,13 +86,13 @@ func (r *Repository) PutBlob(ctx context.Context, b content.Blob) (content.Outco
 		return 0, err
 	}
 	if mounted {
-		r.host.blobs.note(r.name, d.Digest, true)
+		r.host.blobs.note(r.name, d)
 		return content.Mounted, nil
 	}
 	if err := u.run(ctx); err != nil {
 		return 0, err
 	}
-	r.host.blobs.note(r.name, d.Digest, true)
+	r.host.blobs.note(r.name, d)
 	return content.Stored, nil
 }
 
@@ -134,7 +138,7 @@ func (r *Repository) mountFrom(b content.Blob) string {
 			return repository
 		}
 	}
-	return r.host.blobs.elsewhere(r.name, b.Descriptor().Digest)
+	return r.host.blobs.elsewhere(r.name, b.Descriptor())
 }
 
 // uploadLocation resolves the URL of an upload session against that of the
