@@ -46,24 +46,27 @@ func (c *Copier) sameReferrers(ctx context.Context, image *ImagePlan) bool {
 	if image.Root.Digest != image.Source.Digest {
 		return c.reopen(image)
 	}
-	watch, ok := content.As[content.ReferrerWatcher](image.job.Src)
-	if !ok {
+	c.watch(ctx, image)
+	if !image.watched {
 		return c.reopen(image)
-	}
-	state, err := watch.ReferrersState(ctx, image.Source.Digest)
-	if err != nil {
-		return c.reopen(image)
-	}
-	image.state = state
-	if state == "" {
-		return true
 	}
 	for _, t := range image.Targets {
-		if t.Err == nil && len(t.Kept) == 0 && !c.knows(image, t) {
+		if image.state != "" && t.rooted && !c.knows(image, t) {
 			return c.reopen(image)
 		}
 	}
 	return true
+}
+
+// watch finds out, once, in what state what refers to the image is at the
+// source. A source that cannot tell is asked for everything later.
+func (c *Copier) watch(ctx context.Context, image *ImagePlan) {
+	watcher, ok := content.As[content.ReferrerWatcher](image.job.Src)
+	if !ok || image.watched {
+		return
+	}
+	state, err := watcher.ReferrersState(ctx, image.Source.Digest)
+	image.state, image.watched = state, err == nil
 }
 
 // reopen takes back that targets are done, names left alone aside.
@@ -86,17 +89,17 @@ func (c *Copier) knows(image *ImagePlan, t *TargetPlan) bool {
 
 // remember saves, after all of image is at t, what referred to it.
 func (c *Copier) remember(image *ImagePlan, t *TargetPlan) {
-	if c.Facts != nil && image.state != "" {
+	_, isRegistry := content.As[content.Originer](t.sink)
+	if isRegistry && c.Facts != nil && image.state != "" && image.job.Filter.Referrers {
 		c.Facts.Remember(factKey(image, t), image.state)
 	}
 }
 
 func factKey(image *ImagePlan, t *TargetPlan) string {
-	origin, ok := content.As[content.Originer](t.sink)
-	if !ok {
-		return ""
+	var host, repository string
+	if origin, ok := content.As[content.Originer](t.sink); ok {
+		host, repository = origin.Origin()
 	}
-	host, repository := origin.Origin()
 	sum := sha256.Sum256([]byte(host + "\x00" + repository + "\x00" + image.Root.Digest.String()))
 	return "referrers " + hex.EncodeToString(sum[:])
 }
@@ -113,6 +116,9 @@ func (c *Copier) load(ctx context.Context, image *ImagePlan, root content.Manife
 	}
 	image.graph, image.Manifests = graph, len(graph.Order)
 	if image.job.Filter.Referrers {
+		if c.Facts != nil {
+			c.watch(ctx, image)
+		}
 		found, err := c.findExtras(ctx, image)
 		if err != nil {
 			return err

@@ -29,7 +29,9 @@ type ImagePlan struct {
 	src    content.Source // manifests are read here: job.Src with a memory and what a filter made
 	graph  *content.Graph
 	extras []extra
-	state  string // of the referrers at the source, to be remembered when all is done
+
+	state   string // of what refers to the image at the source, to be remembered when all is done
+	watched bool   // state is known
 }
 
 // A TargetPlan is what will happen at one destination of an image.

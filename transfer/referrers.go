@@ -98,7 +98,7 @@ func (f *finder) round(ctx context.Context, subjects []digest.Digest) ([]extra, 
 
 func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest.Digest, error) {
 	lister, ok := content.As[content.ReferrerLister](f.image.job.Src)
-	if !ok {
+	if !ok || f.image.watched && f.image.state == "" && subject == f.image.Source.Digest {
 		return nil, nil
 	}
 	var found []digest.Digest
