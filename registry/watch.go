@@ -12,10 +12,6 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
-// cosignSuffixes end the tags under which cosign keeps what it says of a
-// manifest. https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
-var cosignSuffixes = []string{".sig", ".att", ".sbom"}
-
 // ReferrersState implements [content.ReferrerWatcher]: with one request where
 // the host has the referrers API, and else with four, for the fallback tag and
 // for each of cosign's tags. Where the API is there, cosign's tags do not count.
@@ -28,15 +24,15 @@ func (r *Repository) ReferrersState(ctx context.Context, subject digest.Digest) 
 		seen = append(seen, d.Digest.String())
 	}
 	if r.host.remembersNoReferrers() {
-		for _, suffix := range cosignSuffixes {
-			d, err := r.Resolve(ctx, fallbackTag(subject)+suffix)
+		for _, tag := range content.DigestTags(subject) {
+			d, err := r.Resolve(ctx, tag)
 			if content.IsMissing(err) {
 				continue
 			}
 			if err != nil {
 				return "", err
 			}
-			seen = append(seen, suffix+" "+d.Digest.String())
+			seen = append(seen, tag+" "+d.Digest.String())
 		}
 	}
 	if len(seen) == 0 {

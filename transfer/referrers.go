@@ -19,10 +19,6 @@ type extra struct {
 	tag   string
 }
 
-// cosignSuffixes end the digest tags under which cosign keeps what it says of
-// an image. https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
-var cosignSuffixes = []string{".sig", ".att", ".sbom"}
-
 // maxExtras is more referrers than any image has.
 const maxExtras = 4096
 
@@ -170,8 +166,8 @@ func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects 
 func (f *finder) candidates(subjects []digest.Digest) []string {
 	var tags []string
 	for _, d := range subjects {
-		for _, suffix := range cosignSuffixes {
-			tags = append(tags, sibling(f.image.job.Ref, d.Algorithm().String()+"-"+d.Encoded()+suffix))
+		for _, tag := range content.DigestTags(d) {
+			tags = append(tags, sibling(f.image.job.Ref, tag))
 		}
 	}
 	return tags
