@@ -2,39 +2,51 @@ package registry
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// A Credential is what a registry is shown: a user name and password, or an
-// identity token that a token server exchanges, or a bearer token. The zero
-// Credential is anonymous. It is an [authn.Authenticator].
-type Credential struct{ Username, Password, IdentityToken, RegistryToken string }
+// A Credential is what a host is shown to be let in. The zero Credential is
+// anonymous. It prints as its user name alone, in every form fmt and log/slog
+// have. It is an [authn.Authenticator].
+type Credential struct {
+	Username      string
+	Password      string
+	IdentityToken string // exchanged for tokens, instead of name and password
+	RegistryToken string // shown as it is
+}
 
 // Authorization implements [authn.Authenticator].
 func (c Credential) Authorization() (*authn.AuthConfig, error) {
 	return &authn.AuthConfig{
-		Username:      c.Username,
-		Password:      c.Password,
-		IdentityToken: c.IdentityToken,
-		RegistryToken: c.RegistryToken,
+		Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, RegistryToken: c.RegistryToken,
 	}, nil
 }
 
-// String tells nothing of what is secret.
+// String returns nothing secret.
 func (c Credential) String() string {
 	if c == (Credential{}) {
 		return "anonymous"
 	}
-	return "***"
+	return c.Username + ":***"
 }
 
-// GoString is String: a credential is not dumped by accident.
-func (c Credential) GoString() string { return c.String() }
+// Format implements [fmt.Formatter]: no verb shows a secret.
+func (c Credential) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(c.String())) } // there is nobody to tell
 
-// A CredentialFunc finds the credential for a host, which is called as users
-// call it: docker.io, localhost:5000. It is a [Client]'s Keychain.
+// LogValue implements [slog.LogValuer].
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalJSON hides secrets there too: who stores a credential says which part.
+func (c Credential) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%q", c.String()), nil }
+
+// A CredentialFunc is an [authn.Keychain] of one function, which is given the
+// name of a host as in [Client.Repository], with Docker Hub always "docker.io".
 type CredentialFunc func(ctx context.Context, host string) (Credential, error)
+
+var _ authn.ContextKeychain = CredentialFunc(nil)
 
 // Resolve implements [authn.Keychain].
 func (f CredentialFunc) Resolve(r authn.Resource) (authn.Authenticator, error) {
@@ -43,13 +55,9 @@ func (f CredentialFunc) Resolve(r authn.Resource) (authn.Authenticator, error) {
 
 // ResolveContext implements [authn.ContextKeychain].
 func (f CredentialFunc) ResolveContext(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
-	host, err := canonicalHost(r.RegistryStr())
-	if err != nil {
-		return nil, err
+	host := r.RegistryStr()
+	if host == hubKey {
+		host = hubName
 	}
-	c, err := f(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return f(ctx, host)
 }
