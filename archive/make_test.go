@@ -48,8 +48,9 @@ func makeTar(t testing.TB, files ...file) []byte {
 	w := tar.NewWriter(&buf)
 	for _, f := range files {
 		h := f.head
-		h.Name = f.name
-		h.Mode = 0o644
+		if h.Typeflag != tar.TypeXGlobalHeader {
+			h.Name, h.Mode = f.name, 0o644
+		}
 		if h.Typeflag == 0 {
 			h.Typeflag, h.Size = tar.TypeReg, int64(len(f.body))
 		}
