@@ -66,7 +66,7 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		id    string
 		verbs []*cobra.Command
 	}{
-		{groupMove, []*cobra.Command{}},
+		{groupMove, []*cobra.Command{newCopy(f), newSave(f), newLoad(f)}},
 		{groupLook, []*cobra.Command{}},
 		{groupCare, []*cobra.Command{newVersion(f)}},
 	}

@@ -46,6 +46,17 @@ func (m *Mode) String() string {
 // Type is how help texts call the value.
 func (m *Mode) Type() string { return strings.Join(modes, "|") }
 
+// On returns the mode m comes to on o: Auto no longer.
+func (m Mode) On(o Output) Mode {
+	switch {
+	case m != Auto && m != "":
+		return m
+	case o.Animate:
+		return TTY
+	}
+	return Plain
+}
+
 // A Progress shows what a run does.
 type Progress interface {
 	// Observe takes the run's events, one call at a time.
@@ -58,21 +69,16 @@ type Progress interface {
 
 // NewProgress shows a run on s.
 func NewProgress(s *Screen, m Mode) Progress {
-	switch m {
+	switch m.On(s.out) {
 	case TTY:
 		return newBars(s)
-	case Plain:
-		return &plain{screen: s}
 	case JSON:
 		return &events{screen: s}
 	case None:
 		return silent{}
-	case Auto:
+	default:
+		return &plain{screen: s}
 	}
-	if s.out.Animate {
-		return newBars(s)
-	}
-	return &plain{screen: s}
 }
 
 type silent struct{}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/wherry-dev/wherry/archive"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+// moveOptions are the flags of all verbs that move images.
+type moveOptions struct {
+	Platforms   Platforms
+	NoReferrers bool
+	Foreign     string
+	DryRun      bool
+	Deep        bool
+	Jobs        int
+	DigestFile  string
+}
+
+func (o *moveOptions) bind(set *pflag.FlagSet) {
+	set.Var(&o.Platforms, "platform", "only these `platforms`: os/arch[/variant],… or all")
+	set.BoolVar(&o.NoReferrers, "no-referrers", false, "leave signatures, SBOMs and attestations that refer to the image behind")
+	set.StringVar(&o.Foreign, "foreign-layers", "auto", "layers that registries do not keep: `auto|fetch|skip`")
+	set.BoolVar(&o.DryRun, "dry-run", false, "print the plan and stop")
+	set.BoolVar(&o.Deep, "deep", false, "look at every blob at the destination even when its tag matches")
+	set.IntVarP(&o.Jobs, "jobs", "j", 0, "`N` blobs in flight")
+	set.StringVar(&o.DigestFile, "digestfile", "", "write the digest to `FILE`")
+}
+
+// filter returns what of an image is moved.
+func (o *moveOptions) filter() (transfer.Filter, error) {
+	f := transfer.Filter{Platforms: o.Platforms, Referrers: !o.NoReferrers}
+	policies := map[string]transfer.Foreign{"auto": transfer.ForeignAuto, "fetch": transfer.ForeignFetch, "skip": transfer.ForeignSkip}
+	policy, ok := policies[o.Foreign]
+	if !ok {
+		return f, usagef("--foreign-layers %q is none of auto, fetch, skip", o.Foreign)
+	}
+	f.Foreign = policy
+	return f, nil
+}
+
+type copyOptions struct {
+	moveOptions
+	AllTags   bool
+	Sparse    bool
+	Compress  string
+	NoClobber bool
+}
+
+func newCopy(f *Factory) *cobra.Command {
+	var o copyOptions
+	cmd := &cobra.Command{
+		Use:     "copy SRC DST…",
+		Aliases: []string{"cp"},
+		Short:   "Copy an image, with its signatures, to one or more places",
+		Long: "Copy an image byte for byte from one place to one or more others: registries, OCI layouts, archives.\n" +
+			"What is at a destination already is not moved; what refers to the image (signatures, SBOMs, attestations) comes along.",
+		Example: "  wherry copy nginx:1.27 registry.example/mirror/nginx:1.27\n" +
+			"  wherry copy nginx:1.27 oci:images:nginx docker-archive:nginx.tar\n" +
+			"  wherry copy --all-tags quay.io/team/app registry.example/team/app",
+		Args: minArgs(2),
+	}
+	flags := cmd.Flags()
+	o.bind(flags)
+	flags.BoolVarP(&o.AllTags, "all-tags", "a", false, "copy every tag of a repository")
+	flags.BoolVar(&o.Sparse, "sparse", false, "with --platform: leave the index as it is")
+	flags.StringVar(&o.Compress, "compress", "", "raw layers of docker archives become `gzip|zstd|none`; gzip on the way to a registry")
+	flags.BoolVar(&o.NoClobber, "no-clobber", false, "leave tags alone that exist at the destination")
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+		return runCopy(ctx, f, args, o)
+	})
+}
+
+func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ render.Result, err error) {
+	filter, err := o.filter()
+	if err != nil {
+		return render.Result{}, err
+	}
+	filter.Sparse = o.Sparse
+	ends, err := parseAll(args)
+	if err != nil {
+		return render.Result{}, err
+	}
+	compress, err := compression(o.Compress, ends[1:])
+	if err != nil {
+		return render.Result{}, err
+	}
+	m, err := f.newMover(o.moveOptions, compress)
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	m.filter, m.keepNames = filter, o.NoClobber
+	if o.AllTags {
+		err = m.addAllTags(ctx, ends[0], ends[1:])
+	} else {
+		err = m.addImage(ctx, ends[0], ends[1:])
+	}
+	if err != nil {
+		return render.Result{}, err
+	}
+	result, err := m.run(ctx)
+	return result.render(), err
+}
+
+// compression returns what raw layers become: what the flag says, else what
+// the destinations want. Registries want them gzipped.
+func compression(flag string, dst []endpoint.Endpoint) (archive.Compression, error) {
+	switch flag {
+	case "gzip":
+		return archive.Gzip, nil
+	case "zstd":
+		return archive.Zstd, nil
+	case "none":
+		return archive.None, nil
+	case "":
+	default:
+		return archive.None, usagef("--compress %q is none of gzip, zstd, none", flag)
+	}
+	if slices.ContainsFunc(dst, func(e endpoint.Endpoint) bool { return e.Transport == endpoint.Registry }) {
+		return archive.Gzip, nil
+	}
+	return archive.None, nil
+}

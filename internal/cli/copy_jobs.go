@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/archive"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/term"
+	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+// A mover carries out a verb that moves images: it opens both ends, plans,
+// runs and reports. It must be closed.
+type mover struct {
+	f      *Factory
+	o      moveOptions
+	opener *endpoint.Opener
+	copier *transfer.Copier
+
+	filter    transfer.Filter
+	keepNames bool // names that exist at a destination are left alone
+	whole     bool // all images or none: a file gets its name only when all are in it
+
+	jobs  []transfer.Job
+	ends  [][]endpoint.Endpoint // the destinations of each job
+	sinks map[endpoint.Endpoint]openSink
+	held  []heldSink
+	close []func() error
+}
+
+// An openSink is a destination, or why it is none.
+type openSink struct {
+	content.Sink
+	err error
+}
+
+func (f *Factory) newMover(o moveOptions, compress archive.Compression) (*mover, error) {
+	jobs, err := f.jobs(o.Jobs)
+	if err != nil {
+		return nil, err
+	}
+	opener, err := f.Opener()
+	if err != nil {
+		return nil, err
+	}
+	opener.Archive.Compress = compress
+	if o.Foreign == "fetch" && opener.Client != nil {
+		opener.Client.ForeignLayers = registry.ForeignFetch
+	}
+	copier := &transfer.Copier{Jobs: jobs, Deep: o.Deep}
+	if opener.Client != nil {
+		copier.Limits, copier.Facts = opener.Client.Limits, opener.Client.Facts
+	}
+	return &mover{f: f, o: o, opener: opener, copier: copier, sinks: map[endpoint.Endpoint]openSink{}}, nil
+}
+
+// Close closes all ends.
+func (m *mover) Close() error {
+	var errs []error
+	for _, closeEnd := range m.close {
+		errs = append(errs, closeEnd())
+	}
+	return errors.Join(errs...)
+}
+
+// source opens e for reading until the mover is closed.
+func (m *mover) source(ctx context.Context, e endpoint.Endpoint) (*endpoint.Source, error) {
+	if e.Transport == endpoint.Stream && term.IsTerminal(m.f.In) {
+		return nil, usagef("standard input is a terminal: an archive is expected there")
+	}
+	src, err := m.opener.Source(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	m.close = append(m.close, src.Close)
+	return src, nil
+}
+
+// sink opens the place of e for writing what was read from src. A place is
+// opened once. One that cannot be opened fails when it is used: it is the
+// matter of its own images only.
+func (m *mover) sink(ctx context.Context, e, src endpoint.Endpoint) (content.Sink, error) {
+	if e.Transport == endpoint.Stream && term.IsTerminal(m.f.Out.Writer) {
+		return nil, usagef("standard output is a terminal: an archive does not belong there; use -o FILE or a pipe")
+	}
+	place := endpoint.Endpoint{Transport: e.Transport, Host: e.Host, Repository: e.Repository, Path: e.Path}
+	if known, ok := m.sinks[place]; ok {
+		return known.orBroken(), nil
+	}
+	opened := m.open(ctx, e, src)
+	m.sinks[place] = opened
+	return opened.orBroken(), nil
+}
+
+func (s openSink) orBroken() content.Sink {
+	if s.err != nil {
+		return brokenSink{s.err}
+	}
+	return s.Sink
+}
+
+func (m *mover) open(ctx context.Context, e, src endpoint.Endpoint) openSink {
+	if m.o.DryRun && e.Transport != endpoint.Registry {
+		return m.rehearsal(ctx, e)
+	}
+	sink, err := m.opener.Sink(ctx, e, src)
+	if err != nil {
+		return openSink{err: err}
+	}
+	m.close = append(m.close, sink.Close)
+	if !m.whole {
+		return openSink{Sink: sink}
+	}
+	held := heldSink{sink}
+	m.held = append(m.held, held)
+	return openSink{Sink: held}
+}
+
+// rehearsal opens a file or folder without making it: an archive is always
+// written anew, a folder may be there already.
+func (m *mover) rehearsal(ctx context.Context, e endpoint.Endpoint) openSink {
+	if e.Transport != endpoint.Layout && e.Transport != endpoint.Dir {
+		return openSink{Sink: &content.Memory{}}
+	}
+	src, err := m.opener.Source(ctx, e)
+	if errors.Is(err, content.ErrNotFound) {
+		return openSink{Sink: &content.Memory{}}
+	}
+	if err != nil {
+		return openSink{err: err}
+	}
+	m.close = append(m.close, src.Close)
+	sink, ok := content.As[content.Sink](src.Source)
+	if !ok {
+		return openSink{err: fmt.Errorf("%s cannot be written to: %w", e, errors.ErrUnsupported)}
+	}
+	return openSink{Sink: sink}
+}
+
+// A heldSink is a file that is not to get its name from the engine: with one
+// image in it that engine would take it for done.
+type heldSink struct{ content.Sink }
+
+// Unwrap shows the other abilities of the file.
+func (s heldSink) Unwrap() any { return s.Sink }
+
+// Commit implements [content.Committer] and does nothing.
+func (heldSink) Commit(context.Context) error { return nil }
+
+// commit gives the file its name.
+func (s heldSink) commit(ctx context.Context) error {
+	committer, ok := content.As[content.Committer](s.Sink)
+	if !ok {
+		return nil
+	}
+	return committer.Commit(ctx)
+}
+
+// A brokenSink is a destination that could not be opened.
+type brokenSink struct{ err error }
+
+func (s brokenSink) Has(context.Context, ocispec.Descriptor) (bool, error) { return false, s.err }
+
+func (s brokenSink) PutBlob(context.Context, content.Blob) (content.Outcome, error) { return 0, s.err }
+
+func (s brokenSink) PutManifest(context.Context, content.Manifest, ...string) error { return s.err }
+
+// addImage adds one image on its way from src to all of dst.
+func (m *mover) addImage(ctx context.Context, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
+	from, err := m.source(ctx, src)
+	if err != nil {
+		return err
+	}
+	return m.addJob(ctx, from, src, dst)
+}
+
+func (m *mover) addJob(ctx context.Context, from content.Source, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
+	job := transfer.Job{Name: src.String(), Src: from, Ref: src.Ref(), Filter: m.filter}
+	for _, e := range dst {
+		sink, err := m.sink(ctx, e, src)
+		if err != nil {
+			return err
+		}
+		job.Dst = append(job.Dst, transfer.Target{Name: e.String(), Sink: sink, Names: e.Names(src), KeepNames: m.keepNames})
+	}
+	m.jobs = append(m.jobs, job)
+	m.ends = append(m.ends, dst)
+	return nil
+}
+
+// referrersTag is a tag that stands for what refers to a digest: the fallback
+// index of the referrers API, or one of cosign's.
+var referrersTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\..*)?$`)
+
+// addAllTags adds every tag of the repository src. Tags that stand for what
+// refers to other tags go with those.
+func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
+	for _, e := range slices.Concat([]endpoint.Endpoint{src}, dst) {
+		if e.Tag != "" || e.Digest != "" || e.Name != "" {
+			return usagef("--all-tags takes repositories: %s names one image", e)
+		}
+	}
+	from, err := m.source(ctx, src)
+	if err != nil {
+		return err
+	}
+	tags, ok := content.As[content.TagLister](from)
+	if !ok {
+		return fmt.Errorf("%s does not list its tags: %w", src, errors.ErrUnsupported)
+	}
+	for tag, err := range tags.Tags(ctx) {
+		if err != nil {
+			return err
+		}
+		if referrersTag.MatchString(tag) {
+			continue
+		}
+		to := make([]endpoint.Endpoint, len(dst))
+		for i, e := range dst {
+			to[i] = tagged(e, tag)
+		}
+		if err := m.addJob(ctx, from, named(src, tag), to); err != nil {
+			return err
+		}
+	}
+	if len(m.jobs) == 0 {
+		return fmt.Errorf("%s has no tags: %w", src, content.ErrNotFound)
+	}
+	return nil
+}
+
+// named returns e with what the place calls an image.
+func named(e endpoint.Endpoint, name string) endpoint.Endpoint {
+	if e.Transport == endpoint.Registry {
+		e.Tag = name
+		return e
+	}
+	e.Name = name
+	return e
+}
+
+// tagged returns e for an image of that name elsewhere: with its tag in a
+// registry. Other places take the image's full name by themselves.
+func tagged(e endpoint.Endpoint, name string) endpoint.Endpoint {
+	if e.Transport == endpoint.Registry {
+		_, e.Tag = splitName(name)
+	}
+	return e
+}
+
+// splitName takes what an archive or layout calls an image apart: a full
+// reference, or a tag alone.
+func splitName(name string) (repository, tag string) {
+	name, _, _ = strings.Cut(name, "@")
+	slash := strings.LastIndexByte(name, '/')
+	colon := strings.LastIndexByte(name, ':')
+	switch {
+	case colon > slash:
+		return name[:colon], name[colon+1:]
+	case slash >= 0:
+		return name, "latest"
+	}
+	return "", name
+}

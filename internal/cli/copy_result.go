@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/docker/go-units"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+// MoveResult is what copy, save and load did, or would do
+// (docs/schemas/copy.json).
+type MoveResult struct {
+	DryRun bool         `json:"dryRun"`
+	Images []MovedImage `json:"images"`
+	Bytes  int64        `json:"bytes"` // of blobs that were moved, or would be
+}
+
+// A MovedImage is one image of a MoveResult.
+type MovedImage struct {
+	Name         string        `json:"name"`
+	SourceDigest digest.Digest `json:"sourceDigest,omitempty"` // what the name stands for at the source
+	Digest       digest.Digest `json:"digest,omitempty"`       // what was written: another one where the index was rewritten
+	MediaType    string        `json:"mediaType,omitempty"`
+	Referrers    int           `json:"referrers"` // manifests that came along because they refer to the image
+	LeftOut      int           `json:"leftOut"`   // foreign layers that stayed behind
+	Orphaned     int           `json:"orphaned"`  // referrers of the original index, which the rewritten one has not
+	Destinations []MovedTo     `json:"destinations"`
+	Error        string        `json:"error,omitempty"`
+}
+
+// A MovedTo is one destination of an image.
+type MovedTo struct {
+	Name      string   `json:"name"`
+	Reference string   `json:"reference,omitempty"` // the destination with the digest
+	Names     []string `json:"names"`               // what the image is called there now
+	Kept      []string `json:"kept,omitempty"`      // names that existed and were left alone
+	UpToDate  bool     `json:"upToDate"`            // all was there
+	Stored    int      `json:"stored"`              // blobs that were moved; in a plan, all that are missing
+	Existed   int      `json:"existed"`             // blobs that were there
+	Mounted   int      `json:"mounted"`             // blobs the registry linked from another repository
+	Bytes     int64    `json:"bytes"`
+	Error     string   `json:"error,omitempty"`
+}
+
+// planned says what p would do.
+func (m *mover) planned(p *transfer.Plan) MoveResult {
+	result := MoveResult{DryRun: true, Images: []MovedImage{}, Bytes: p.Bytes()}
+	for i, image := range p.Images {
+		moved := MovedImage{
+			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
+			Error: text(image.Err), Destinations: []MovedTo{},
+		}
+		moved.describe(image.Source, image.Root)
+		for j, t := range image.Targets {
+			to := MovedTo{
+				Name: t.Name, Reference: referenceAt(m.ends[i][j], image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
+				Stored: len(t.Missing), Existed: t.Present, Error: text(t.Err),
+			}
+			for _, d := range t.Missing {
+				to.Bytes += d.Size
+			}
+			moved.Destinations = append(moved.Destinations, to)
+		}
+		result.Images = append(result.Images, moved)
+	}
+	return result
+}
+
+// moved says what was done.
+func (m *mover) moved(r *transfer.Result) MoveResult {
+	result := MoveResult{Images: []MovedImage{}}
+	for i, image := range r.Images {
+		moved := MovedImage{
+			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
+			Error: text(image.Err), Destinations: []MovedTo{},
+		}
+		moved.describe(image.Source, image.Root)
+		for j, t := range image.Targets {
+			to := MovedTo{
+				Name: t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
+				Stored: t.Stored, Existed: t.Existed, Mounted: t.Mounted, Bytes: t.Bytes, Error: text(t.Err),
+			}
+			if image.Err == nil && t.Err == nil {
+				to.Reference = referenceAt(m.ends[i][j], image.Root)
+			}
+			result.Bytes += t.Bytes
+			moved.Destinations = append(moved.Destinations, to)
+		}
+		result.Images = append(result.Images, moved)
+	}
+	return result
+}
+
+func (i *MovedImage) describe(source, root ocispec.Descriptor) {
+	i.SourceDigest, i.Digest, i.MediaType = source.Digest, root.Digest, root.MediaType
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func orEmpty(names []string) []string { return append([]string{}, names...) }
+
+// referenceAt returns e with the digest of what is there, and nothing for a
+// stream: repository@sha256:… in a registry, else the endpoint as it was given.
+func referenceAt(e endpoint.Endpoint, root ocispec.Descriptor) string {
+	if root.Digest == "" || e.Transport == endpoint.Stream {
+		return ""
+	}
+	e.Digest, e.Tag = root.Digest, ""
+	return e.String()
+}
+
+// failures returns what went wrong: a PartlyError where something went well.
+func failures(err error, failed, all int) error {
+	if err == nil || failed == all {
+		return err
+	}
+	return &PartlyError{Err: err}
+}
+
+// planErr joins what keeps p from being carried out whole.
+func planErr(p *transfer.Plan) error {
+	var errs []error
+	failed, all := 0, 0
+	for _, image := range p.Images {
+		for _, t := range image.Targets {
+			all++
+			if image.Err != nil || t.Err != nil {
+				failed++
+			}
+			if t.Err != nil && image.Err == nil {
+				errs = append(errs, fmt.Errorf("%s to %s: %w", image.Name, t.Name, t.Err))
+			}
+		}
+		if image.Err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", image.Name, image.Err))
+		}
+	}
+	return failures(errors.Join(errs...), failed, all)
+}
+
+// render shows a result: each destination with its digest, one a line.
+func (r MoveResult) render() render.Result {
+	if r.Images == nil {
+		return render.Result{}
+	}
+	out := render.Result{Value: r, Quiet: []string{}}
+	for _, image := range r.Images {
+		for _, to := range image.arrived() {
+			if to.Reference != "" && !slices.Contains(out.Lines, to.Reference) {
+				out.Lines = append(out.Lines, to.Reference)
+			}
+			if d := image.Digest.String(); to.Reference != "" && !slices.Contains(out.Quiet, d) {
+				out.Quiet = append(out.Quiet, d)
+			}
+		}
+	}
+	if r.DryRun {
+		out.Lines, out.Tables = nil, []render.Table{r.table()}
+	}
+	return out
+}
+
+// table shows a plan.
+func (r MoveResult) table() render.Table {
+	t := render.Table{Header: []string{"IMAGE", "DESTINATION", "DIGEST", "MOVE", "SIZE", "THERE", "REFERRERS"}}
+	for _, image := range r.Images {
+		for _, to := range image.arrived() {
+			t.Rows = append(t.Rows, []string{
+				image.Name, to.Name, image.Digest.String(), strconv.Itoa(to.Stored), humanSize(to.Bytes),
+				strconv.Itoa(to.Existed), strconv.Itoa(image.Referrers),
+			})
+		}
+	}
+	return t
+}
+
+func humanSize(n int64) string { return units.HumanSize(float64(n)) }

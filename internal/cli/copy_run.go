@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/wherry-dev/wherry/internal/term"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+// run plans the jobs, stops there with --dry-run, and carries them out. The
+// result has what was done, also where the error is not nil.
+func (m *mover) run(ctx context.Context) (MoveResult, error) {
+	plan, err := m.copier.Plan(ctx, m.jobs...)
+	if err != nil {
+		return MoveResult{}, err
+	}
+	return m.carryOut(ctx, plan)
+}
+
+func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, error) {
+	if m.o.DryRun {
+		return m.planned(plan), planErr(plan)
+	}
+	if err := m.refuse(plan); err != nil {
+		return MoveResult{}, err
+	}
+	mode, err := m.f.progressMode()
+	if err != nil {
+		return MoveResult{}, err
+	}
+	done, err := m.show(ctx, plan, mode)
+	if err == nil {
+		err = m.commit(ctx)
+	}
+	if err != nil && m.whole {
+		return MoveResult{}, err
+	}
+	failed, all := done.Failed()
+	result := m.moved(done)
+	err = failures(err, failed, all)
+	m.sayDone(result, mode)
+	return result, errors.Join(err, m.writeDigests(result))
+}
+
+// refuse returns why a plan is not even begun: an image is missing where all or
+// none are wanted.
+func (m *mover) refuse(plan *transfer.Plan) error {
+	if !m.whole {
+		return nil
+	}
+	err := planErr(plan)
+	var partly *PartlyError
+	if errors.As(err, &partly) {
+		return partly.Err
+	}
+	return err
+}
+
+// commit gives files their names that were held back until all is in them.
+func (m *mover) commit(ctx context.Context) error {
+	for _, held := range m.held {
+		if err := held.commit(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show runs plan while its progress is shown.
+func (m *mover) show(ctx context.Context, plan *transfer.Plan, mode term.Mode) (*transfer.Result, error) {
+	progress := term.NewProgress(m.f.Err, mode)
+	defer progress.Close()
+	m.copier.Observe = observer(progress, mode, plan)
+	return m.copier.Run(ctx, plan)
+}
+
+// sayDone writes a summary for people. Where each image had its line when it
+// was done only the sum is left to tell.
+func (m *mover) sayDone(r MoveResult, mode term.Mode) {
+	if m.f.Flags.Quiet || mode == term.JSON {
+		return
+	}
+	said := r.summary()
+	if mode == term.Plain && r.pairs() > 1 {
+		said = r.sum()
+	}
+	// Nobody is left to tell where standard error is gone.
+	_, _ = m.f.Err.Write([]byte(said))
+}
+
+// writeDigests writes the digests of what was moved to --digestfile, one a
+// line, as podman and skopeo do without a line end behind the last.
+func (m *mover) writeDigests(r MoveResult) error {
+	if m.o.DigestFile == "" {
+		return nil
+	}
+	var digests []string
+	for _, image := range r.Images {
+		if len(image.arrived()) > 0 {
+			digests = append(digests, image.Digest.String())
+		}
+	}
+	if len(digests) == 0 {
+		return nil
+	}
+	if err := os.WriteFile(m.o.DigestFile, []byte(strings.Join(digests, "\n")), 0o644); err != nil {
+		return fmt.Errorf("digest file: %w", err)
+	}
+	return nil
+}

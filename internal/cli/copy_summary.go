@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/wherry-dev/wherry/internal/term"
+)
+
+// summary says in a line or a few what became of each image.
+func (r MoveResult) summary() string {
+	var b strings.Builder
+	for _, image := range r.Images {
+		for _, to := range image.arrived() {
+			fmt.Fprintf(&b, "%s to %s: %s\n", term.Safe(image.Name), term.Safe(to.Name), to.outcome(image.Referrers))
+		}
+		image.remark(&b, "")
+	}
+	return b.String()
+}
+
+// sum says in a line what became of all images together, and in further lines
+// what has to be said of one.
+func (r MoveResult) sum() string {
+	var b strings.Builder
+	var all MovedTo
+	referrers, images := 0, 0
+	for _, image := range r.Images {
+		for _, to := range image.arrived() {
+			all.Stored += to.Stored
+			all.Existed += to.Existed
+			all.Mounted += to.Mounted
+			all.Bytes += to.Bytes
+			images++
+			referrers += image.Referrers
+		}
+	}
+	fmt.Fprintf(&b, "%d of %s: %s\n", images, count(r.pairs(), "copy"), all.outcome(referrers))
+	for _, image := range r.Images {
+		for _, to := range image.arrived() {
+			for _, name := range to.Kept {
+				fmt.Fprintf(&b, "%s to %s: %s exists and was left alone\n", term.Safe(image.Name), term.Safe(to.Name), term.Safe(name))
+			}
+		}
+		image.remark(&b, term.Safe(image.Name)+": ")
+	}
+	return b.String()
+}
+
+// pairs counts the pairs of image and destination.
+func (r MoveResult) pairs() int {
+	n := 0
+	for _, image := range r.Images {
+		n += len(image.Destinations)
+	}
+	return n
+}
+
+// arrived returns the destinations where the image is now.
+func (i MovedImage) arrived() []MovedTo {
+	var there []MovedTo
+	for _, to := range i.Destinations {
+		if i.Error == "" && to.Error == "" {
+			there = append(there, to)
+		}
+	}
+	return there
+}
+
+// remark says what is not as the user may expect.
+func (i MovedImage) remark(b *strings.Builder, name string) {
+	if len(i.arrived()) == 0 {
+		return
+	}
+	if i.Digest != i.SourceDigest {
+		fmt.Fprintf(b, "  %sindex rewritten: %s is now %s\n", name, i.SourceDigest, i.Digest)
+	}
+	if i.Orphaned > 0 {
+		fmt.Fprintf(b, "  %s%s of the original index stayed behind\n", name, count(i.Orphaned, "referrer"))
+	}
+	if i.LeftOut > 0 {
+		fmt.Fprintf(b, "  %s%s left out\n", name, count(i.LeftOut, "foreign layer"))
+	}
+}
+
+// outcome says what became of an image at one destination.
+func (to MovedTo) outcome(referrers int) string {
+	var parts []string
+	switch {
+	case to.UpToDate && len(to.Kept) > 0:
+	case to.UpToDate:
+		parts = append(parts, "up to date")
+	default:
+		parts = append(parts,
+			fmt.Sprintf("%s moved (%s), %d there, %d mounted", count(to.Stored, "blob"), humanSize(to.Bytes), to.Existed, to.Mounted),
+			count(referrers, "referrer"))
+	}
+	for _, name := range to.Kept {
+		parts = append(parts, term.Safe(name)+" exists and was left alone")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "y"):
+		return strconv.Itoa(n) + " " + strings.TrimSuffix(what, "y") + "ies"
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+type loadOptions struct {
+	moveOptions
+	Input    string
+	To       string
+	Compress string
+}
+
+func newLoad(f *Factory) *cobra.Command {
+	var o loadOptions
+	cmd := &cobra.Command{
+		Use:   "load -i FILE --to REGISTRY/NAMESPACE",
+		Short: "Load the images of an archive into a registry",
+		Long: "Load every image that has a name in an archive. What the archive is, and whether it is compressed, is found out.\n" +
+			"docker.io/library/nginx:1.27 goes to REGISTRY/NAMESPACE/nginx:1.27.",
+		Example: "  wherry load -i images.tar --to registry.example/mirror\n" +
+			"  docker save nginx | wherry load --to localhost:5000",
+		Args: noArgs,
+	}
+	flags := cmd.Flags()
+	o.bind(flags)
+	flags.StringVarP(&o.Input, "input", "i", "-", "read `FILE`; - is standard input")
+	flags.StringVar(&o.To, "to", "", "the `REGISTRY/NAMESPACE` that gets the images")
+	flags.StringVar(&o.Compress, "compress", "", "raw layers become `gzip|zstd|none`; gzip by default")
+	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) {
+		return runLoad(ctx, f, o)
+	})
+}
+
+func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, err error) {
+	if o.To == "" {
+		return render.Result{}, usagef("there is no local store yet: say where the images go with --to REGISTRY/NAMESPACE")
+	}
+	target, err := loadTarget(o.To, "image", "tag")
+	if err != nil {
+		return render.Result{}, err
+	}
+	filter, err := o.filter()
+	if err != nil {
+		return render.Result{}, err
+	}
+	compress, err := compression(o.Compress, []endpoint.Endpoint{target})
+	if err != nil {
+		return render.Result{}, err
+	}
+	f.DstHost = target.Host
+	m, err := f.newMover(o.moveOptions, compress)
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	m.filter = filter
+	from := endpoint.Endpoint{Transport: endpoint.Archive, Path: o.Input}
+	if o.Input == "-" {
+		from = endpoint.Endpoint{Transport: endpoint.Stream}
+	}
+	if err := m.addNamed(ctx, from, o.To); err != nil {
+		return render.Result{}, err
+	}
+	result, err := m.run(ctx)
+	if o.DryRun {
+		return result.render(), err
+	}
+	return render.Result{Value: result, Lines: m.loaded(result)}, err
+}
+
+// loadTarget returns where an image called repository:tag goes below to.
+func loadTarget(to, repository, tag string) (endpoint.Endpoint, error) {
+	e, err := endpoint.Parse(strings.TrimSuffix(to, "/") + "/" + repository + ":" + tag)
+	if err != nil {
+		return e, err
+	}
+	if e.Transport != endpoint.Registry {
+		return e, usagef("--to %s is no registry", to)
+	}
+	return e, nil
+}
+
+// addNamed adds every image of the archive that has a name.
+func (m *mover) addNamed(ctx context.Context, from endpoint.Endpoint, to string) error {
+	src, err := m.source(ctx, from)
+	if err != nil {
+		return err
+	}
+	names, ok := content.As[content.TagLister](src)
+	if !ok {
+		return fmt.Errorf("%s does not list its images: %w", from, errors.ErrUnsupported)
+	}
+	taken := map[endpoint.Endpoint]string{}
+	for name, err := range names.Tags(ctx) {
+		if err != nil {
+			return err
+		}
+		repository, tag := splitName(name)
+		if referrersTag.MatchString(tag) {
+			continue
+		}
+		target, err := placeUnder(to, repository, tag)
+		if err != nil {
+			return fmt.Errorf("image %q: %w", name, err)
+		}
+		if first, ok := taken[target]; ok {
+			return fmt.Errorf("images %q and %q would both become %s, copy them one by one: %w", first, name, target, content.ErrConflict)
+		}
+		taken[target] = name
+		if err := m.addJob(ctx, src, named(from, name), []endpoint.Endpoint{target}); err != nil {
+			return err
+		}
+		m.jobs[len(m.jobs)-1].Name = name
+	}
+	if len(m.jobs) == 0 {
+		return fmt.Errorf("no image in it has a name, copy it under one instead (wherry copy FILE REGISTRY/NAME:TAG): %w", content.ErrNotFound)
+	}
+	return nil
+}
+
+// placeUnder returns where an image of an archive goes. The last part of its
+// repository stays; one that is called by a tag alone goes to the namespace
+// itself.
+func placeUnder(to, repository, tag string) (endpoint.Endpoint, error) {
+	last := repository[strings.LastIndexByte(repository, '/')+1:]
+	parent := to
+	if last == "" {
+		to = strings.TrimSuffix(to, "/")
+		slash := strings.LastIndexByte(to, '/')
+		if slash < 0 {
+			return endpoint.Endpoint{}, fmt.Errorf("it has no repository in the archive and --to has none either: %w", content.ErrInvalid)
+		}
+		parent, last = to[:slash], to[slash+1:]
+	}
+	target, err := loadTarget(parent, last, tag)
+	if err != nil {
+		// The archive is to blame, not the command line.
+		return target, fmt.Errorf("%v: %w", err, content.ErrInvalid) //nolint:errorlint // its class must not survive
+	}
+	return target, nil
+}
+
+// loaded says in docker's words which images are there now.
+func (m *mover) loaded(r MoveResult) []string {
+	var lines []string
+	for i, image := range r.Images {
+		for j, to := range image.Destinations {
+			if image.Error == "" && to.Error == "" {
+				lines = append(lines, "Loaded image: "+m.ends[i][j].FullName())
+			}
+		}
+	}
+	return lines
+}

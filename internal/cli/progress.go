@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"cmp"
+
+	"github.com/wherry-dev/wherry/internal/term"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+// progressMode returns how progress is shown: as the flag says, else not at all
+// with --quiet, else as the configuration says. It is never term.Auto.
+func (f *Factory) progressMode() (term.Mode, error) {
+	mode := f.Flags.Progress
+	if mode == "" && f.Flags.Quiet {
+		return term.None, nil
+	}
+	if mode == "" {
+		config, err := f.Config()
+		if err != nil {
+			return "", err
+		}
+		mode = config.Progress
+	}
+	var m term.Mode
+	if err := m.Set(cmp.Or(mode, string(term.Auto))); err != nil {
+		return "", usagef("progress: %w", err)
+	}
+	return m.On(f.Err.Output()), nil
+}
+
+// jobs returns how many blobs are in flight: as the flag says, else as the
+// configuration does; 0 leaves it to the engine.
+func (f *Factory) jobs(flag int) (int, error) {
+	if flag < 0 {
+		return 0, usagef("--jobs %d is less than one", flag)
+	}
+	if flag > 0 {
+		return flag, nil
+	}
+	config, err := f.Config()
+	return config.Jobs, err
+}
+
+// observer returns what a copier tells p. Where only one image goes to one
+// place its summary says all there is to say at its end, except to programs.
+func observer(p term.Progress, mode term.Mode, plan *transfer.Plan) func(transfer.Event) {
+	if pairs(plan) > 1 || mode == term.JSON {
+		return p.Observe
+	}
+	return func(e transfer.Event) {
+		if e.Kind != transfer.ImageDone {
+			p.Observe(e)
+		}
+	}
+}
+
+// pairs counts the pairs of image and destination in a plan.
+func pairs(plan *transfer.Plan) int {
+	n := 0
+	for _, image := range plan.Images {
+		n += len(image.Targets)
+	}
+	return n
+}

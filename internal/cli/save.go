@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/wherry-dev/wherry/archive"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+type saveOptions struct {
+	moveOptions
+	Output      string
+	AnyPlatform bool // no --platform was given: an image that is for one platform only is taken as it is
+}
+
+func newSave(f *Factory) *cobra.Command {
+	var o saveOptions
+	cmd := &cobra.Command{
+		Use:   "save REF… -o FILE",
+		Short: "Save images to an archive that docker, podman and OCI tools load",
+		Long: "Save one or more images to one archive, which is an OCI layout and a docker archive in one.\n" +
+			"Of images for several platforms the one for this machine is saved, as docker does; --platform all saves the whole.",
+		Example: "  wherry save -o nginx.tar nginx:1.27\n" +
+			"  wherry save nginx:1.27 redis:8 | gzip > images.tar.gz\n" +
+			"  wherry save --platform all -o nginx.tar nginx:1.27",
+		Args: minArgs(1),
+	}
+	flags := cmd.Flags()
+	o.bind(flags)
+	flags.StringVarP(&o.Output, "output", "o", "-", "write to `FILE`; - is standard output")
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+		if !cmd.Flags().Changed("platform") {
+			o.Platforms, o.AnyPlatform = Platforms{content.HostPlatform()}, true
+		}
+		return runSave(ctx, f, args, o)
+	})
+}
+
+func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ render.Result, err error) {
+	filter, err := o.filter()
+	if err != nil {
+		return render.Result{}, err
+	}
+	to := endpoint.Endpoint{Transport: endpoint.DockerArchive, Path: o.Output}
+	if o.Output == "-" {
+		to = endpoint.Endpoint{Transport: endpoint.Stream}
+	}
+	refs, err := parseAll(args)
+	if err != nil {
+		return render.Result{}, err
+	}
+	m, err := f.newMover(o.moveOptions, archive.None)
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	m.filter, m.whole = filter, true
+	for _, ref := range refs {
+		src, err := m.source(ctx, ref)
+		if err != nil {
+			return render.Result{}, err
+		}
+		m.filter = filter
+		if o.AnyPlatform && !isIndexAt(ctx, src) {
+			m.filter.Platforms = nil
+		}
+		if err := m.addJob(ctx, src, ref, []endpoint.Endpoint{to}); err != nil {
+			return render.Result{}, err
+		}
+	}
+	result, err := m.run(ctx)
+	if !o.DryRun {
+		return render.Result{Value: result, Quiet: []string{}}, err
+	}
+	return result.render(), err
+}
+
+// parseAll reads references, each once.
+func parseAll(args []string) ([]endpoint.Endpoint, error) {
+	var refs []endpoint.Endpoint
+	for _, arg := range args {
+		ref, err := endpoint.Parse(arg)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(refs, func(known endpoint.Endpoint) bool { return known.String() == ref.String() }) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs, nil
+}
+
+// isIndexAt reports whether an image is for several platforms. What cannot be
+// found out here is told by the plan.
+func isIndexAt(ctx context.Context, src *endpoint.Source) bool {
+	resolver, ok := content.As[content.Resolver](src)
+	if !ok {
+		return true
+	}
+	d, err := resolver.Resolve(ctx, src.Ref)
+	return err != nil || content.IsIndex(d.MediaType)
+}
