@@ -50,7 +50,6 @@ const (
 	manifestEnd   = "." + dirManifest
 	versionFile   = "version"
 	versionPrefix = "Directory Transport Version: "
-	newFile       = ownDir + "/new"
 )
 
 // OpenDir opens the plain directory at path, which exists. Where there is none
@@ -115,6 +114,7 @@ func (d *Dir) create() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
+	d.disk.sweep()
 	if raw != nil {
 		return nil
 	}

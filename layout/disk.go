@@ -33,6 +33,10 @@ type disk struct {
 const (
 	partialDir  = ownDir + "/partial"
 	verifiedDir = ownDir + "/verified"
+
+	lockEnd  = ".lock"
+	spansEnd = ".spans"
+	newEnd   = ".new"
 )
 
 // fail wraps err, about file name, in an Error that has a class.
@@ -84,13 +88,39 @@ func (k *disk) lockBlob(ctx context.Context, d digest.Digest) (*durable.Lock, er
 	if err := durable.MakeDir(k.root, partialDir); err != nil {
 		return nil, k.fail("create", partialDir, err)
 	}
-	name := k.partial(d) + ".lock"
+	name := k.partial(d) + lockEnd
 	lock, err := durable.Acquire(ctx, k.root, name, func() {
 		if k.opts.Wait != nil {
 			k.opts.Wait(d)
 		}
 	})
 	return lock, k.fail("lock", name, err)
+}
+
+// sweep takes away what processes that were killed left and nobody will use:
+// locks that nobody holds, and lists of spans of files that are gone. What
+// cannot be removed harms nobody.
+func (k *disk) sweep() {
+	_ = k.root.Remove(newFile) // its writers hold the lock that the caller holds
+	if durable.CheckDir(k.root, partialDir) != nil {
+		return
+	}
+	entries, err := fs.ReadDir(k.root.FS(), partialDir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		name := partialDir + "/" + e.Name()
+		if strings.HasSuffix(name, lockEnd) {
+			if lock, err := durable.Try(k.root, name); err == nil {
+				_ = lock.Release() // which removes it
+			}
+		}
+		of, isList := strings.CutSuffix(strings.TrimSuffix(name, newEnd), spansEnd)
+		if _, err := k.root.Lstat(of); isList && errors.Is(err, fs.ErrNotExist) {
+			_ = k.root.Remove(name)
+		}
+	}
 }
 
 func (k *disk) partial(d digest.Digest) string { return partialDir + "/" + fileName(d) }

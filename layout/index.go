@@ -137,7 +137,7 @@ func notAnIndex(err error) error {
 		return fmt.Errorf("not a JSON object: %w", content.ErrInvalid)
 	case errors.Is(err, content.ErrInvalid):
 		return err
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the JSON breaks off: %w", content.ErrInvalid)
 	}
 	return fmt.Errorf("not JSON: %w: %w", err, content.ErrInvalid)
@@ -248,7 +248,7 @@ func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err e
 	if _, err := parseIndex(after, l.Limits); err != nil {
 		return false, l.disk.fail("write", indexFile, err)
 	}
-	r, err := durable.Write(l.disk.root, newIndexFile, after)
+	r, err := durable.Write(l.disk.root, newFile, after)
 	if err != nil {
 		return false, l.disk.fail("write", indexFile, err)
 	}

@@ -168,7 +168,7 @@ func (in *ingest) note() error {
 		return err
 	}
 	name := in.p.spansFile()
-	return in.p.fail("write", durable.Overwrite(in.p.k.root, name+".new", name, raw))
+	return in.p.fail("write", durable.Overwrite(in.p.k.root, name+newEnd, name, raw))
 }
 
 // Done implements [content.Ingest].

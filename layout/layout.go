@@ -86,13 +86,12 @@ var (
 // The folder of the layout that is ours, and what is in it. The specification
 // lets a layout hold other files.
 const (
-	ownDir       = ".wherry"
-	lockFile     = ownDir + "/lock"
-	newIndexFile = ownDir + "/index.json.new"
-	newMarker    = ownDir + "/oci-layout.new"
-	indexFile    = ocispec.ImageIndexFile
-	markerFile   = ocispec.ImageLayoutFile
-	blobsDir     = ocispec.ImageBlobsDir
+	ownDir     = ".wherry"
+	lockFile   = ownDir + "/lock"
+	newFile    = ownDir + "/new" // written under the lock
+	indexFile  = ocispec.ImageIndexFile
+	markerFile = ocispec.ImageLayoutFile
+	blobsDir   = ocispec.ImageBlobsDir
 )
 
 // Open opens the layout at path, which exists. Where nothing is it returns
@@ -226,18 +225,19 @@ func (l *Layout) create() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
+	l.disk.sweep()
 	if !l.blank() {
 		return l.check()
 	}
 	if _, err := l.disk.root.Lstat(markerFile); errors.Is(err, fs.ErrNotExist) {
-		if err := l.disk.replace(newMarker, markerFile, []byte(`{"imageLayoutVersion":"`+ocispec.ImageLayoutVersion+`"}`)); err != nil {
+		if err := l.disk.replace(newFile, markerFile, []byte(`{"imageLayoutVersion":"`+ocispec.ImageLayoutVersion+`"}`)); err != nil {
 			return err
 		}
 	}
 	if err := durable.MakeDir(l.disk.root, blobsDir+"/sha256"); err != nil {
 		return l.disk.fail("create", blobsDir, err)
 	}
-	if err := l.disk.replace(newIndexFile, indexFile, newIndex().encode()); err != nil {
+	if err := l.disk.replace(newFile, indexFile, newIndex().encode()); err != nil {
 		return err
 	}
 	return l.check()

@@ -146,8 +146,11 @@ func (k *disk) complete(ctx context.Context, m content.Manifest) error {
 // with an entry without a name if it has no other.
 func (l *Layout) Untag(ctx context.Context, name string) error {
 	return l.edit(ctx, func(x *index) (bool, error) {
+		if name == "" {
+			return false, l.disk.fail("write", indexFile, fmt.Errorf("no image has an empty name: %w", content.ErrNotFound))
+		}
 		found, err := x.untag(name)
-		if err == nil && (!found || name == "") {
+		if err == nil && !found {
 			err = fmt.Errorf("no image is called %q: %w", name, content.ErrNotFound)
 		}
 		return true, l.disk.fail("write", indexFile, err)

@@ -177,4 +177,4 @@ func (p *partial) fail(op string, err error) error {
 	return p.k.fail(op, p.k.partial(p.d.Digest), err)
 }
 
-func (p *partial) spansFile() string { return p.k.partial(p.d.Digest) + ".spans" }
+func (p *partial) spansFile() string { return p.k.partial(p.d.Digest) + spansEnd }

@@ -28,6 +28,18 @@ func OpenRegular(root *os.Root, name string) (*os.File, error) {
 // OpenRegularFile is OpenRegular with the flags of [os.OpenFile], without
 // O_CREATE and O_TRUNC: what exists is looked at before it is changed.
 func OpenRegularFile(root *os.Root, name string, flag int) (*os.File, error) {
+	// Files are replaced by others while they are opened; it takes somebody hostile to keep on doing it.
+	for range 100 {
+		f, err := openLooked(root, name, flag)
+		if f != nil || err != nil {
+			return f, err
+		}
+	}
+	return nil, fmt.Errorf("%s changes whenever it is opened: %w", name, ErrNotRegular)
+}
+
+// openLooked opens name if it is what was just looked at, and else returns nil.
+func openLooked(root *os.Root, name string, flag int) (*os.File, error) {
 	before, err := root.Lstat(name)
 	if err != nil {
 		return nil, err
@@ -40,13 +52,10 @@ func OpenRegularFile(root *os.Root, name string, flag int) (*os.File, error) {
 		return nil, err
 	}
 	opened, err := f.Stat()
-	if err == nil && !os.SameFile(before, opened) {
-		err = fmt.Errorf("%s: changed while it was opened: %w", name, ErrNotRegular)
+	if err == nil && os.SameFile(before, opened) {
+		return f, nil
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return nil, errors.Join(err, f.Close())
 }
 
 func irregular(name string, fi fs.FileInfo) error {

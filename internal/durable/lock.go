@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-var errHeld = errors.New("lock is held")
+// ErrHeld says that somebody else holds a lock.
+var ErrHeld = errors.New("lock is held")
 
 // A Lock is held by one process, and one goroutine in it, at a time. It is a
 // file that the kernel locks; where the file system cannot do that it is a file
@@ -28,8 +29,8 @@ func Acquire(ctx context.Context, root *os.Root, name string, waiting func()) (*
 	}
 	const longest = 50 * time.Millisecond
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
-		l, err := try(root, name)
-		if !errors.Is(err, errHeld) {
+		l, err := Try(root, name)
+		if !errors.Is(err, ErrHeld) {
 			return l, err
 		}
 		if waiting != nil {
@@ -53,8 +54,8 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// try takes the lock or returns errHeld.
-func try(root *os.Root, name string) (*Lock, error) {
+// Try is Acquire that does not wait: it returns [ErrHeld] at once.
+func Try(root *os.Root, name string) (*Lock, error) {
 	f, err := openLock(root, name)
 	if err != nil {
 		return nil, err
@@ -84,12 +85,12 @@ func openLock(root *os.Root, name string) (*os.File, error) {
 	}
 	f, err = OpenRegularFile(root, name, os.O_RDWR)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, errHeld // its holder has just removed it
+		return nil, ErrHeld // its holder has just removed it
 	}
 	return f, err
 }
 
-// stillThere returns errHeld when the file that was locked has lost its name:
+// stillThere returns ErrHeld when the file that was locked has lost its name:
 // its last holder removed it, and others lock another file by now.
 func stillThere(root *os.Root, name string, f *os.File) error {
 	mine, err := f.Stat()
@@ -98,7 +99,7 @@ func stillThere(root *os.Root, name string, f *os.File) error {
 	}
 	current, err := root.Lstat(name)
 	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(mine, current) {
-		return errHeld
+		return ErrHeld
 	}
 	return err
 }

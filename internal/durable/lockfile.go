@@ -22,7 +22,7 @@ func tryFile(root *os.Root, name string) (*Lock, error) {
 		if err := breakStale(root, name, host); err != nil {
 			return nil, err
 		}
-		return nil, errHeld
+		return nil, ErrHeld
 	}
 	if err != nil {
 		return nil, err

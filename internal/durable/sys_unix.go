@@ -52,7 +52,7 @@ func flock(f *os.File) error {
 	}
 	switch {
 	case errors.Is(lockErr, unix.EWOULDBLOCK):
-		return errHeld
+		return ErrHeld
 	case errors.Is(lockErr, unix.ENOTSUP), errors.Is(lockErr, unix.ENOSYS), errors.Is(lockErr, unix.ENOLCK), errors.Is(lockErr, unix.EINVAL):
 		return errors.ErrUnsupported
 	}

@@ -37,7 +37,7 @@ func flock(f *os.File) error {
 	}
 	switch {
 	case errors.Is(lockErr, windows.ERROR_LOCK_VIOLATION), errors.Is(lockErr, windows.ERROR_IO_PENDING):
-		return errHeld
+		return ErrHeld
 	case errors.Is(lockErr, windows.ERROR_NOT_SUPPORTED), errors.Is(lockErr, windows.ERROR_INVALID_FUNCTION):
 		return errors.ErrUnsupported
 	}

@@ -1,0 +1,5 @@
+package layout
+
+import "errors"
+
+func limitFiles(int) error { return errors.ErrUnsupported }
