@@ -148,8 +148,11 @@ func (image *ImagePlan) graphs() []*content.Graph {
 }
 
 // near returns the destination that holds some version of the image, where
-// children cost the source nothing.
+// manifests cost the source nothing. Only a registry is spared like that.
 func (image *ImagePlan) near() content.Source {
+	if _, costly := content.As[content.Originer](image.job.Src); !costly {
+		return nil
+	}
 	for _, t := range image.Targets {
 		if t.root.Digest == "" || t.Err != nil {
 			continue

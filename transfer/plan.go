@@ -126,7 +126,7 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 		return nil
 	}
 	if root.IsZero() {
-		root, err = image.src.Manifest(ctx, image.sourceRef())
+		root, err = image.readRoot(ctx)
 		if err != nil {
 			return at(Src, "read", ocispec.Descriptor{}, err)
 		}
@@ -143,6 +143,17 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 		return at(Src, "load", image.Source, err)
 	}
 	return c.askTargets(ctx, image)
+}
+
+// readRoot reads the image's manifest, near by if it is there.
+func (image *ImagePlan) readRoot(ctx context.Context) (content.Manifest, error) {
+	if near := image.near(); near != nil && image.Source.Digest != "" {
+		m, err := near.Manifest(ctx, image.Source.Digest.String())
+		if err == nil && content.CheckChild(m, image.Source) == nil {
+			return m, nil
+		}
+	}
+	return image.src.Manifest(ctx, image.sourceRef())
 }
 
 // sourceRef returns the digest once it is known, so that a tag that moves
