@@ -83,7 +83,7 @@ func (r result) markdown() string {
 // times prints a median and its spread.
 func times(figures []float64) string {
 	s := spreadOf(figures)
-	if s.most < 0.1 {
+	if s.median < 0.1 {
 		return fmt.Sprintf("%.0f ms (%.0f–%.0f)", s.median*1000, s.least*1000, s.most*1000)
 	}
 	return fmt.Sprintf("%.2f s (%.2f–%.2f)", s.median, s.least, s.most)
