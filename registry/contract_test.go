@@ -23,17 +23,23 @@ func TestRepositoryKeepsTheContract(t *testing.T) {
 	}
 	for _, tt := range kinds {
 		t.Run(tt.name, func(t *testing.T) {
-			contenttest.Run(t, contenttest.Place{New: func(t *testing.T) contenttest.Instance {
-				server := testregistry.Start(t, tt.config)
-				again := func(t *testing.T) *registry.Repository {
-					return repository(t, client(t, server), server, "contract/test")
-				}
-				return contenttest.Instance{
-					Sink:   again(t),
-					Reopen: func(t *testing.T) content.Source { return again(t) },
-					Again:  func(t *testing.T) content.Sink { return again(t) },
-				}
-			}})
+			contenttest.Run(t, place(tt.config))
 		})
 	}
+}
+
+func place(config testregistry.Config) contenttest.Place {
+	return contenttest.Place{New: func(t *testing.T) contenttest.Instance {
+		t.Helper()
+		server := testregistry.Start(t, config)
+		again := func(t *testing.T) *registry.Repository {
+			t.Helper()
+			return repository(t, client(t), server, "contract/test")
+		}
+		return contenttest.Instance{
+			Sink:   again(t),
+			Reopen: func(t *testing.T) content.Source { t.Helper(); return again(t) },
+			Again:  func(t *testing.T) content.Sink { t.Helper(); return again(t) },
+		}
+	}}
 }

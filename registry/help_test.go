@@ -15,18 +15,18 @@ import (
 
 // client returns a client that does not wait long between tries and has the
 // credentials that tests use.
-func client(t testing.TB, _ *testregistry.Registry) *registry.Client {
-	t.Helper()
+func client(tb testing.TB) *registry.Client {
+	tb.Helper()
 	c := &registry.Client{Backoff: time.Millisecond, Keychain: keychain{"ann", "secret"}}
-	t.Cleanup(c.Close)
+	tb.Cleanup(c.Close)
 	return c
 }
 
-func repository(t testing.TB, c *registry.Client, server *testregistry.Registry, name string) *registry.Repository {
-	t.Helper()
+func repository(tb testing.TB, c *registry.Client, server *testregistry.Registry, name string) *registry.Repository {
+	tb.Helper()
 	r, err := c.Repository(server.Host(), name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
