@@ -91,6 +91,8 @@ func (to MovedTo) outcome(referrers int) string {
 	case to.UpToDate && len(to.Kept) > 0:
 	case to.UpToDate:
 		parts = append(parts, "up to date")
+	case to.Stored+to.Existed+to.Mounted == 0:
+		parts = append(parts, "no blobs to move", count(referrers, "referrer"))
 	default:
 		parts = append(parts,
 			fmt.Sprintf("%s moved (%s), %d there, %d mounted", count(to.Stored, "blob"), humanSize(to.Bytes), to.Existed, to.Mounted),

@@ -56,6 +56,9 @@ func (b *bars) Observe(e transfer.Event) {
 	b.pace.observe(e)
 	switch e.Kind {
 	case transfer.RunStarted:
+		if e.Bytes == 0 {
+			return
+		}
 		b.total = b.add(e.Bytes, "total", math.MaxInt, decor.Any(func(decor.Statistics) string { return b.pace.String() }, decor.WC{W: paceWidth}))
 	case transfer.BlobStarted:
 		b.start(e)

@@ -2,6 +2,7 @@ package term
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -162,8 +163,8 @@ func (p *pace) String() string {
 	if done == total {
 		return s
 	}
-	left := time.Duration(float64(total-done) / speed * float64(time.Second))
-	return s + ", " + left.Round(time.Second).String() + " left"
+	left := time.Duration(math.Ceil(float64(total-done)/speed)) * time.Second
+	return s + ", " + left.String() + " left"
 }
 
 func size(n int64) string { return units.HumanSize(float64(n)) }

@@ -21,7 +21,7 @@ type Output struct {
 
 	TTY     bool // a terminal that can move its cursor
 	Color   bool // a terminal whose user wants colour
-	Animate bool // a terminal somebody looks at, not the log of a CI run
+	Animate bool // a terminal with a size, somebody looks at it: not the log of a CI run
 	fd      int
 }
 
@@ -38,7 +38,8 @@ func Open(w io.Writer, getenv func(string) string) Output {
 	}
 	o.TTY = getenv("TERM") != "dumb"
 	o.Color = o.TTY && getenv("NO_COLOR") == ""
-	o.Animate = o.TTY && getenv("CI") == ""
+	width, _, err := term.GetSize(o.fd)
+	o.Animate = o.TTY && getenv("CI") == "" && err == nil && width > 0
 	return o
 }
 
