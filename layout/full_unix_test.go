@@ -11,6 +11,8 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
+func makePipe(path string) error { return syscall.Mkfifo(path, 0o644) }
+
 func limitFiles(n int) error {
 	limit := syscall.Rlimit{Cur: uint64(n), Max: uint64(n)}
 	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
