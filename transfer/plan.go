@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/wherry-dev/wherry/content"
 )
@@ -145,15 +146,22 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 	return c.askTargets(ctx, image)
 }
 
-// readRoot reads the image's manifest, near by if it is there.
+// readRoot reads the image's manifest.
 func (image *ImagePlan) readRoot(ctx context.Context) (content.Manifest, error) {
-	if near := image.near(); near != nil && image.Source.Digest != "" {
-		m, err := near.Manifest(ctx, image.Source.Digest.String())
-		if err == nil && content.CheckChild(m, image.Source) == nil {
-			return m, nil
-		}
+	if m, ok := image.nearby(ctx, image.Source.Digest); ok && content.CheckChild(m, image.Source) == nil {
+		return m, nil
 	}
 	return image.src.Manifest(ctx, image.sourceRef())
+}
+
+// nearby returns manifest d where reading it costs the source nothing.
+func (image *ImagePlan) nearby(ctx context.Context, d digest.Digest) (content.Manifest, bool) {
+	near := image.near()
+	if near == nil || d == "" {
+		return content.Manifest{}, false
+	}
+	m, err := near.Manifest(ctx, d.String())
+	return m, err == nil && m.Digest() == d
 }
 
 // sourceRef returns the digest once it is known, so that a tag that moves

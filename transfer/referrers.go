@@ -184,11 +184,7 @@ func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
 			continue
 		}
 		g.Go(func() error {
-			ref := e.tag
-			if ref == "" {
-				ref = e.graph.Root.String()
-			}
-			m, err := src.Manifest(gctx, ref)
+			m, err := f.read(gctx, e)
 			if err != nil {
 				return err
 			}
@@ -207,6 +203,17 @@ func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
 		f.seen[e.graph.Root] = true
 		return known
 	}), nil
+}
+
+// read reads the root of e; by digest it may be near.
+func (f *finder) read(ctx context.Context, e extra) (content.Manifest, error) {
+	if e.tag != "" {
+		return f.image.src.Manifest(ctx, e.tag)
+	}
+	if m, ok := f.image.nearby(ctx, e.graph.Root); ok {
+		return m, nil
+	}
+	return f.image.src.Manifest(ctx, e.graph.Root.String())
 }
 
 // sibling returns tag as a name in the same repository as ref, a name of
