@@ -1,9 +1,12 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -59,6 +62,9 @@ func (a *Archive) dockerImages() ([]*dockerImage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkKeys(raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", manifestFile, err)
+	}
 	images := []*dockerImage{}
 	if err := json.Unmarshal(raw, &images); err != nil {
 		return nil, fmt.Errorf("%s: not JSON: %w: %w", manifestFile, err, content.ErrInvalid)
@@ -73,6 +79,46 @@ func (a *Archive) dockerImages() ([]*dockerImage, error) {
 		image.busy = make(chan struct{}, 1)
 	}
 	return images, nil
+}
+
+// checkKeys refuses objects with a key that stands there twice, or differs from
+// another in case only: readers do not agree on which one counts.
+func checkKeys(raw []byte) error {
+	type level struct {
+		keys  map[string]bool // nil in an array
+		isKey bool            // what comes next
+	}
+	open := []*level{{}}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	for {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return notJSON(err, "")
+		}
+		top := open[len(open)-1]
+		if key, ok := token.(string); ok && top.isKey {
+			if folded := strings.ToLower(key); top.keys[folded] {
+				return fmt.Errorf("ambiguous: key %q stands twice in one object: %w", clip(key), content.ErrInvalid)
+			}
+			top.keys[strings.ToLower(key)] = true
+			top.isKey = false
+			continue
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, &level{keys: map[string]bool{}, isKey: true})
+		case json.Delim('['):
+			open = append(open, &level{})
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+			open[len(open)-1].isKey = open[len(open)-1].keys != nil
+		default:
+			top.isKey = top.keys != nil
+		}
+	}
 }
 
 // checkImage checks that what an image names is in the file; only the bytes of

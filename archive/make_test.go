@@ -42,8 +42,8 @@ func blobName(body string) string {
 }
 
 // makeTar returns a whole tar.
-func makeTar(t testing.TB, files ...file) []byte {
-	t.Helper()
+func makeTar(tb testing.TB, files ...file) []byte {
+	tb.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, f := range files {
@@ -54,44 +54,44 @@ func makeTar(t testing.TB, files ...file) []byte {
 		if h.Typeflag == 0 {
 			h.Typeflag, h.Size = tar.TypeReg, int64(len(f.body))
 		}
-		must(t, w.WriteHeader(&h))
+		must(tb, w.WriteHeader(&h))
 		_, err := io.WriteString(w, f.body)
-		must(t, err)
+		must(tb, err)
 	}
-	must(t, w.Close())
+	must(tb, w.Close())
 	return buf.Bytes()
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func marshal(t testing.TB, v any) string {
-	t.Helper()
+func marshal(tb testing.TB, v any) string {
+	tb.Helper()
 	raw, err := json.Marshal(v)
-	must(t, err)
+	must(tb, err)
 	return string(raw)
 }
 
 // configOf returns the config of an image with the given raw layers.
-func configOf(t testing.TB, layers ...string) string {
-	t.Helper()
+func configOf(tb testing.TB, layers ...string) string {
+	tb.Helper()
 	img := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}}
 	img.RootFS.Type = "layers"
 	img.RootFS.DiffIDs = []digest.Digest{}
 	for _, l := range layers {
 		img.RootFS.DiffIDs = append(img.RootFS.DiffIDs, digest.FromString(l))
 	}
-	return marshal(t, img)
+	return marshal(tb, img)
 }
 
 // layerTar returns a layer with one file.
-func layerTar(t testing.TB, name, body string) string {
-	t.Helper()
-	return string(makeTar(t, file{name: name, body: body}))
+func layerTar(tb testing.TB, name, body string) string {
+	tb.Helper()
+	return string(makeTar(tb, file{name: name, body: body}))
 }
 
 // saved returns manifest.json for one image.
@@ -120,34 +120,34 @@ func called(d ocispec.Descriptor, full, ref string) ocispec.Descriptor {
 }
 
 // manifestOf returns an OCI image manifest.
-func manifestOf(t testing.TB, config string, layers ...string) string {
-	t.Helper()
+func manifestOf(tb testing.TB, config string, layers ...string) string {
+	tb.Helper()
 	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: describe(ocispec.MediaTypeImageConfig, config), Layers: []ocispec.Descriptor{}}
 	m.SchemaVersion = 2
 	for _, l := range layers {
 		m.Layers = append(m.Layers, describe(ocispec.MediaTypeImageLayer, l))
 	}
-	return marshal(t, m)
+	return marshal(tb, m)
 }
 
 // indexOf returns an OCI index.
-func indexOf(t testing.TB, ds ...ocispec.Descriptor) string {
-	t.Helper()
+func indexOf(tb testing.TB, ds ...ocispec.Descriptor) string {
+	tb.Helper()
 	x := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: ds}
 	x.SchemaVersion = 2
-	return marshal(t, x)
+	return marshal(tb, x)
 }
 
-func indexJSON(t testing.TB, ds ...ocispec.Descriptor) file {
-	t.Helper()
-	return file{name: "index.json", body: indexOf(t, ds...)}
+func indexJSON(tb testing.TB, ds ...ocispec.Descriptor) file {
+	tb.Helper()
+	return file{name: "index.json", body: indexOf(tb, ds...)}
 }
 
 // write puts raw into a file of its own.
-func write(t testing.TB, raw []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "in.tar")
-	must(t, os.WriteFile(path, raw, 0o600))
+func write(tb testing.TB, raw []byte) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "in.tar")
+	must(tb, os.WriteFile(path, raw, 0o600))
 	return path
 }
 
@@ -162,59 +162,59 @@ func openTar(t *testing.T, o archive.Options, files ...file) *archive.Archive {
 }
 
 // packers compress a whole file. bzip2 has no Go writer.
-var packers = map[string]func(t testing.TB, raw []byte) []byte{
+var packers = map[string]func(tb testing.TB, raw []byte) []byte{
 	"plain": func(_ testing.TB, raw []byte) []byte { return raw },
-	"gzip": func(t testing.TB, raw []byte) []byte {
-		t.Helper()
-		return pack(t, raw, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
+	"gzip": func(tb testing.TB, raw []byte) []byte {
+		tb.Helper()
+		return pack(tb, raw, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
 	},
-	"two gzip members": func(t testing.TB, raw []byte) []byte {
-		t.Helper()
+	"two gzip members": func(tb testing.TB, raw []byte) []byte {
+		tb.Helper()
 		half := len(raw) / 2
 		maker := func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }
-		return append(pack(t, raw[:half], maker), pack(t, raw[half:], maker)...)
+		return append(pack(tb, raw[:half], maker), pack(tb, raw[half:], maker)...)
 	},
-	"zstd": func(t testing.TB, raw []byte) []byte {
-		t.Helper()
-		return pack(t, raw, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
+	"zstd": func(tb testing.TB, raw []byte) []byte {
+		tb.Helper()
+		return pack(tb, raw, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
 	},
-	"zstd after a skippable frame": func(t testing.TB, raw []byte) []byte {
-		t.Helper()
-		packed := pack(t, raw, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
+	"zstd after a skippable frame": func(tb testing.TB, raw []byte) []byte {
+		tb.Helper()
+		packed := pack(tb, raw, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
 		return append([]byte{0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 'a', 'b', 'c'}, packed...)
 	},
-	"xz": func(t testing.TB, raw []byte) []byte {
-		t.Helper()
-		return pack(t, raw, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
+	"xz": func(tb testing.TB, raw []byte) []byte {
+		tb.Helper()
+		return pack(tb, raw, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
 	},
-	"xz of many blocks and two streams": func(t testing.TB, raw []byte) []byte {
-		t.Helper()
+	"xz of many blocks and two streams": func(tb testing.TB, raw []byte) []byte {
+		tb.Helper()
 		maker := func(w io.Writer) (io.WriteCloser, error) { return xz.WriterConfig{BlockSize: 4000}.NewWriter(w) }
 		half := len(raw) / 2
-		packed := append(pack(t, raw[:half], maker), make([]byte, 8)...) // padding between streams
-		return append(packed, pack(t, raw[half:], maker)...)
+		packed := append(pack(tb, raw[:half], maker), make([]byte, 8)...) // padding between streams
+		return append(packed, pack(tb, raw[half:], maker)...)
 	},
 }
 
-func pack(t testing.TB, raw []byte, to func(w io.Writer) (io.WriteCloser, error)) []byte {
-	t.Helper()
+func pack(tb testing.TB, raw []byte, to func(w io.Writer) (io.WriteCloser, error)) []byte {
+	tb.Helper()
 	var buf bytes.Buffer
 	w, err := to(&buf)
-	must(t, err)
+	must(tb, err)
 	_, err = w.Write(raw)
-	must(t, err)
-	must(t, w.Close())
+	must(tb, err)
+	must(tb, w.Close())
 	return buf.Bytes()
 }
 
 // load reads the whole image ref and verifies every blob of it.
-func load(t testing.TB, src content.Source, ref string) (*content.Graph, error) {
-	t.Helper()
-	root, err := src.Manifest(t.Context(), ref)
+func load(tb testing.TB, src content.Source, ref string) (*content.Graph, error) {
+	tb.Helper()
+	root, err := src.Manifest(tb.Context(), ref)
 	if err != nil {
 		return nil, err
 	}
-	g, err := content.Loader{}.Load(t.Context(), src, root)
+	g, err := content.Loader{}.Load(tb.Context(), src, root)
 	if err != nil {
 		return nil, err
 	}
@@ -222,16 +222,16 @@ func load(t testing.TB, src content.Source, ref string) (*content.Graph, error) 
 		if content.IsForeign(d.MediaType) {
 			continue
 		}
-		if _, err := readAll(t, src, d); err != nil {
+		if _, err := readAll(tb, src, d); err != nil {
 			return nil, err
 		}
 	}
 	return g, nil
 }
 
-func readAll(t testing.TB, src content.Source, d ocispec.Descriptor) ([]byte, error) {
-	t.Helper()
-	rc, err := src.Open(t.Context(), d, content.Range{})
+func readAll(tb testing.TB, src content.Source, d ocispec.Descriptor) ([]byte, error) {
+	tb.Helper()
+	rc, err := src.Open(tb.Context(), d, content.Range{})
 	if err != nil {
 		return nil, err
 	}
@@ -244,31 +244,31 @@ func readAll(t testing.TB, src content.Source, d ocispec.Descriptor) ([]byte, er
 }
 
 // tagsOf lists the names in a.
-func tagsOf(t testing.TB, a *archive.Archive) []string {
-	t.Helper()
+func tagsOf(tb testing.TB, a *archive.Archive) []string {
+	tb.Helper()
 	var names []string
-	for name, err := range a.Tags(t.Context()) {
-		must(t, err)
+	for name, err := range a.Tags(tb.Context()) {
+		must(tb, err)
 		names = append(names, name)
 	}
 	return names
 }
 
 // move copies image ref of src into w as names.
-func move(t testing.TB, w content.Sink, src content.Source, ref string, names ...string) content.Manifest {
-	t.Helper()
-	g, err := load(t, src, ref)
-	must(t, err)
+func move(tb testing.TB, w content.Sink, src content.Source, ref string, names ...string) content.Manifest {
+	tb.Helper()
+	g, err := load(tb, src, ref)
+	must(tb, err)
 	for _, d := range g.Blobs() {
-		_, err := w.PutBlob(t.Context(), content.NewBlob(src, d))
-		must(t, err)
+		_, err := w.PutBlob(tb.Context(), content.NewBlob(src, d))
+		must(tb, err)
 	}
 	for _, d := range g.Order {
 		if d != g.Root {
-			must(t, w.PutManifest(t.Context(), g.Manifests[d]))
+			must(tb, w.PutManifest(tb.Context(), g.Manifests[d]))
 		}
 	}
 	root := g.Manifests[g.Root]
-	must(t, w.PutManifest(t.Context(), root, names...))
+	must(tb, w.PutManifest(tb.Context(), root, names...))
 	return root
 }

@@ -159,8 +159,10 @@ func readRoots(dec *json.Decoder, l content.Limits) ([]*root, error) {
 		}
 		roots = append(roots, &root{names: namesOf(d), desc: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}})
 	}
-	_, err = dec.Token()
-	return roots, err
+	if _, err := dec.Token(); err != nil {
+		return nil, notJSON(err, "")
+	}
+	return roots, nil
 }
 
 // checkRoot reads one descriptor, as strictly as if it stood in an index.

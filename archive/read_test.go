@@ -16,9 +16,9 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
-func gz(t testing.TB, s string) string {
-	t.Helper()
-	return string(pack(t, []byte(s), func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }))
+func gz(tb testing.TB, s string) string {
+	tb.Helper()
+	return string(pack(tb, []byte(s), func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }))
 }
 
 func TestDockerArchivesOfAllKindsAreRead(t *testing.T) {

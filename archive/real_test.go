@@ -15,8 +15,8 @@ import (
 
 const images = "../testdata/images"
 
-// real are the archives that other tools wrote.
-var real = []struct {
+// others are the archives that other tools wrote.
+var others = []struct {
 	file   string
 	names  []string
 	ref    string
@@ -38,7 +38,7 @@ var real = []struct {
 func raw(n int) []string { return slices.Repeat([]string{ocispec.MediaTypeImageLayer}, n) }
 
 func TestArchivesOfOtherToolsAreRead(t *testing.T) {
-	for _, tt := range real {
+	for _, tt := range others {
 		t.Run(tt.file+" "+tt.ref, func(t *testing.T) {
 			a, err := archive.Open(t.Context(), filepath.Join(images, tt.file), archive.Options{})
 			closed(t, a, err)
@@ -148,7 +148,7 @@ func TestRawLayersAreCompressedTheSameEveryTime(t *testing.T) {
 }
 
 func TestEveryRealImageSurvivesARoundTrip(t *testing.T) {
-	for _, tt := range real {
+	for _, tt := range others {
 		t.Run(tt.file+" "+tt.ref, func(t *testing.T) {
 			src, err := archive.Open(t.Context(), filepath.Join(images, tt.file), archive.Options{})
 			closed(t, src, err)

@@ -15,9 +15,10 @@ import (
 // What an archive may have. An image archive has two entries for each blob and
 // a few more; a million empty ones are made by somebody with ill will.
 const (
-	maxEntries  = 1 << 18
-	maxNames    = 32 << 20 // bytes of all names together
+	maxEntries  = 1 << 17
+	maxNames    = 16 << 20 // bytes of all names together
 	maxName     = 4 << 10
+	maxSize     = 1 << 50  // of one entry
 	maxTail     = 64 << 20 // zeros after the end
 	maxLinks    = 16       // links that lead to one file
 	tarBlock    = 512
@@ -126,6 +127,8 @@ func (t *tarIndex) add(h *tar.Header, p *tape) error {
 		return fmt.Errorf("more than %d entries: %w", maxEntries, content.ErrInvalid)
 	case len(h.Name) > maxName || len(h.Linkname) > maxName:
 		return fmt.Errorf("an entry's name has more than %d bytes: %w", maxName, content.ErrInvalid)
+	case h.Size > maxSize:
+		return fmt.Errorf("entry %q has %d bytes: %w", clip(h.Name), h.Size, content.ErrInvalid)
 	case t.names > maxNames:
 		return fmt.Errorf("the names of the entries have more than %d bytes: %w", maxNames, content.ErrInvalid)
 	}
