@@ -40,6 +40,18 @@ type ReferrerWatcher interface {
 	ReferrersState(ctx context.Context, subject digest.Digest) (state string, err error)
 }
 
+// A Sizer knows the size in bytes of a blob of which there is only the digest.
+// A blob that is not there is [ErrNotFound].
+type Sizer interface {
+	BlobSize(ctx context.Context, d digest.Digest) (int64, error)
+}
+
+// A RootLister lists every manifest that a place keeps for its own sake, with a
+// name or without one. Where a listing breaks off, the last pair has the error.
+type RootLister interface {
+	Roots(ctx context.Context) iter.Seq2[ocispec.Descriptor, error]
+}
+
 // A Deleter removes. Untag takes a name away and leaves what it stood for;
 // DeleteManifest takes a manifest away, with every name it has.
 type Deleter interface {

@@ -150,9 +150,18 @@ func (f *Factory) flagCredentials(src, dst string) (map[string]registry.Credenti
 	return given, nil
 }
 
-// readPassword reads one line from standard input, byte by byte: what is behind
-// it may be an archive.
+// readPassword reads a password, which is a line, from standard input.
 func (f *Factory) readPassword() (string, error) {
+	password, err := f.readLine()
+	if err == nil && password == "" {
+		err = usagef("no password on standard input")
+	}
+	return password, err
+}
+
+// readLine reads one line from standard input, byte by byte: what is behind it
+// may be another password, or an archive.
+func (f *Factory) readLine() (string, error) {
 	const most = 64 << 10
 	var b strings.Builder
 	one := make([]byte, 1)
@@ -169,9 +178,5 @@ func (f *Factory) readPassword() (string, error) {
 			return "", err
 		}
 	}
-	password := strings.TrimSuffix(b.String(), "\r")
-	if password == "" {
-		return "", usagef("no password on standard input")
-	}
-	return password, nil
+	return strings.TrimSuffix(b.String(), "\r"), nil
 }

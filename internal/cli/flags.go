@@ -97,6 +97,9 @@ func (o *Flags) format() render.Format {
 	return o.Format
 }
 
+// asked reports whether the result is wanted in a form of its own.
+func (o *Flags) asked() bool { return o.JSON || o.Format.String() != "" }
+
 // A Rate is a flag: bytes in a second, "5MB/s" or "512KiB"; 0 is no limit.
 type Rate int64
 
@@ -175,6 +178,15 @@ func minArgs(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
 			return fmt.Errorf("%q takes at least %s, not %d: %s", cmd.CommandPath(), arguments(n), len(args), cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func upToArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return fmt.Errorf("%q takes at most %s, not %d: %s", cmd.CommandPath(), arguments(n), len(args), cmd.UseLine())
 		}
 		return nil
 	}

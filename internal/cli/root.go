@@ -25,6 +25,8 @@ func newRoot(f *Factory) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          unknownVerb,
+
+		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -67,8 +69,10 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		verbs []*cobra.Command
 	}{
 		{groupMove, []*cobra.Command{newCopy(f), newSave(f), newLoad(f)}},
-		{groupLook, []*cobra.Command{}},
-		{groupCare, []*cobra.Command{newVersion(f)}},
+		{groupLook, []*cobra.Command{
+			newInspect(f), newTags(f), newRepos(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f),
+		}},
+		{groupCare, []*cobra.Command{newLogin(f), newLogout(f), newVersion(f)}},
 	}
 	for _, group := range groups {
 		for _, verb := range group.verbs {

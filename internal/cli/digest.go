@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+// DigestResult is what `wherry digest` and `wherry exists` say.
+type DigestResult struct {
+	Name      string        `json:"name"`
+	Exists    bool          `json:"exists"`
+	Digest    digest.Digest `json:"digest,omitempty"`
+	MediaType string        `json:"mediaType,omitempty"`
+	Size      int64         `json:"size,omitempty"` // of the manifest, in bytes
+}
+
+func newDigest(f *Factory) *cobra.Command {
+	var platform Platform
+	cmd := &cobra.Command{
+		Use:   "digest IMAGE",
+		Short: "Show an image's digest, without a pull",
+		Args:  exactArgs(1),
+	}
+	cmd.Flags().Var(&platform, "platform", "the digest of the image for `os/arch[/variant]` in an index")
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+		result, err := runDigest(ctx, f, args[0], platform)
+		if err != nil {
+			return render.Result{}, err
+		}
+		return render.Result{Value: result, Lines: []string{result.Digest.String()}}, nil
+	})
+}
+
+func runDigest(ctx context.Context, f *Factory, arg string, platform Platform) (_ DigestResult, err error) {
+	p, err := f.look(ctx, arg)
+	if err != nil {
+		return DigestResult{}, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	d, err := p.resolve(ctx)
+	if err == nil && platform.given {
+		var m content.Manifest
+		if m, err = p.root(ctx); err == nil {
+			m, err = p.pick(ctx, m, platform.Platform)
+			d = m.Descriptor()
+		}
+	}
+	if err != nil {
+		return DigestResult{}, err
+	}
+	return DigestResult{Name: p.at.String(), Exists: true, Digest: d.Digest, MediaType: d.MediaType, Size: d.Size}, nil
+}
+
+func newExists(f *Factory) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "exists IMAGE",
+		Short: "Exit with 0 if an image exists and with 4 if it does not",
+		Args:  exactArgs(1),
+	}
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+		result, err := runDigest(ctx, f, args[0], Platform{})
+		if errors.Is(err, content.ErrNotFound) {
+			result.Name = args[0]
+			return render.Result{Value: result, Quiet: []string{}}, err
+		}
+		if err != nil {
+			return render.Result{}, err
+		}
+		return render.Result{Value: result, Quiet: []string{}}, nil
+	})
+}

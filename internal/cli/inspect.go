@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+// InspectResult is what `wherry inspect` says.
+type InspectResult struct {
+	Name         string            `json:"name"`
+	Digest       digest.Digest     `json:"digest"`
+	MediaType    string            `json:"mediaType"`
+	Size         int64             `json:"size"` // of the manifest, in bytes
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Subject      digest.Digest     `json:"subject,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+
+	Children []ChildResult `json:"children,omitempty"` // of an index
+	Image    *ImageResult  `json:"image,omitempty"`    // of one image
+	Layers   []LayerResult `json:"layers,omitempty"`   // of one image or artifact, lowest first
+	Total    int64         `json:"total,omitempty"`    // bytes of all configs and layers, each once
+}
+
+// A ChildResult is a manifest in an index.
+type ChildResult struct {
+	Platform    string        `json:"platform,omitempty"`
+	Digest      digest.Digest `json:"digest"`
+	MediaType   string        `json:"mediaType"`
+	Total       int64         `json:"total"` // bytes of its config and layers
+	Attestation bool          `json:"attestation,omitempty"`
+}
+
+// An ImageResult is what the config of an image says.
+type ImageResult struct {
+	Platform     string            `json:"platform,omitempty"`
+	ConfigDigest digest.Digest     `json:"configDigest"`
+	Created      *time.Time        `json:"created,omitempty"`
+	Author       string            `json:"author,omitempty"`
+	User         string            `json:"user,omitempty"`
+	Entrypoint   []string          `json:"entrypoint,omitempty"`
+	Cmd          []string          `json:"cmd,omitempty"`
+	Env          []string          `json:"env,omitempty"`
+	WorkingDir   string            `json:"workingDir,omitempty"`
+	ExposedPorts []string          `json:"exposedPorts,omitempty"`
+	Volumes      []string          `json:"volumes,omitempty"`
+	StopSignal   string            `json:"stopSignal,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+}
+
+// A LayerResult is a layer, or a blob of an artifact.
+type LayerResult struct {
+	Digest    digest.Digest `json:"digest"`
+	MediaType string        `json:"mediaType"`
+	Size      int64         `json:"size"`
+}
+
+type inspectOptions struct {
+	Platform Platform
+	Raw      bool
+	Config   bool
+}
+
+func newInspect(f *Factory) *cobra.Command {
+	var o inspectOptions
+	cmd := &cobra.Command{
+		Use:   "inspect IMAGE",
+		Short: "Show what an image is: platforms, sizes, layers, settings",
+		Long:  "Show what an image is, without pulling it. Of an index its images are shown; with --platform one of them.",
+		Args:  exactArgs(1),
+	}
+	cmd.Flags().Var(&o.Platform, "platform", "look into the image for `os/arch[/variant]` in an index")
+	cmd.Flags().BoolVar(&o.Raw, "raw", false, "write the manifest, byte for byte")
+	cmd.Flags().BoolVar(&o.Config, "config", false, "write the config, byte for byte")
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+		return runInspect(ctx, f, args[0], o)
+	})
+}
+
+func runInspect(ctx context.Context, f *Factory, arg string, o inspectOptions) (_ render.Result, err error) {
+	if o.Raw && o.Config {
+		return render.Result{}, usagef("--raw and --config contradict each other")
+	}
+	p, err := f.look(ctx, arg)
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	m, err := p.root(ctx)
+	if err == nil && (o.Platform.given || o.Config) {
+		m, err = p.pick(ctx, m, o.Platform.orHost())
+	}
+	if err != nil {
+		return render.Result{}, err
+	}
+	f.warnAmbiguous(m)
+	switch {
+	case o.Raw:
+		return f.manifestResult(p, m), nil
+	case o.Config:
+		return f.configResult(ctx, p, m)
+	}
+	result, err := p.inspect(ctx, m)
+	if err != nil {
+		return render.Result{}, err
+	}
+	return result.render(), nil
+}
+
+// inspect reads what there is to say about m.
+func (p *place) inspect(ctx context.Context, m content.Manifest) (InspectResult, error) {
+	r := InspectResult{
+		Name:         p.at.String(),
+		Digest:       m.Digest(),
+		MediaType:    m.MediaType(),
+		Size:         m.Size(),
+		ArtifactType: m.ArtifactType(),
+		Annotations:  m.Annotations(),
+	}
+	if subject, ok := m.Subject(); ok {
+		r.Subject = subject.Digest
+	}
+	if m.IsIndex() {
+		return r, p.inspectIndex(ctx, m, &r)
+	}
+	for _, d := range m.Layers() {
+		r.Layers = append(r.Layers, LayerResult{d.Digest, d.MediaType, d.Size})
+	}
+	r.Total = sum(m.Blobs())
+	config, ok := m.Config()
+	if !ok || !isImageConfig(config.MediaType) {
+		return r, nil
+	}
+	r.ArtifactType = ""
+	raw, err := p.config(ctx, m)
+	if err != nil {
+		return r, err
+	}
+	r.Image, err = readImage(raw)
+	if err != nil {
+		return r, p.fail(fmt.Errorf("config %s: %w: %w", config.Digest, err, content.ErrInvalid))
+	}
+	r.Image.ConfigDigest = config.Digest
+	return r, nil
+}
+
+func (p *place) inspectIndex(ctx context.Context, m content.Manifest, r *InspectResult) error {
+	g, err := content.Loader{}.Load(ctx, p.Source, m)
+	if err != nil {
+		return p.fail(err)
+	}
+	for _, d := range m.Children() {
+		child := ChildResult{Digest: d.Digest, MediaType: d.MediaType, Attestation: content.IsAttestation(d)}
+		if d.Platform != nil && !child.Attestation {
+			child.Platform = content.PlatformOf(*d.Platform).String()
+		}
+		below := content.Graph{Root: d.Digest, Manifests: g.Manifests}
+		beneath(&below, d.Digest, map[digest.Digest]bool{})
+		child.Total = sum(below.Blobs())
+		r.Children = append(r.Children, child)
+	}
+	r.Total = sum(g.Blobs())
+	return nil
+}
+
+// beneath adds d and the manifests below it to the graph's order.
+func beneath(g *content.Graph, d digest.Digest, seen map[digest.Digest]bool) {
+	if seen[d] {
+		return
+	}
+	seen[d] = true
+	g.Order = append(g.Order, d)
+	for _, child := range g.Manifests[d].Children() {
+		beneath(g, child.Digest, seen)
+	}
+}
+
+func sum(blobs []ocispec.Descriptor) int64 {
+	var n int64
+	for _, d := range blobs {
+		n += d.Size
+	}
+	return n
+}
+
+func isImageConfig(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == content.DockerConfig
+}
+
+// readImage reads an image's config.
+// https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md
+func readImage(raw []byte) (*ImageResult, error) {
+	var image ocispec.Image
+	if err := json.Unmarshal(raw, &image); err != nil {
+		return nil, err
+	}
+	platform := ""
+	if image.OS != "" || image.Architecture != "" {
+		platform = content.PlatformOf(image.Platform).String()
+	}
+	return &ImageResult{
+		Platform:     platform,
+		Created:      image.Created,
+		Author:       image.Author,
+		User:         image.Config.User,
+		Entrypoint:   image.Config.Entrypoint,
+		Cmd:          image.Config.Cmd,
+		Env:          image.Config.Env,
+		WorkingDir:   image.Config.WorkingDir,
+		ExposedPorts: keysOf(image.Config.ExposedPorts),
+		Volumes:      keysOf(image.Config.Volumes),
+		StopSignal:   image.Config.StopSignal,
+		Labels:       image.Config.Labels,
+	}, nil
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+// render lays the result out for people.
+func (r InspectResult) render() render.Result {
+	facts := factRows{}
+	facts.add("Name", r.Name)
+	facts.add("Digest", r.Digest.String())
+	facts.add("Type", r.MediaType)
+	facts.add("Artifact type", r.ArtifactType)
+	facts.add("Refers to", r.Subject.String())
+	if r.Image != nil {
+		r.Image.describe(&facts)
+	}
+	facts.add("Size", size(r.Total))
+	tables := []render.Table{{Rows: facts}}
+	if len(r.Children) > 0 {
+		tables = append(tables, r.childTable())
+	}
+	if len(r.Layers) > 0 {
+		tables = append(tables, r.layerTable())
+	}
+	tables = append(tables, mapTable("ANNOTATION", r.Annotations)...)
+	if r.Image != nil {
+		tables = append(tables, mapTable("LABEL", r.Image.Labels)...)
+	}
+	return render.Result{Value: r, Tables: tables, Quiet: []string{r.Digest.String()}}
+}
+
+func (i *ImageResult) describe(facts *factRows) {
+	facts.add("Platform", i.Platform)
+	if i.Created != nil {
+		facts.add("Created", i.Created.UTC().Format(time.RFC3339))
+	}
+	facts.add("Author", i.Author)
+	facts.add("User", i.User)
+	facts.add("Entrypoint", words(i.Entrypoint))
+	facts.add("Cmd", words(i.Cmd))
+	facts.add("Working dir", i.WorkingDir)
+	for _, env := range i.Env {
+		facts.add("Env", env)
+	}
+	facts.add("Ports", strings.Join(i.ExposedPorts, ", "))
+	facts.add("Volumes", strings.Join(i.Volumes, ", "))
+	facts.add("Stop signal", i.StopSignal)
+	facts.add("Config", i.ConfigDigest.String())
+}
+
+func (r InspectResult) childTable() render.Table {
+	t := render.Table{Header: []string{"PLATFORM", "DIGEST", "SIZE"}}
+	for _, c := range r.Children {
+		what := c.Platform
+		switch {
+		case c.Attestation:
+			what = "(attestation)"
+		case what == "":
+			what = "(none)"
+		}
+		t.Rows = append(t.Rows, []string{what, c.Digest.String(), size(c.Total)})
+	}
+	return t
+}
+
+func (r InspectResult) layerTable() render.Table {
+	t := render.Table{Header: []string{"LAYER", "SIZE", "TYPE"}}
+	for _, l := range r.Layers {
+		t.Rows = append(t.Rows, []string{l.Digest.String(), size(l.Size), l.MediaType})
+	}
+	return t
+}
+
+// factRows are rows of a name and a value; what has no value is left out.
+type factRows [][]string
+
+func (p *factRows) add(name, value string) {
+	if value != "" {
+		*p = append(*p, []string{name + ":", value})
+	}
+}
+
+// mapTable returns a table of m, or none where m is empty.
+func mapTable(header string, m map[string]string) []render.Table {
+	if len(m) == 0 {
+		return nil
+	}
+	t := render.Table{Header: []string{header, "VALUE"}}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		t.Rows = append(t.Rows, []string{key, m[key]})
+	}
+	return []render.Table{t}
+}
+
+// words shows a command line so that its words can be told apart.
+func words(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q", args)
+}
+
+// size returns a number of bytes as docker shows it.
+func size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 4) }
+
+func keysOf(m map[string]struct{}) []string { return slices.Sorted(maps.Keys(m)) }

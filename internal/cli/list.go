@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/spf13/cobra"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+// TagsResult is what `wherry tags` says.
+type TagsResult struct {
+	Name string   `json:"name"`
+	Tags []string `json:"tags"`
+}
+
+func newTags(f *Factory) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "tags REPOSITORY|LAYOUT|ARCHIVE",
+		Aliases: []string{"ls"},
+		Short:   "List the tags of a repository, or the names in a layout or archive",
+		Args:    exactArgs(1),
+	}
+	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
+		p, err := f.look(ctx, args[0])
+		if err != nil {
+			return render.Result{}, err
+		}
+		defer func() { err = errors.Join(err, p.Close()) }()
+		if p.at.Tag != "" || p.at.Name != "" || p.at.Digest != "" {
+			return render.Result{}, usagef("%s names one image; its place is wanted here, without a tag or digest", p.at)
+		}
+		lister, ok := content.As[content.TagLister](p.Source)
+		if !ok {
+			return render.Result{}, p.fail(fmt.Errorf("names cannot be listed there: %w", errors.ErrUnsupported))
+		}
+		tags, err := collect(lister.Tags(ctx))
+		return render.Result{Value: TagsResult{Name: p.at.String(), Tags: tags}, Lines: tags}, p.fail(err)
+	})
+}
+
+// ReposResult is what `wherry repos` says.
+type ReposResult struct {
+	Host         string   `json:"host"`
+	Repositories []string `json:"repositories"`
+}
+
+func newRepos(f *Factory) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "repos HOST",
+		Aliases: []string{"catalog"},
+		Short:   "List the repositories of a registry, where it lets them be listed",
+		Args:    exactArgs(1),
+	}
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+		host, err := endpoint.ParseHost(args[0])
+		if err != nil {
+			return render.Result{}, err
+		}
+		f.SrcHost = host
+		client, err := f.Client()
+		if err != nil {
+			return render.Result{}, err
+		}
+		names, err := collect(client.Catalog(ctx, host))
+		if err != nil {
+			err = fmt.Errorf("%s: %w", host, err)
+		}
+		return render.Result{Value: ReposResult{Host: host, Repositories: names}, Lines: names}, err
+	})
+}
+
+// collect returns the names of a listing, those before an error too.
+func collect(names iter.Seq2[string, error]) ([]string, error) {
+	all := []string{}
+	for name, err := range names {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, name)
+	}
+	return all, nil
+}

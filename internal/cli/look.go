@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/term"
+)
+
+// A place is an argument that is open for reading. It must be closed.
+type place struct {
+	*endpoint.Source
+	at endpoint.Endpoint
+}
+
+// look opens what arg names.
+func (f *Factory) look(ctx context.Context, arg string) (*place, error) {
+	e, err := endpoint.Parse(arg)
+	if err != nil {
+		return nil, err
+	}
+	if e.Transport == endpoint.Stream && term.IsTerminal(f.In) {
+		return nil, usagef("standard input is a terminal: an archive is expected there")
+	}
+	opener, err := f.Opener()
+	if err != nil {
+		return nil, err
+	}
+	src, err := opener.Source(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return &place{src, e}, nil
+}
+
+// fail adds to err which argument it is about, where it does not say so itself.
+func (p *place) fail(err error) error {
+	if err == nil || p.at.Transport != endpoint.Registry {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.at, err)
+}
+
+// root returns the manifest that the argument stands for.
+func (p *place) root(ctx context.Context) (content.Manifest, error) {
+	m, err := p.Manifest(ctx, p.Ref)
+	return m, p.fail(err)
+}
+
+// resolve returns the descriptor of what the argument stands for, with a HEAD
+// where there is such a thing.
+func (p *place) resolve(ctx context.Context) (ocispec.Descriptor, error) {
+	if r, ok := content.As[content.Resolver](p.Source); ok {
+		d, err := r.Resolve(ctx, p.Ref)
+		return d, p.fail(err)
+	}
+	m, err := p.root(ctx)
+	return m.Descriptor(), err
+}
+
+// pick returns the image for a platform: m itself, or the one that an index has.
+func (p *place) pick(ctx context.Context, m content.Manifest, want content.Platform) (content.Manifest, error) {
+	for m.IsIndex() {
+		d, err := content.PickPlatform(m, want)
+		if err != nil {
+			return m, p.fail(err)
+		}
+		child, err := p.Manifest(ctx, d.Digest.String())
+		if err == nil {
+			err = content.CheckChild(child, d)
+		}
+		if err != nil {
+			return m, p.fail(err)
+		}
+		m = child
+	}
+	return m, nil
+}
+
+// maxConfig bounds the config of an image: real ones have some ten kilobytes.
+const maxImageConfig = 8 << 20
+
+// config reads and verifies the config of an image.
+func (p *place) config(ctx context.Context, m content.Manifest) (_ []byte, err error) {
+	d, ok := m.Config()
+	if !ok {
+		return nil, p.fail(fmt.Errorf("%s has no config: %w", m.Digest(), content.ErrNotFound))
+	}
+	if d.Size > maxImageConfig {
+		return nil, p.fail(fmt.Errorf("config %s of %d bytes is over the limit of %d: %w", d.Digest, d.Size, maxImageConfig, content.ErrInvalid))
+	}
+	raw, err := p.read(ctx, d)
+	return raw, p.fail(err)
+}
+
+// read returns all of a small blob, verified.
+func (p *place) read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
+	rc, err := p.Open(ctx, d, content.Range{})
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	r, err := content.VerifyReader(rc, d)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
+// Platform is the flag --platform of verbs that look into one image.
+type Platform struct {
+	content.Platform
+
+	given bool
+}
+
+// Set reads s.
+func (p *Platform) Set(s string) (err error) {
+	p.Platform, err = content.ParsePlatform(s)
+	p.given = true
+	return err
+}
+
+// String returns the platform; nothing where none was given.
+func (p *Platform) String() string {
+	if !p.given {
+		return ""
+	}
+	return p.Platform.String()
+}
+
+// Type is how help texts call the value.
+func (p *Platform) Type() string { return "os/arch[/variant]" }
+
+// orHost returns the platform that was given, else this machine's.
+func (p *Platform) orHost() content.Platform {
+	if p.given {
+		return p.Platform
+	}
+	return content.HostPlatform()
+}
+
+// exact returns raw as it is, except for eyes: a terminal gets it escaped, with
+// a line end behind it.
+func (f *Factory) exact(raw []byte) io.WriterTo {
+	if f.Out.TTY {
+		return strings.NewReader(strings.TrimRight(term.SafeText(string(raw)), "\n") + "\n")
+	}
+	return bytes.NewReader(raw)
+}
+
+// warnAmbiguous says that others may read m in another way than wherry shows it.
+func (f *Factory) warnAmbiguous(m content.Manifest) {
+	if err := m.Ambiguous(); err != nil {
+		f.Warn("%v; it can be looked at, but not copied", err)
+	}
+}
