@@ -173,6 +173,12 @@ func (d *Dir) Manifest(_ context.Context, ref string) (content.Manifest, error) 
 		return d.read(tagFile(ref))
 	}
 	m, err := d.disk.manifest(ocispec.Descriptor{Digest: want}, want.Encoded()+manifestEnd)
+	if errors.Is(err, content.ErrInvalid) {
+		// Bytes that do not tell what they are: the index that names them may.
+		if t := d.typeOf(want); t != "" {
+			return d.disk.manifest(ocispec.Descriptor{Digest: want, MediaType: t}, want.Encoded()+manifestEnd)
+		}
+	}
 	if !errors.Is(err, content.ErrNotFound) {
 		return m, err
 	}
@@ -185,6 +191,30 @@ func (d *Dir) Manifest(_ context.Context, ref string) (content.Manifest, error) 
 }
 
 func (d *Dir) image() (content.Manifest, error) { return d.read(dirManifest) }
+
+// typeOf returns the media type that the image, or an index below it, says
+// manifest want has, or "".
+func (d *Dir) typeOf(want digest.Digest) string {
+	root, err := d.image()
+	if err != nil {
+		return ""
+	}
+	seen := map[digest.Digest]bool{}
+	for todo := root.Children(); len(todo) > 0; todo = todo[1:] {
+		child := todo[0]
+		if child.Digest == want {
+			return child.MediaType
+		}
+		if seen[child.Digest] || !content.IsIndex(child.MediaType) {
+			continue
+		}
+		seen[child.Digest] = true
+		if m, err := d.disk.manifest(child, child.Digest.Encoded()+manifestEnd); err == nil {
+			todo = append(todo, m.Children()...)
+		}
+	}
+	return ""
+}
 
 // read reads a manifest whose digest nothing states.
 func (d *Dir) read(name string) (content.Manifest, error) {
@@ -322,6 +352,9 @@ func (d *Dir) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.D
 			continue
 		}
 		m, err := d.read(name + manifestEnd)
+		if errors.Is(err, content.ErrInvalid) {
+			continue // of a type nobody knows: it refers to nothing
+		}
 		if err != nil {
 			return found, err
 		}
