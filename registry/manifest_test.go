@@ -1,0 +1,462 @@
+package registry_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+// manifest makes an artifact's manifest; subject may be empty.
+func manifest(tb testing.TB, note string, subject digest.Digest) content.Manifest {
+	tb.Helper()
+	empty := `{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` + digest.FromString("{}").String() + `","size":2}`
+	refers := ""
+	if subject != "" {
+		refers = fmt.Sprintf(`,"subject":{"mediaType":%q,"digest":%q,"size":2}`, ocispec.MediaTypeImageManifest, subject)
+	}
+	raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"artifactType":"application/x.note","config":%s,"layers":[]%s,"annotations":{"note":%q}}`,
+		ocispec.MediaTypeImageManifest, empty, refers, note)
+	m, err := content.ParseManifest(ocispec.MediaTypeImageManifest, []byte(raw), content.Limits{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+func put(server *testregistry.Registry, m content.Manifest, tag string) {
+	server.PutManifest("app", tag, m.MediaType(), m.Raw())
+}
+
+func TestManifestsAreWhatWasAskedForOrAnError(t *testing.T) {
+	m, other := manifest(t, "one", ""), manifest(t, "two", "")
+	own := m.Digest().String()
+	tests := []struct {
+		name   string
+		ref    string
+		faults []fault
+		want   error
+		says   string // part of the error
+		gets   int
+	}{
+		{"by tag", "v1", nil, nil, "", 1},
+		{"by digest", own, nil, nil, "", 1},
+		{"by a digest whose bytes are others", other.Digest().String(), nil, content.ErrCorrupt, own, 1},
+		{"by tag, without a digest stated", "v1", []fault{{Effect: testregistry.DigestHeader, Value: "none"}}, nil, "", 1},
+		{"by tag, with another digest stated", "v1", []fault{{Effect: testregistry.DigestHeader, Value: "wrong"}}, content.ErrCorrupt, "a proxy or the registry", 1},
+		{"by digest, with another one stated", own, []fault{{Effect: testregistry.DigestHeader, Value: "wrong"}}, nil, "", 1},
+		{"by tag, with a digest that is a path", "v1", []fault{{Effect: testregistry.DigestHeader, Value: "sha256:../../x"}}, content.ErrInvalid, "Docker-Content-Digest", 1},
+		{"missing", "v9", nil, content.ErrNotFound, "404 not found: MANIFEST_UNKNOWN", 1},
+		{"503 twice", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 503, Times: 2}}, nil, "", 3},
+		{"a body that breaks", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.CutAfter, N: 20, Times: 2}}, nil, "", 3},
+		{"a body that is reset", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.ResetAfter, N: 20, Times: 1}}, nil, "", 2},
+		{"a web page", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.HTML}}, content.ErrUnavailable, "web page", 1},
+		{"over the limit", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Longer, N: 600 << 20}}, content.ErrInvalid, "over the limit of 4194304 bytes", 1},
+		{"without an end", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Endless}}, content.ErrInvalid, "over the limit", 1},
+		{"compressed by a proxy", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Gzip}}, nil, "", 1},
+		{"denied", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 403}}, content.ErrDenied, "DENIED", 1},
+		{"not a tag", "a/../b", nil, content.ErrInvalid, "grammar", 0},
+		{"not a digest", "sha256:../../x", nil, content.ErrInvalid, "digest", 0},
+		{"an escape sequence in the answer", "v1", []fault{
+			{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Body: `{"errors":[{"code":"X\u001b[2J","message":"bell \u0007 \u202e end"}]}`},
+		}, content.ErrInvalid, `X\x1b[2J: bell \a \u202e end`, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{})
+			put(server, m, "v1")
+			server.PutManifest("app", other.Digest().String(), m.MediaType(), m.Raw()) // a lie
+			repo := repository(t, client(t), server, "app")
+			if _, err := repo.Has(t.Context(), descriptorOf(nil)); err != nil { // the host has been met
+				t.Fatal(err)
+			}
+			server.SetFaults(tt.faults...)
+			got, err := repo.Manifest(t.Context(), tt.ref)
+			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Fatalf("error %v; want %v with %q", err, tt.want, tt.says)
+			}
+			if err == nil && (!bytes.Equal(got.Raw(), m.Raw()) || got.MediaType() != m.MediaType()) {
+				t.Errorf("got %s: %s", got.MediaType(), got.Raw())
+			}
+			if n := server.Count(testregistry.Is("GET", testregistry.KindManifest)); n != tt.gets {
+				t.Errorf("%d requests, want %d", n, tt.gets)
+			}
+		})
+	}
+}
+
+func TestResolvingCostsOneHead(t *testing.T) {
+	m := manifest(t, "one", "")
+	head := func(f fault) []fault {
+		f.Method, f.Kind = http.MethodHead, testregistry.KindManifest
+		return []fault{f}
+	}
+	tests := []struct {
+		name   string
+		ref    string
+		faults []fault
+		want   error
+		asked  string // methods
+	}{
+		{"a tag", "v1", nil, nil, "HEAD"},
+		{"a digest", m.Digest().String(), nil, nil, "HEAD"},
+		{"a tag that is missing", "v9", nil, content.ErrNotFound, "HEAD"},
+		{"but HEAD is not allowed", "v1", head(fault{Effect: testregistry.Answer, N: 405}), nil, "HEAD GET"},
+		{"but HEAD is a bad request", "v1", head(fault{Effect: testregistry.Answer, N: 400}), nil, "HEAD GET"},
+		{"but no digest is stated", "v1", []fault{{Effect: testregistry.DigestHeader, Value: "none"}}, nil, "HEAD GET"},
+		{"but HEAD of a known product finds nothing", "v1", head(fault{Effect: testregistry.Answer, N: 404, Header: http.Header{"Server": {"Nexus/3.70"}}}), nil, "HEAD GET"},
+		{"and another digest than asked is corrupt", m.Digest().String(), []fault{{Effect: testregistry.DigestHeader, Value: "wrong"}}, content.ErrCorrupt, "HEAD"},
+		{"and denied is denied", "v1", head(fault{Effect: testregistry.Answer, N: 403}), content.ErrDenied, "HEAD"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{Faults: tt.faults})
+			put(server, m, "v1")
+			d, err := repository(t, client(t), server, "app").Resolve(t.Context(), tt.ref)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("error %v, want %v", err, tt.want)
+			}
+			if err == nil && (d.Digest != m.Digest() || d.Size != m.Size() || d.MediaType != m.MediaType()) {
+				t.Errorf("got %+v", d)
+			}
+			var asked []string
+			for _, q := range server.Requests() {
+				asked = append(asked, q.Method)
+			}
+			if got := strings.Join(asked, " "); got != tt.asked {
+				t.Errorf("asked %s, want %s", got, tt.asked)
+			}
+		})
+	}
+}
+
+func TestAHostWhoseHeadWasWrongOnceIsNotBelievedAgain(t *testing.T) {
+	m := manifest(t, "one", "")
+	server := testregistry.Start(t, testregistry.Config{Faults: []fault{
+		{Method: http.MethodHead, Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 404},
+	}})
+	put(server, m, "v1")
+	put(server, m, "v2")
+	repo := repository(t, client(t), server, "app")
+	if _, err := repo.Resolve(t.Context(), "v1"); !errors.Is(err, content.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if _, err := repo.Manifest(t.Context(), "v1"); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := repo.Resolve(t.Context(), "v2"); err != nil || d.Digest != m.Digest() {
+		t.Errorf("%v, %v", d.Digest, err)
+	}
+}
+
+func TestPuttingAManifestIsCheckedOnBothSides(t *testing.T) {
+	m := manifest(t, "one", "")
+	twofold, err := content.ParseManifest("", []byte(`{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageManifest+`",
+		"config":{"mediaType":"a","digest":"`+digest.FromString("{}").String()+`","size":2},"layers":[],"layers":[]}`), content.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name   string
+		m      content.Manifest
+		names  []string
+		faults []fault
+		want   error
+		puts   int
+	}{
+		{"by no name", m, nil, nil, nil, 1},
+		{"by its digest and two tags", m, []string{m.Digest().String(), "v1", "latest"}, nil, nil, 3},
+		{"500 once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 500, Times: 1}}, nil, 2},
+		{"answer lost once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.CutAfter, N: 10, Times: 1}}, nil, 2},
+		{"429 once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 429, Times: 1}}, nil, 2},
+		{"a registry that changes it", m, []string{"v1"}, []fault{{Effect: testregistry.DigestHeader, Value: "wrong"}}, content.ErrCorrupt, 1},
+		{"one that can be read in two ways", twofold, []string{"v1"}, nil, content.ErrInvalid, 0},
+		{"another one's digest as its name", m, []string{digest.FromString("x").String()}, nil, content.ErrCorrupt, 0},
+		{"a name that is none", m, []string{"v1", "a b"}, nil, content.ErrInvalid, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{})
+			server.PutBlob("app", []byte("{}"))
+			repo := repository(t, client(t), server, "app")
+			if _, err := repo.Has(t.Context(), descriptorOf([]byte("{}"))); err != nil {
+				t.Fatal(err)
+			}
+			server.SetFaults(tt.faults...)
+			err := repo.PutManifest(t.Context(), tt.m, tt.names...)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("error %v, want %v", err, tt.want)
+			}
+			if n := server.Count(testregistry.Is("PUT", testregistry.KindManifest)); n != tt.puts {
+				t.Errorf("%d PUTs, want %d", n, tt.puts)
+			}
+			for _, name := range tt.names {
+				if got, there := server.Manifest("app", name); tt.want == nil && (!there || !bytes.Equal(got.Bytes, m.Raw())) {
+					t.Errorf("%s is not there", name)
+				}
+			}
+		})
+	}
+}
+
+func TestAMissingBlobIsAskedForAnew(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{})
+	d := server.PutBlob("app", []byte("{}"))
+	repo := repository(t, client(t), server, "app")
+	blob := made([]byte("{}"))
+	if got, err := repo.PutBlob(t.Context(), blob); got != content.Existed || err != nil {
+		t.Fatal(got, err)
+	}
+	server.DeleteBlob("app", d)
+	m := manifest(t, "one", "")
+	if err := repo.PutManifest(t.Context(), m, "v1"); !errors.Is(err, content.ErrNotFound) {
+		t.Fatalf("error %v, want not found", err)
+	}
+	if got, err := repo.PutBlob(t.Context(), blob); got != content.Stored || err != nil {
+		t.Fatal(got, err)
+	}
+	if err := repo.PutManifest(t.Context(), m, "v1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTagsComeFromAllPagesOnce(t *testing.T) {
+	m := manifest(t, "one", "")
+	seven := []string{"a", "b", "c", "d", "e", "f", "g"}
+	tests := []struct {
+		name   string
+		config testregistry.Config
+		want   []string
+		err    error
+		pages  int
+	}{
+		{"of one page", testregistry.Config{}, seven, nil, 1},
+		{"of pages of two", testregistry.Config{PageSize: 2}, seven, nil, 4},
+		{"of a page that follows itself", testregistry.Config{Faults: []fault{{Effect: testregistry.LinkHeader, Value: "self"}}}, seven, nil, 2},
+		{"that go on at another host", testregistry.Config{Faults: []fault{{Effect: testregistry.LinkHeader, Value: "http://127.0.0.2"}}}, nil, content.ErrInvalid, 1},
+		{"with null among them", testregistry.Config{Faults: []fault{
+			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":["a",null,"b","a"]}`},
+		}}, []string{"a", "b"}, nil, 1},
+		{"that are null", testregistry.Config{Faults: []fault{
+			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":null}`},
+		}}, nil, nil, 1},
+		{"that are no list", testregistry.Config{Faults: []fault{
+			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":{}}`},
+		}}, nil, content.ErrInvalid, 1},
+		{"behind a web page", testregistry.Config{Faults: []fault{{Kind: testregistry.KindTags, Effect: testregistry.HTML}}}, nil, content.ErrUnavailable, 1},
+		{"of a repository that is not there", testregistry.Config{Faults: []fault{{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 404}}}, nil, content.ErrNotFound, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, tt.config)
+			for _, tag := range seven {
+				put(server, m, tag)
+			}
+			var got []string
+			var failed error
+			for tag, err := range repository(t, client(t), server, "app").Tags(t.Context()) {
+				if err != nil {
+					failed = err
+					break
+				}
+				got = append(got, tag)
+			}
+			if !errors.Is(failed, tt.err) || tt.err == nil && !slices.Equal(got, tt.want) {
+				t.Errorf("%v, %v; want %v, %v", got, failed, tt.want, tt.err)
+			}
+			if n := server.Count(testregistry.Is("GET", testregistry.KindTags)); n != tt.pages {
+				t.Errorf("%d pages, want %d", n, tt.pages)
+			}
+		})
+	}
+}
+
+func TestCatalogListsRepositories(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{PageSize: 1, Auth: testregistry.Auth{
+		Scheme: testregistry.Bearer, Users: map[string]string{"ann": "secret"},
+	}})
+	server.PutBlob("one", nil)
+	server.PutBlob("two/three", nil)
+	var got []string
+	for name, err := range client(t).Catalog(t.Context(), server.Host()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, name)
+	}
+	if !slices.Equal(got, []string{"one", "two/three"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func referrers(t *testing.T, r *registry.Repository, subject digest.Digest, artifactType string) (found []string) {
+	t.Helper()
+	for d, err := range r.Referrers(t.Context(), subject, artifactType) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, d.Annotations["note"])
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestReferrersAreKeptWithAndWithoutTheAPI(t *testing.T) {
+	subject := manifest(t, "image", "")
+	for _, tt := range []struct {
+		name   string
+		config testregistry.Config
+	}{
+		{"with the API", testregistry.Config{}},
+		{"with pages", testregistry.Config{PageSize: 3}},
+		{"with an API that does not filter", testregistry.Config{NoReferrersFilter: true}},
+		{"without the API", testregistry.Config{NoReferrers: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, tt.config)
+			server.PutBlob("app", []byte("{}"))
+			repo := repository(t, client(t), server, "app")
+			const many = 24
+			var g errgroup.Group
+			var want []string
+			for i := range many {
+				note := fmt.Sprintf("%02d", i)
+				want = append(want, note)
+				m := manifest(t, note, subject.Digest())
+				g.Go(func() error { return repo.PutManifest(t.Context(), m) })
+			}
+			if err := g.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			fresh := repository(t, client(t), server, "app")
+			if got := referrers(t, fresh, subject.Digest(), ""); !slices.Equal(got, want) {
+				t.Errorf("got %v, want all of %d", got, many)
+			}
+			if got := referrers(t, fresh, subject.Digest(), "application/x.note"); !slices.Equal(got, want) {
+				t.Errorf("of their type: got %v", got)
+			}
+			if got := referrers(t, fresh, subject.Digest(), "application/x.other"); len(got) != 0 {
+				t.Errorf("of another type: got %v", got)
+			}
+			_, tagged := server.Manifest("app", "sha256-"+subject.Digest().Encoded())
+			if tagged != tt.config.NoReferrers {
+				t.Errorf("fallback tag there: %t", tagged)
+			}
+		})
+	}
+}
+
+func TestAFallbackIndexOfOthersIsMergedAndNothingElseOverwritten(t *testing.T) {
+	subject := manifest(t, "image", "")
+	tag := "sha256-" + subject.Digest().Encoded()
+	old := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","x-note":"keep","manifests":[` +
+		`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + digest.FromString("old").String() + `","size":3,"x-more":7}]}`
+	server := testregistry.Start(t, testregistry.Config{NoReferrers: true})
+	server.PutBlob("app", []byte("{}"))
+	repo := repository(t, client(t), server, "app")
+
+	server.PutManifest("app", tag, ocispec.MediaTypeImageIndex, []byte(old))
+	server.PutManifest("app", digest.FromString("old").String(), ocispec.MediaTypeImageManifest, []byte("old"))
+	one := manifest(t, "one", subject.Digest())
+	for range 2 {
+		if err := repo.PutManifest(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := server.Manifest("app", tag)
+	for _, part := range []string{`"x-note":"keep"`, `"x-more":7`, one.Digest().String(), `"artifactType":"application/x.note"`, `"note":"one"`} {
+		if n := strings.Count(string(got.Bytes), part); n != 1 {
+			t.Errorf("%s stands %d times in %s", part, n, got.Bytes)
+		}
+	}
+
+	put(server, subject, tag)
+	if err := repo.PutManifest(t.Context(), manifest(t, "two", subject.Digest())); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := server.Manifest("app", tag); !bytes.Equal(got.Bytes, subject.Raw()) {
+		t.Errorf("the tag was overwritten with %s", got.Bytes)
+	}
+	if got := referrers(t, repo, subject.Digest(), ""); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestThatAHostHasNoReferrersAPIIsRemembered(t *testing.T) {
+	subject := manifest(t, "image", "").Digest()
+	facts := memoryFacts{}
+	for _, answer := range []int64{404, 405, 406, 303, 400} {
+		t.Run(fmt.Sprint(answer), func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{Faults: []fault{
+				{Kind: testregistry.KindReferrers, Effect: testregistry.Answer, N: answer, Header: http.Header{"Location": {"/elsewhere"}}},
+			}})
+			server.PutBlob("app", []byte("{}"))
+			for range 2 {
+				c := client(t)
+				c.Facts = facts
+				repo := repository(t, c, server, "app")
+				for range 2 {
+					if got := referrers(t, repo, subject, ""); len(got) != 0 {
+						t.Errorf("got %v", got)
+					}
+				}
+			}
+			if n := server.Count(testregistry.Is("", testregistry.KindReferrers)); n != 1 {
+				t.Errorf("asked %d times, want once", n)
+			}
+			if n := server.Count(testregistry.Is("", testregistry.KindManifest)); n != 4 {
+				t.Errorf("the tag was looked up %d times, want 4", n)
+			}
+		})
+	}
+}
+
+type memoryFacts map[string]string
+
+func (f memoryFacts) Fact(key string) (string, bool) { v, ok := f[key]; return v, ok }
+func (f memoryFacts) Remember(key, value string)     { f[key] = value }
+
+func TestDeletingTakesAwayWhatWasNamed(t *testing.T) {
+	m := manifest(t, "one", "")
+	bearer := testregistry.Auth{Scheme: testregistry.Bearer, Users: map[string]string{"ann": "secret"}}
+	for _, config := range []testregistry.Config{{}, {Auth: bearer}} {
+		server := testregistry.Start(t, config)
+		put(server, m, "v1")
+		put(server, m, "v2")
+		repo := repository(t, client(t), server, "app")
+		if err := repo.Untag(t.Context(), "v1"); err != nil {
+			t.Fatal(err)
+		}
+		if _, there := server.Manifest("app", "v2"); !there {
+			t.Error("another tag went too")
+		}
+		if err := repo.Untag(t.Context(), "v1"); !errors.Is(err, content.ErrNotFound) {
+			t.Errorf("again: error %v", err)
+		}
+		if err := repo.Untag(t.Context(), m.Digest().String()); !errors.Is(err, content.ErrInvalid) {
+			t.Errorf("a digest is no tag: error %v", err)
+		}
+		if err := repo.DeleteManifest(t.Context(), m.Digest()); err != nil {
+			t.Error(err)
+		}
+		if _, there := server.Manifest("app", "v2"); there {
+			t.Error("the manifest is still there")
+		}
+	}
+	server := testregistry.Start(t, testregistry.Config{NoDelete: true})
+	put(server, m, "v1")
+	if err := repository(t, client(t), server, "app").Untag(t.Context(), "v1"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("deletion switched off: error %v", err)
+	}
+}
