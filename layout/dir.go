@@ -1,13 +1,10 @@
 package layout
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -173,7 +170,7 @@ func (d *Dir) Manifest(_ context.Context, ref string) (content.Manifest, error) 
 		return d.read(tagFile(ref))
 	}
 	m, err := d.disk.manifest(ocispec.Descriptor{Digest: want}, want.Encoded()+manifestEnd)
-	if errors.Is(err, content.ErrInvalid) {
+	if errors.Is(err, content.ErrInvalid) && !errors.Is(err, durable.ErrNotRegular) {
 		// Bytes that do not tell what they are: the index that names them may.
 		if t := d.typeOf(want); t != "" {
 			return d.disk.manifest(ocispec.Descriptor{Digest: want, MediaType: t}, want.Encoded()+manifestEnd)
@@ -289,7 +286,7 @@ func tagFile(name string) string {
 func (d *Dir) write(m content.Manifest, files []string) error {
 	for _, file := range files {
 		if file == dirManifest {
-			if err := d.claim(m.Digest()); err != nil {
+			if err := d.claim(m); err != nil {
 				return err
 			}
 		}
@@ -300,83 +297,18 @@ func (d *Dir) write(m content.Manifest, files []string) error {
 	return nil
 }
 
-// claim makes root the image that is put.
-func (d *Dir) claim(root digest.Digest) error {
+// claim makes m the image that is put. The type of what does not say itself
+// what it is would be lost.
+func (d *Dir) claim(m content.Manifest) error {
+	again, err := content.ParseManifest("", m.Raw(), d.Limits)
+	if err != nil || again.MediaType() != m.MediaType() {
+		return d.disk.fail("write", dirManifest, fmt.Errorf("a plain directory cannot say that %s is %q: %w", m.Digest(), m.MediaType(), errors.ErrUnsupported))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.root != "" && d.root != root {
+	if d.root != "" && d.root != m.Digest() {
 		return d.disk.fail("write", dirManifest, fmt.Errorf("a plain directory holds one image, and was given %s already: %w", d.root, content.ErrConflict))
 	}
-	d.root = root
+	d.root = m.Digest()
 	return nil
-}
-
-// Tags implements [content.TagLister]: the digest tags, which are all the names
-// there are.
-func (d *Dir) Tags(context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for tag, err := range d.beside() {
-			if (err != nil || digestTag.MatchString(tag)) && !yield(tag, err) {
-				return
-			}
-		}
-	}
-}
-
-// Referrers implements [content.ReferrerLister], sorted by digest.
-func (d *Dir) Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
-	return func(yield func(ocispec.Descriptor, error) bool) {
-		found, err := d.referrers(ctx, subject)
-		slices.SortFunc(found, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
-		for _, r := range found {
-			if (artifactType == "" || r.ArtifactType == artifactType) && !yield(r, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(ocispec.Descriptor{}, err)
-		}
-	}
-}
-
-func (d *Dir) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
-	var found []ocispec.Descriptor
-	for name, err := range d.beside() {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return found, err
-		}
-		if digestTag.MatchString(name) {
-			continue
-		}
-		m, err := d.read(name + manifestEnd)
-		if errors.Is(err, content.ErrInvalid) {
-			continue // of a type nobody knows: it refers to nothing
-		}
-		if err != nil {
-			return found, err
-		}
-		if to, ok := m.Subject(); ok && to.Digest == subject {
-			found = append(found, content.ReferrerDescriptor(m))
-		}
-	}
-	return found, nil
-}
-
-// beside lists what is before .manifest.json in the names of files.
-func (d *Dir) beside() iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		entries, err := fs.ReadDir(d.disk.root.FS(), ".")
-		for _, e := range entries {
-			name, ok := strings.CutSuffix(e.Name(), manifestEnd)
-			if ok && name != "" && !yield(name, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield("", d.disk.fail("read", "", err))
-		}
-	}
 }

@@ -23,7 +23,7 @@ import (
 // [content.ErrInvalid].
 func (l *Layout) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
 	if d, ok := byDigest(ref); ok {
-		return l.manifest(ocispec.Descriptor{Digest: d})
+		return l.manifest(ctx, ocispec.Descriptor{Digest: d})
 	}
 	x, err := l.index()
 	if err != nil {
@@ -38,7 +38,7 @@ func (l *Layout) Manifest(ctx context.Context, ref string) (content.Manifest, er
 	if err != nil {
 		return content.Manifest{}, l.disk.fail("read", indexFile, err)
 	}
-	return l.manifest(e.desc)
+	return l.manifest(ctx, e.desc)
 }
 
 // Resolve implements [content.Resolver].
@@ -162,7 +162,7 @@ func (l *Layout) DeleteManifest(ctx context.Context, d digest.Digest) error {
 	if err := content.CheckDigest(d); err != nil {
 		return err
 	}
-	_, err := l.manifest(ocispec.Descriptor{Digest: d})
+	_, err := l.manifest(ctx, ocispec.Descriptor{Digest: d})
 	if err != nil && !errors.Is(err, content.ErrCorrupt) {
 		return err
 	}
@@ -187,11 +187,11 @@ func (l *Layout) DeleteManifest(ctx context.Context, d digest.Digest) error {
 }
 
 // manifest reads the manifest that d says; only its digest is needed.
-func (l *Layout) manifest(d ocispec.Descriptor) (content.Manifest, error) {
+func (l *Layout) manifest(ctx context.Context, d ocispec.Descriptor) (content.Manifest, error) {
 	m, err := l.disk.manifest(d, l.disk.place(d.Digest))
 	if errors.Is(err, content.ErrInvalid) && !errors.Is(err, durable.ErrNotRegular) && d.MediaType == "" {
 		// Bytes that do not tell what they are: the index that names them may.
-		if d.MediaType = l.typeOf(d.Digest); d.MediaType != "" {
+		if d.MediaType = l.typeOf(ctx, d.Digest); d.MediaType != "" {
 			m, err = l.disk.manifest(d, l.disk.place(d.Digest))
 		}
 	}
@@ -202,7 +202,7 @@ func (l *Layout) manifest(d ocispec.Descriptor) (content.Manifest, error) {
 }
 
 // typeOf returns the media type that an index says manifest d has, or "".
-func (l *Layout) typeOf(d digest.Digest) string {
+func (l *Layout) typeOf(ctx context.Context, d digest.Digest) string {
 	if t := l.facts.typeOf(d); t != "" {
 		return t
 	}
@@ -210,12 +210,14 @@ func (l *Layout) typeOf(d digest.Digest) string {
 	if err != nil {
 		return ""
 	}
+	w := walk{l: l, seen: map[digest.Digest]bool{d: true}}
 	for _, e := range x.entries {
 		if e.desc.Digest == d {
 			return e.desc.MediaType
 		}
+		w.visit(ctx, e.desc)
 	}
-	return ""
+	return l.facts.typeOf(d)
 }
 
 // manifest reads and verifies the manifest that lies in file name.

@@ -48,7 +48,7 @@ func (l *Layout) node(ctx context.Context, d ocispec.Descriptor) (node, error) {
 	if n, ok := l.facts.seen.Load(d.Digest); ok && l.disk.there(d.Digest) {
 		return n.(node), nil //nolint:forcetypeassert // nothing else is kept there
 	}
-	m, err := l.manifest(d)
+	m, err := l.manifest(ctx, d)
 	if err != nil {
 		return node{}, err
 	}
