@@ -45,6 +45,11 @@ func usage(ts *testscript.TestScript, good bool, line string) { //nolint:revive 
 	}
 }
 
+func say(ts *testscript.TestScript, w io.Writer, format string, args ...any) {
+	_, err := fmt.Fprintf(w, format, args...)
+	ts.Check(err)
+}
+
 // cmdRegistry starts a registry and sets $NAME to its host and port.
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) > 0, "registry NAME [switch|fault…]")
@@ -141,13 +146,13 @@ func cmdRequests(ts *testscript.TestScript, neg bool, args []string) {
 			counts[q.Method+" "+string(q.Kind)]++
 			counts["all"]++
 		}
-		fmt.Fprintln(ts.Stderr(), q.Method, q.Kind, q.Repo, q.Ref, q.Status)
+		say(ts, ts.Stderr(), "%s %s %s %s %d\n", q.Method, q.Kind, q.Repo, q.Ref, q.Status)
 	}
 	out := ts.Stdout()
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
-		fmt.Fprintf(out, "%s %d\n", what, counts[what])
+		say(ts, out, "%s %d\n", what, counts[what])
 	}
-	fmt.Fprintf(out, "blob bytes out %d\nblob bytes in %d\n", r.BlobBytesSent(), r.BlobBytesReceived())
+	say(ts, out, "blob bytes out %d\nblob bytes in %d\n", r.BlobBytesSent(), r.BlobBytesReceived())
 }
 
 // cmdDigest sets $VAR to the digest of a tag, as the registry has it.
@@ -174,7 +179,7 @@ func cmdComplete(ts *testscript.TestScript, neg bool, args []string) {
 	case !neg:
 		ts.Check(err)
 	}
-	fmt.Fprintf(ts.Stdout(), "%d manifests, %d blobs\n", w.manifests, w.blobs)
+	say(ts, ts.Stdout(), "%d manifests, %d blobs\n", w.manifests, w.blobs)
 }
 
 type walk struct {
@@ -198,8 +203,11 @@ func (w *walk) manifest(d digest.Digest) error {
 		Config            ocispec.Descriptor
 		Layers, Manifests []ocispec.Descriptor
 	}
-	if json.Unmarshal(m.Bytes, &parts) != nil {
+	if !json.Valid(m.Bytes) {
 		return nil // of a type nobody knows
+	}
+	if err := json.Unmarshal(m.Bytes, &parts); err != nil {
+		return err
 	}
 	for _, child := range parts.Manifests {
 		if err := w.manifest(child.Digest); err != nil {

@@ -55,9 +55,9 @@ func (m *mover) planned(p *transfer.Plan) MoveResult {
 	for i, image := range p.Images {
 		moved := MovedImage{
 			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
+			SourceDigest: image.Source.Digest, Digest: image.Root.Digest, MediaType: image.Root.MediaType,
 			Error: text(image.Err), Destinations: []MovedTo{},
 		}
-		moved.describe(image.Source, image.Root)
 		for j, t := range image.Targets {
 			to := MovedTo{
 				Name: t.Name, Reference: referenceAt(m.ends[i][j], image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
@@ -79,9 +79,9 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 	for i, image := range r.Images {
 		moved := MovedImage{
 			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
+			SourceDigest: image.Source.Digest, Digest: image.Root.Digest, MediaType: image.Root.MediaType,
 			Error: text(image.Err), Destinations: []MovedTo{},
 		}
-		moved.describe(image.Source, image.Root)
 		for j, t := range image.Targets {
 			to := MovedTo{
 				Name: t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
@@ -96,10 +96,6 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 		result.Images = append(result.Images, moved)
 	}
 	return result
-}
-
-func (i *MovedImage) describe(source, root ocispec.Descriptor) {
-	i.SourceDigest, i.Digest, i.MediaType = source.Digest, root.Digest, root.MediaType
 }
 
 func text(err error) string {

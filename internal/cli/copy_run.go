@@ -53,8 +53,7 @@ func (m *mover) refuse(plan *transfer.Plan) error {
 		return nil
 	}
 	err := planErr(plan)
-	var partly *PartlyError
-	if errors.As(err, &partly) {
+	if partly, ok := errors.AsType[*PartlyError](err); ok {
 		return partly.Err
 	}
 	return err

@@ -48,10 +48,10 @@ func (m *Mode) String() string {
 func (m *Mode) Type() string { return strings.Join(modes, "|") }
 
 // On returns the mode m comes to on o: Auto no longer.
-func (m Mode) On(o Output) Mode {
+func (m *Mode) On(o Output) Mode {
 	switch {
-	case m != Auto && m != "":
-		return m
+	case *m != Auto && *m != "":
+		return *m
 	case o.Animate:
 		return TTY
 	}
