@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -165,11 +166,32 @@ func (b *box) skopeo(command string, args ...string) string {
 // podman runs with a store of its own in the box.
 func (b *box) podman(args ...string) string {
 	b.t.Helper()
+	return b.must(b.podmanCall(b.podmanDriver(), args...))
+}
+
+func (b *box) podmanCall(driver string, args ...string) call {
 	own := []string{
 		"--root", filepath.Join(b.Home, "podman"), "--runroot", filepath.Join(b.Home, "run"),
-		"--tmpdir", filepath.Join(b.Home, "podman-tmp"), "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none",
+		"--tmpdir", filepath.Join(b.Home, "podman-tmp"), "--storage-driver", driver, "--cgroup-manager", "cgroupfs", "--events-backend", "none",
 	}
-	return b.must(call{Tool: "podman", Args: append(own, args...)})
+	return call{Tool: "podman", Args: append(own, args...)}
+}
+
+// podmanDriver is overlay where the machine allows it, else vfs, which copies every layer and takes many times as long.
+func (b *box) podmanDriver() string {
+	b.t.Helper()
+	driver.Do(func() {
+		driver.name = "vfs"
+		if b.run(b.podmanCall("overlay", "info")).Code == 0 {
+			driver.name = "overlay"
+		}
+	})
+	return driver.name
+}
+
+var driver struct {
+	sync.Once
+	name string
 }
 
 func (b *box) umoci(args ...string) string {

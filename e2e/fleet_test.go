@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -43,8 +44,7 @@ func pushFleet(t *testing.T, r *remote, tag string, archives archiveOf) fleet {
 	for _, arch := range []string{"amd64", "arm64"} {
 		staged := r.Name + ":stage-" + arch
 		b.crane("push", archives[arch], staged)
-		d := r.asOCI("stage-" + arch)
-		d.Platform = &platform{OS: "linux", Architecture: arch}
+		d := r.asOCI("stage-"+arch, platform{OS: "linux", Architecture: arch})
 		f.Children[arch] = d
 		children = append(children, d)
 	}
@@ -68,15 +68,28 @@ func pushFleet(t *testing.T, r *remote, tag string, archives archiveOf) fleet {
 	return f
 }
 
-// asOCI writes the docker manifest of a tag anew with OCI media types, for the same blobs.
-func (r *remote) asOCI(tag string) descriptor {
+// asOCI writes the docker manifest of a tag anew with OCI media types and a config that says its platform, for the same
+// layers.
+func (r *remote) asOCI(tag string, p platform) descriptor {
 	r.t.Helper()
 	_, m, _ := r.manifest(tag)
-	m.MediaType, m.Config.MediaType = ociManifest, ociConfig
+	var config map[string]any
+	text := r.do(r.request(http.MethodGet, r.base+"/blobs/"+m.Config.Digest, nil), http.StatusOK).body
+	if err := json.Unmarshal(text, &config); err != nil {
+		r.t.Fatal(err)
+	}
+	config["os"], config["architecture"] = p.OS, p.Architecture
+	text, err := json.Marshal(config)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	m.MediaType, m.Config = ociManifest, new(r.putBlob(ociConfig, text))
 	for i := range m.Layers {
 		m.Layers[i].MediaType = ociLayerGzip
 	}
-	return r.putManifest(m, "")
+	d := r.putManifest(m, "")
+	d.Platform = &p
+	return d
 }
 
 // attest writes an attestation as buildkit does, and returns it as the index lists it.

@@ -72,17 +72,6 @@ func startIn(t *testing.T, k registryKind, folder string, l login) *registry {
 // ref makes a reference: ref("app:1") is 127.0.0.1:port/app:1.
 func (r *registry) ref(name string) string { return r.Host + "/" + name }
 
-var requestLine = regexp.MustCompile(`\b(GET|HEAD|PUT|POST|PATCH|DELETE) (/v2/[^ "]*)`)
-
-// requests lists what was asked of the registry since it started, as "METHOD PATH", in order.
-func (r *registry) requests() []string {
-	var all []string
-	for _, m := range requestLine.FindAllStringSubmatch(r.log.String(), -1) {
-		all = append(all, m[1]+" "+m[2])
-	}
-	return all
-}
-
 var (
 	listening = regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
 	serving   = regexp.MustCompile(`serving on port (\d+)`)

@@ -76,6 +76,20 @@ func digestOf(like string, b []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
+// digestFrom is the digest of all that can be read, by the algorithm of a digest, and how many bytes that was.
+func digestFrom(t *testing.T, like string, from io.Reader) (digest string, size int64) {
+	t.Helper()
+	algorithm, sum := "sha256:", sha256.New()
+	if strings.HasPrefix(like, "sha512:") {
+		algorithm, sum = "sha512:", sha512.New()
+	}
+	n, err := io.Copy(sum, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return algorithm + hex.EncodeToString(sum.Sum(nil)), n
+}
+
 // An answer is a response that was read to its end.
 type answer struct {
 	status int
@@ -257,16 +271,8 @@ func (r *remote) checkBlob(d descriptor) {
 		r.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	sum := sha256.New()
-	if strings.HasPrefix(d.Digest, "sha512:") {
-		sum = sha512.New()
-	}
-	n, err := io.Copy(sum, resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	_, want, _ := strings.Cut(d.Digest, ":")
-	if got := hex.EncodeToString(sum.Sum(nil)); resp.StatusCode != http.StatusOK || n != d.Size || got != want {
+	got, n := digestFrom(r.t, d.Digest, resp.Body)
+	if resp.StatusCode != http.StatusOK || n != d.Size || got != d.Digest {
 		r.t.Errorf("%s@%s: %s, %d bytes of %d, hash %s", r.Name, d.Digest, resp.Status, n, d.Size, got)
 	}
 }
