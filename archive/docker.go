@@ -39,12 +39,18 @@ type dockerImage struct {
 }
 
 // names returns the names of the image; docker once wrote <none>:<none> for none.
+// One without a tag is a repository all the same: latest keeps it from being
+// taken for a tag.
 func (d *dockerImage) names() []string {
 	var names []string
 	for _, name := range d.RepoTags {
-		if name != "" && !strings.Contains(name, "<none>") {
-			names = append(names, name)
+		if name == "" || strings.Contains(name, "<none>") {
+			continue
 		}
+		if !isFull(name) {
+			name += ":latest"
+		}
+		names = append(names, name)
 	}
 	return names
 }

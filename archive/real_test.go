@@ -25,8 +25,8 @@ var others = []struct {
 }{
 	{"alpine-3.20.tar", []string{"alpine:latest"}, "", "sha256:324bc02ae1231fd9255658c128086395d3fa0aedd5a41ab6b034fd649d1a9260", raw(1)},
 	{"docker-busybox-layers.tar", []string{"dive-test:latest"}, "docker.io/library/dive-test", "sha256:75ae28b8ebf89b203319069ddcbecdf5c3838503bbebc0d0d85e4b8589c5de3a", raw(14)},
-	{"docker-two-images.tar", []string{"test_image_2", "test_image_1"}, "test_image_1", "sha256:6e0b05049ed9c17d02e1a55e80d6599dbfcce7f4f4b022e3c673e685789c470e", raw(1)},
-	{"docker-two-images.tar", []string{"test_image_2", "test_image_1"}, "test_image_2:latest", "sha256:930705ce23e3b6ed4c08746b6fe880089c864fbaf62482702ae3fdd66b8c7fe9", raw(1)},
+	{"docker-two-images.tar", []string{"test_image_2:latest", "test_image_1:latest"}, "test_image_1", "sha256:6e0b05049ed9c17d02e1a55e80d6599dbfcce7f4f4b022e3c673e685789c470e", raw(1)},
+	{"docker-two-images.tar", []string{"test_image_2:latest", "test_image_1:latest"}, "test_image_2:latest", "sha256:930705ce23e3b6ed4c08746b6fe880089c864fbaf62482702ae3fdd66b8c7fe9", raw(1)},
 	{"docker25-hello-world.tar", nil, "", "sha256:ee301c921b8aadc002973b2e0c3da17d701dcd994b606769a7e6eaa100b81d44", raw(1)},
 	{"whiteout.tar", []string{"bazel/pkg/v1/mutate:whiteout_image"}, "whiteout_image", "sha256:decb630649c3e1256345d416b228d6c3ceb387a55120ad44dc3ec992976d28b9", raw(3)},
 	{"oci-gzip.tar", nil, "", "sha256:3eaccc100f866490f00ae82727b459a737af031dcf44c791d8aa714a70f24959", []string{ocispec.MediaTypeImageLayerGzip}},
