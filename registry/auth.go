@@ -164,8 +164,9 @@ func (a *authorizer) ping(ctx context.Context) (challenge, bool) {
 	return pickChallenge(resp.Header)
 }
 
-// forget drops what was refused: a token, or the keychain's credential, which
-// a helper may have renewed meanwhile.
+// forget drops what was refused: the keychain's credential, which a helper may
+// have renewed meanwhile, or a token, and then all of them: what ended one will
+// have ended others. Who comes late with an old token drops nothing.
 func (a *authorizer) forget(used string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -174,9 +175,13 @@ func (a *authorizer) forget(used string) {
 		return
 	}
 	for _, g := range a.grants {
-		if g.header == used {
+		if g.header != used {
+			continue
+		}
+		for _, g := range a.grants {
 			g.header = ""
 		}
+		return
 	}
 }
 

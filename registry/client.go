@@ -148,6 +148,7 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	rt = &gated{next: rt, gates: &c.gates}
 	rt = &httpx.Replay{Next: rt, Tries: c.retries(), Backoff: c.backoff(), MaxWait: c.maxWait()}
 	tokens = rt
+	rt = witness{host: h, next: rt}
 	rt = h.auth.over(rt)
 	return httpx.Follow{Next: rt}, tokens
 }

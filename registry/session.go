@@ -28,6 +28,7 @@ type upload struct {
 	least    int64    // bytes a chunk must have, but for the last
 	sessions int      // sessions opened
 	restarts int      // times the registry found the bytes wrong at the end
+	refused  int64    // the byte from which the last 401 came, plus one
 }
 
 const (
@@ -278,10 +279,9 @@ func (u *upload) recover(ctx context.Context, err error) error {
 		}
 	case hasCode(err, "DIGEST_INVALID"):
 		return u.startOver(err)
-	case status == http.StatusUnauthorized:
-		if !errors.Is(err, content.ErrUnauthorized) {
-			return err
-		}
+	case status == http.StatusUnauthorized && errors.Is(err, content.ErrUnauthorized) && u.refused != u.off+1:
+		u.refused = u.off + 1 // the token ran out; the next request has a new one
+		return nil
 	case status != 0 && !httpx.IsTemporary(status), status == 0 && !errors.Is(err, content.ErrUnavailable):
 		return err
 	}

@@ -147,6 +147,9 @@ func (a *authorizer) realm(text string, cred authn.AuthConfig) (*url.URL, error)
 	if err != nil {
 		return nil, fmt.Errorf("token server of %s: %w", a.host.name, err)
 	}
+	if named, err := url.Parse(text); err != nil || !named.IsAbs() {
+		return nil, &httpx.RefusedError{Target: httpx.Redact(u), Reason: "the token server's URL is not absolute"}
+	}
 	if strings.EqualFold(u.Hostname(), own.Hostname()) {
 		return u, nil
 	}

@@ -84,7 +84,7 @@ func TestWritingSurvivesWhatConnectionsAndHostsDo(t *testing.T) {
 		{"500 on PUT for ever", testregistry.Config{}, []fault{put(fault{Effect: testregistry.Answer, N: 500})}, content.ErrUnavailable, 0, 0},
 		{"503 on POST twice", testregistry.Config{}, []fault{post(fault{Effect: testregistry.Answer, N: 503, Times: 2})}, nil, 4, 1},
 		{"429 on PUT", testregistry.Config{}, []fault{put(fault{Effect: testregistry.Answer, N: 429, Times: 1})}, nil, 4, 2},
-		{"401 on PUT", testregistry.Config{}, []fault{put(fault{Effect: testregistry.Answer, N: 401, Times: 1})}, nil, 4, 2},
+		{"401 on PUT", testregistry.Config{}, []fault{put(fault{Effect: testregistry.Answer, N: 401, Times: 1})}, nil, 3, 2},
 		{"session lost once", testregistry.Config{}, []fault{put(fault{Effect: testregistry.SessionLost, Times: 1})}, nil, 4, 2},
 		{"session lost on resuming", testregistry.Config{}, []fault{
 			put(fault{Effect: testregistry.ResetAfter, N: size / 2, Times: 1}),

@@ -1,0 +1,444 @@
+package registry_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+var bearer = testregistry.Auth{Scheme: testregistry.Bearer, Users: map[string]string{"ann": "secret"}}
+
+func TestTokensAreFetchedOnceForWhatIsDone(t *testing.T) {
+	raw := random(1000, 20)
+	tests := []struct {
+		name   string
+		auth   testregistry.Auth
+		tokens int
+	}{
+		{"from the registry itself", bearer, 2},
+		{"from another host", testregistry.Auth{Scheme: testregistry.Bearer, Users: bearer.Users, OwnHost: true}, 2},
+		{"that do not say how long they last", testregistry.Auth{Scheme: testregistry.Bearer, Users: bearer.Users, HideExpiry: true}, 2},
+		{"that are good for one request each", testregistry.Auth{Scheme: testregistry.Bearer, Users: bearer.Users, TokenUses: 1}, 0},
+		{"by name and password in every request", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{Auth: tt.auth})
+			repo := repository(t, client(t), server, "app")
+			if outcome, err := repo.PutBlob(t.Context(), made(raw)); outcome != content.Stored || err != nil {
+				t.Fatal(outcome, err)
+			}
+			var g errgroup.Group
+			if tt.auth.TokenUses > 0 {
+				g.SetLimit(1)
+			}
+			for range 20 {
+				g.Go(func() error {
+					_, err := readAll(t.Context(), repo, raw, content.Range{})
+					return err
+				})
+			}
+			if err := g.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if n := server.Count(testregistry.Is("", testregistry.KindToken)); tt.tokens != 0 && n != tt.tokens {
+				t.Errorf("%d tokens, want %d: one to read and one to write", n, tt.tokens)
+			}
+		})
+	}
+}
+
+func TestCredentialsThatAreWrongAreSaidSo(t *testing.T) {
+	for _, auth := range []testregistry.Auth{bearer, {Scheme: testregistry.Basic, Users: bearer.Users}} {
+		server := testregistry.Start(t, testregistry.Config{Auth: auth})
+		c := client(t)
+		c.Keychain = keychain{"ann", "wrong"}
+		repo := repository(t, c, server, "app")
+		for range 3 {
+			if _, err := repo.Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrUnauthorized) {
+				t.Errorf("%s: error %v, want unauthorized", auth.Scheme, err)
+			}
+		}
+		if n := server.Count(testregistry.Is("", testregistry.KindToken)); n > 1 {
+			t.Errorf("%d tokens were asked for, want one: the answer will be the same", n)
+		}
+	}
+}
+
+func TestARevokedTokenIsReplaced(t *testing.T) {
+	raw := random(1<<20, 21)
+	server := testregistry.Start(t, testregistry.Config{Auth: bearer})
+	server.PutBlob("app", raw)
+	repo := repository(t, client(t), server, "app")
+	for range 2 {
+		got, err := readAll(t.Context(), repo, raw, content.Range{})
+		if err != nil || !bytes.Equal(got, raw) {
+			t.Fatal(len(got), err)
+		}
+		server.RevokeTokens()
+	}
+	server.SetFaults(fault{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1, Hit: server.RevokeTokens})
+	if got, err := readAll(t.Context(), repo, raw, content.Range{}); err != nil || !bytes.Equal(got, raw) {
+		t.Errorf("revoked in the middle of a blob: %d bytes, %v", len(got), err)
+	}
+}
+
+func TestATokenThatEndsDuringAnUploadIsReplaced(t *testing.T) {
+	raw := random(8<<20, 22)
+	server := testregistry.Start(t, testregistry.Config{Auth: bearer})
+	repo := repository(t, client(t), server, "app")
+	server.SetFaults(
+		fault{Method: http.MethodPost, Kind: testregistry.KindUpload, Hit: server.RevokeTokens},
+		fault{Method: http.MethodPut, Kind: testregistry.KindUpload, Effect: testregistry.ResetAfter, N: 4 << 20, Times: 1, Hit: server.RevokeTokens},
+	)
+	if outcome, err := repo.PutBlob(t.Context(), made(raw)); outcome != content.Stored || err != nil {
+		t.Fatal(outcome, err)
+	}
+}
+
+func TestTokensAreRenewedBeforeTheyEnd(t *testing.T) {
+	auth := bearer
+	auth.TokenLife = 2 * time.Second // renewed after 1.6
+	server := testregistry.Start(t, testregistry.Config{Auth: auth})
+	m := manifest(t, "one", "")
+	put(server, m, "v1")
+	repo := repository(t, client(t), server, "app")
+	end := time.After(2500 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if _, err := repo.Manifest(t.Context(), "v1"); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		case <-end:
+		}
+		break
+	}
+	refused := func(q testregistry.Request) bool { return q.Status == http.StatusUnauthorized }
+	if n := server.Count(refused); n != 1 {
+		t.Errorf("%d requests were refused, want the first only", n)
+	}
+}
+
+func TestOneWaiterWhoGivesUpLeavesTheOthersTheirToken(t *testing.T) {
+	release := make(chan struct{})
+	server := testregistry.Start(t, testregistry.Config{Auth: bearer, Faults: []fault{
+		{Kind: testregistry.KindToken, Effect: testregistry.Hold, Release: release, Times: 1, Hit: func() {}},
+	}})
+	put(server, manifest(t, "one", ""), "v1")
+	repo := repository(t, client(t), server, "app")
+	ctx, cancel := context.WithCancel(t.Context())
+	var g errgroup.Group
+	g.Go(func() error {
+		if _, err := repo.Manifest(ctx, "v1"); !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("the one who gave up: %w", err)
+		}
+		return nil
+	})
+	for range 5 {
+		g.Go(func() error {
+			defer cancel()
+			_, err := repo.Manifest(t.Context(), "v1")
+			return err
+		})
+	}
+	for server.Count(testregistry.Is("", testregistry.KindToken)) == 0 {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	close(release)
+	if err := g.Wait(); err != nil && !strings.Contains(err.Error(), "the one who gave up") {
+		t.Error(err)
+	}
+}
+
+func TestRealmsThatAreNotFollowed(t *testing.T) {
+	for _, realm := range []string{
+		"", "file:///etc/passwd", "unix:/x", "token", "http://ann:pw@127.0.0.1/token", "http://169.254.169.254/token",
+		"http://0.0.0.0/token", "http://[::]/token", "http://[::ffff:169.254.169.254]/token", "http://example.com/token", "://",
+	} {
+		t.Run(realm, func(t *testing.T) {
+			var asked atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				asked.Add(1)
+				if req.Header.Get("Authorization") != "" {
+					t.Error("credentials were sent")
+				}
+				w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="x"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			}))
+			defer server.Close()
+			c := client(t)
+			c.Proxy = nil
+			repo, err := c.Repository(strings.TrimPrefix(server.URL, "http://"), "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = repo.Manifest(t.Context(), "v1")
+			if err == nil || errors.Is(err, content.ErrUnavailable) {
+				t.Errorf("error %v, want a refusal", err)
+			}
+			if n := asked.Load(); n > 3 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
+func TestASecureRegistryCannotNameAPlainTokenServer(t *testing.T) {
+	plain := testregistry.Start(t, testregistry.Config{Auth: bearer})
+	auth := bearer
+	auth.Realm = plain.URL() + "/token"
+	server := testregistry.Start(t, testregistry.Config{TLS: true, Auth: auth})
+	_, err := repository(t, trusting(t, server), server, "app").Manifest(t.Context(), "v1")
+	if !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "from https to http") {
+		t.Errorf("error %v, want a refusal", err)
+	}
+	if n := len(plain.Requests()); n != 0 {
+		t.Errorf("%d requests to the plain server", n)
+	}
+}
+
+// trusting returns a client that trusts a server with a certificate of its own.
+func trusting(tb testing.TB, server *testregistry.Registry) *registry.Client {
+	tb.Helper()
+	c := client(tb)
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(server.CertificatePEM()) {
+		tb.Fatal("no certificate")
+	}
+	c.Hosts = func(string) registry.Host { return registry.Host{RootCAs: roots} }
+	return c
+}
+
+func TestALoopbackHostIsAskedWhatItSpeaksOnce(t *testing.T) {
+	m := manifest(t, "one", "")
+	for _, tt := range []struct {
+		name   string
+		config testregistry.Config
+	}{
+		{"http", testregistry.Config{Auth: bearer}},
+		{"https", testregistry.Config{TLS: true, Auth: bearer}},
+		{"http, where the first answer is 503", testregistry.Config{Faults: []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 503, Times: 1}}}},
+		{"http, where the first answer is 400", testregistry.Config{Faults: []fault{{Method: "HEAD", Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, tt.config)
+			put(server, m, "v1")
+			repo := repository(t, trusting2(t, server, tt.config.TLS), server, "app")
+			var g errgroup.Group
+			for range 8 {
+				g.Go(func() error {
+					_, err := repo.Resolve(t.Context(), "v1")
+					return err
+				})
+			}
+			if err := g.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func trusting2(tb testing.TB, server *testregistry.Registry, tls bool) *registry.Client {
+	tb.Helper()
+	if tls {
+		return trusting(tb, server)
+	}
+	return client(tb)
+}
+
+func TestACertificateNobodyTrustsIsRefusedAtOnce(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{TLS: true})
+	c := client(t)
+	_, err := repository(t, c, server, "app").Manifest(t.Context(), "v1")
+	if !errors.Is(err, content.ErrUnavailable) {
+		t.Errorf("error %v, want unavailable", err)
+	}
+	c = client(t)
+	c.Hosts = func(host string) registry.Host { return registry.Host{SkipVerify: host == server.Host()} }
+	if _, err := repository(t, c, server, "app").Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("not verified, as the user wants: error %v", err)
+	}
+	if n := len(server.Requests()); n != 1 {
+		t.Errorf("%d requests, want the one without verification", n)
+	}
+}
+
+func TestLoginVerifiesACredential(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		auth testregistry.Auth
+		cred registry.Credential
+		want error
+	}{
+		{"a right one for tokens", bearer, registry.Credential{Username: "ann", Password: "secret"}, nil},
+		{"a wrong one for tokens", bearer, registry.Credential{Username: "ann", Password: "x"}, content.ErrUnauthorized},
+		{"a right one", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, registry.Credential{Username: "ann", Password: "secret"}, nil},
+		{"a wrong one", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, registry.Credential{Username: "bob", Password: "secret"}, content.ErrUnauthorized},
+		{"an identity token", testregistry.Auth{Scheme: testregistry.Bearer, RefreshTokens: map[string]string{"idt": "ann"}}, registry.Credential{IdentityToken: "idt"}, nil},
+		{"an open registry", testregistry.Auth{}, registry.Credential{Username: "ann", Password: "x"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{Auth: tt.auth})
+			c := &registry.Client{Backoff: time.Millisecond}
+			defer c.Close()
+			if err := c.Login(t.Context(), server.Host(), tt.cred); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestCredentialsOfAHostAreAskedForByTheNameTheUserGave(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{Auth: bearer})
+	put(server, manifest(t, "one", ""), "v1")
+	var asked []string
+	c := client(t)
+	c.Hosts = func(host string) registry.Host {
+		if host == "docker.io" {
+			return registry.Host{Address: server.Host(), PlainHTTP: true}
+		}
+		return registry.Host{}
+	}
+	c.Keychain = registry.CredentialFunc(func(_ context.Context, host string) (registry.Credential, error) {
+		asked = append(asked, host)
+		return registry.Credential{Username: "ann", Password: "secret"}, nil
+	})
+	for _, name := range []string{"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"} {
+		repo, err := c.Repository(name, "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := repo.String(); got != "docker.io/library/app" {
+			t.Errorf("%s: got %s", name, got)
+		}
+		if _, err := repo.Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrNotFound) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if len(asked) != 1 || asked[0] != "docker.io" {
+		t.Errorf("asked for %v, want docker.io once", asked)
+	}
+}
+
+func TestAHelperThatFailsIsAnErrorAndNothingIsSent(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{Auth: bearer})
+	c := client(t)
+	c.Keychain = registry.CredentialFunc(func(context.Context, string) (registry.Credential, error) {
+		return registry.Credential{}, errors.New("docker-credential-x: no such file")
+	})
+	_, err := repository(t, c, server, "app").Manifest(t.Context(), "v1")
+	if !errors.Is(err, content.ErrUnauthorized) || !strings.Contains(err.Error(), "docker-credential-x") {
+		t.Errorf("error %v", err)
+	}
+	if n := server.Count(testregistry.Is("", testregistry.KindToken)); n != 0 {
+		t.Errorf("%d tokens were asked for", n)
+	}
+}
+
+func TestAnUploadElsewhereGetsNoCredentials(t *testing.T) {
+	raw := random(1000, 23)
+	other := testregistry.Start(t, testregistry.Config{})
+	server := testregistry.Start(t, testregistry.Config{Auth: bearer, Faults: []fault{{Effect: testregistry.Location, Value: other.URL()}}})
+	_, err := repository(t, client(t), server, "app").PutBlob(t.Context(), made(raw))
+	if err == nil {
+		t.Fatal("want an error: the other host knows no such session")
+	}
+	if len(other.Requests()) == 0 {
+		t.Error("the other host was not asked")
+	}
+	if n := other.Count(func(q testregistry.Request) bool { return q.Auth != "" }); n != 0 {
+		t.Errorf("%d requests with credentials", n)
+	}
+}
+
+// Whatever fails, however loudly it is logged, no secret is in it.
+func TestSecretsAreInNoErrorAndNoLog(t *testing.T) {
+	raw := random(1<<20, 24)
+	signed := "s1gn4ture"
+	storage := testregistry.Start(t, testregistry.Config{Faults: []fault{
+		{Kind: testregistry.AnyKind, Effect: testregistry.Answer, N: 403, Header: http.Header{"Set-Cookie": {"sid=c00kie"}}},
+	}})
+	for _, tt := range []struct {
+		name   string
+		auth   testregistry.Auth
+		faults []fault
+	}{
+		{"right", bearer, nil},
+		{"basic", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, nil},
+		{"redirected to a signed URL", bearer, []fault{
+			{Kind: testregistry.KindBlob, Effect: testregistry.Redirect, Value: storage.URL() + "/x?X-Amz-Signature=" + signed + "&y="},
+			{Kind: testregistry.KindManifest, Effect: testregistry.Redirect, Value: storage.URL() + "/x?X-Amz-Signature=" + signed + "&y="},
+		}},
+		{"uploads to a signed URL", bearer, []fault{{Effect: testregistry.Location, Value: storage.URL() + "/x?sig=" + signed + "&y="}}},
+		{"a token server that says too much", bearer, []fault{
+			{Kind: testregistry.KindToken, Effect: testregistry.Answer, N: 200, Body: `{"refresh_token":"` + signed + `"}`},
+		}},
+		{"a token server that fails", bearer, []fault{{Kind: testregistry.KindToken, Effect: testregistry.Answer, N: 500}}},
+		{"connections that break", bearer, []fault{{Kind: testregistry.AnyKind, Effect: testregistry.ResetAfter, N: -1}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{Auth: tt.auth, Faults: tt.faults})
+			server.PutBlob("app", raw)
+			var out bytes.Buffer
+			c := client(t)
+			c.Log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			repo := repository(t, c, server, "app")
+			_, err := readAll(t.Context(), repo, raw, content.Range{})
+			_, perr := repo.PutBlob(t.Context(), made(random(1000, 25)))
+			_, merr := repo.Manifest(t.Context(), "v1")
+			fmt.Fprintf(&out, "%v\n%v\n%v\n%#v", err, perr, merr, errors.Join(err, perr, merr))
+			for _, q := range server.Requests() {
+				if token, ok := strings.CutPrefix(q.Header.Get("Authorization"), "Bearer "); ok && strings.Contains(out.String(), token) {
+					t.Error("a token was printed")
+				}
+			}
+			for _, canary := range []string{"secret", "YW5uOnNlY3JldA", signed, "c00kie"} {
+				if i := strings.Index(out.String(), canary); i >= 0 {
+					t.Errorf("%q was printed: …%s", canary, out.String()[max(0, i-200):i+20])
+				}
+			}
+			if out.Len() < 200 {
+				t.Error("nothing was logged")
+			}
+		})
+	}
+}
+
+func TestCredentialsDoNotPrint(t *testing.T) {
+	c := registry.Credential{Username: "ann", Password: "p4ss", IdentityToken: "1dent", RegistryToken: "t0ken"}
+	raw, err := json.Marshal(map[string]any{"c": c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "c", c)
+	fmt.Fprintf(&out, "%s %v %+v %#v %q %x %d %s", c, c, c, c, c, c, &c, raw)
+	for _, canary := range []string{"p4ss", "1dent", "t0ken", "70347373"} {
+		if strings.Contains(out.String(), canary) {
+			t.Errorf("%s is in %s", canary, out.String())
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+// A witness settles the scheme of a loopback host with the first answer in it.
+// It stands below the credentials, so that none is sent before.
+type witness struct {
+	host *host
+	next http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper]. What servers that want TLS say to
+// plain http is a 400, and settles nothing.
+func (w witness) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := w.next.RoundTrip(req)
+	if err != nil || w.host.settled() != "" || req.URL.Host != w.host.authority {
+		return resp, err
+	}
+	if req.URL.Scheme == "https" || resp.StatusCode != http.StatusBadRequest {
+		w.host.settle(req.URL.Scheme)
+	}
+	return resp, nil
+}
+
+// sendSettling sends the first request to a loopback host, which may speak http
+// or https: http first, and https where what came back was no answer to it.
+func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
+	select {
+	case h.settling <- struct{}{}:
+		defer func() { <-h.settling }()
+	case <-req.Context().Done():
+		return nil, transportError(req, context.Cause(req.Context()))
+	}
+	if h.settled() != "" || !httpx.CanRewind(req) {
+		return h.sendAs(req, h.settled())
+	}
+	plain, err := h.try(req, "http")
+	if h.settled() != "" {
+		return h.keep(req, plain, err)
+	}
+	secure, serr := h.try(req, "https")
+	switch {
+	case h.settled() != "":
+		discard(plain)
+		return h.keep(req, secure, serr)
+	case speaksTLS(serr):
+		discard(plain)
+		return nil, transportError(req, serr)
+	case err == nil: // a 400 of its own
+		h.settle("http")
+		return plain, nil
+	}
+	return h.sendAs(req, "http")
+}
+
+func discard(resp *http.Response) {
+	if resp != nil {
+		httpx.Drain(resp.Body)
+	}
+}
+
+// speaksTLS reports whether a connection failed although the other side speaks
+// TLS: its certificate was not trusted, or it sent an alert.
+func speaksTLS(err error) bool {
+	var (
+		cert  *tls.CertificateVerificationError
+		alert tls.AlertError
+	)
+	return errors.As(err, &cert) || errors.As(err, &alert)
+}
+
+func (h *host) try(req *http.Request, scheme string) (*http.Response, error) {
+	again, err := httpx.Rewind(req.WithContext(httpx.Once(req.Context())))
+	if err != nil {
+		return nil, err
+	}
+	again.URL.Scheme = scheme
+	return h.rt.RoundTrip(again)
+}
+
+// keep returns the answer that settled the scheme. One that is worth another
+// try gets the tries that every request has.
+func (h *host) keep(req *http.Request, resp *http.Response, err error) (*http.Response, error) {
+	if err != nil && req.Context().Err() == nil && !httpx.IsPermanent(err) {
+		return h.sendAs(req, h.settled())
+	}
+	if err != nil {
+		return nil, transportError(req, err)
+	}
+	if !httpx.IsTemporary(resp.StatusCode) {
+		return resp, nil
+	}
+	httpx.Drain(resp.Body)
+	return h.sendAs(req, h.settled())
+}
+
+func (h *host) sendAs(req *http.Request, scheme string) (*http.Response, error) {
+	again, err := httpx.Rewind(req)
+	if err != nil {
+		return nil, err
+	}
+	if scheme != "" {
+		again.URL.Scheme = scheme
+	}
+	resp, err := h.rt.RoundTrip(again)
+	if err != nil {
+		return nil, transportError(again, err)
+	}
+	return resp, nil
+}
