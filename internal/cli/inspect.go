@@ -66,7 +66,6 @@ type LayerResult struct {
 type inspectOptions struct {
 	Platform Platform
 	Raw      bool
-	Config   bool
 }
 
 func newInspect(f *Factory) *cobra.Command {
@@ -79,34 +78,27 @@ func newInspect(f *Factory) *cobra.Command {
 	}
 	cmd.Flags().Var(&o.Platform, "platform", "look into the image for `os/arch[/variant]` in an index")
 	cmd.Flags().BoolVar(&o.Raw, "raw", false, "write the manifest, byte for byte")
-	cmd.Flags().BoolVar(&o.Config, "config", false, "write the config, byte for byte")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return runInspect(ctx, f, args[0], o)
 	})
 }
 
 func runInspect(ctx context.Context, f *Factory, arg string, o inspectOptions) (_ render.Result, err error) {
-	if o.Raw && o.Config {
-		return render.Result{}, usagef("--raw and --config contradict each other")
-	}
 	p, err := f.look(ctx, arg)
 	if err != nil {
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	m, err := p.root(ctx)
-	if err == nil && (o.Platform.given || o.Config) {
+	if err == nil && o.Platform.given {
 		m, err = p.pick(ctx, m, o.Platform.orHost())
 	}
 	if err != nil {
 		return render.Result{}, err
 	}
 	f.warnAmbiguous(m)
-	switch {
-	case o.Raw:
+	if o.Raw {
 		return f.manifestResult(p, m), nil
-	case o.Config:
-		return f.configResult(ctx, p, m)
 	}
 	result, err := p.inspect(ctx, m)
 	if err != nil {

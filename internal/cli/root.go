@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,6 +44,7 @@ func newRoot(f *Factory) *cobra.Command {
 	root.SetHelpCommandGroupID(groupCare)
 	root.SetCompletionCommandGroupID(groupCare)
 	root.SetHelpTemplate(strings.TrimRight(root.HelpTemplate(), "\n") + "\n" + exitHelp)
+	root.SetUsageFunc(usage)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
@@ -50,14 +53,29 @@ func newRoot(f *Factory) *cobra.Command {
 	return root
 }
 
+// usage writes the usage of c. That a switch can be given a value is not worth
+// the room it takes.
+func usage(c *cobra.Command) error {
+	var b bytes.Buffer
+	out := c.OutOrStderr()
+	c.SetOut(&b)
+	defer c.SetOut(out)
+	if err := (&cobra.Command{}).UsageFunc()(c); err != nil {
+		return err
+	}
+	const noise = "[=true|false]"
+	_, err := io.WriteString(out, strings.ReplaceAll(b.String(), noise, strings.Repeat(" ", len(noise))))
+	return err
+}
+
 // unknownVerb is asked about arguments that are no verb.
 func unknownVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	err := fmt.Errorf("there is no verb %q", args[0])
-	if close := cmd.SuggestionsFor(args[0]); len(close) > 0 {
-		err = fmt.Errorf("there is no verb %q; did you mean %s?", args[0], strings.Join(close, " or "))
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("there is no verb %q; did you mean %s?", args[0], strings.Join(near, " or "))
 	}
 	return &usageError{err: err, command: cmd.CommandPath()}
 }

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/opencontainers/go-digest"
+)
+
+// schemas are made from the types of results; the scripts hold real output to
+// them. What is written by hand stands in handmade.
+var schemas = map[string]reflect.Type{
+	"blob":     reflect.TypeFor[BlobResult](),
+	"config":   reflect.TypeFor[ConfigResult](),
+	"digest":   reflect.TypeFor[DigestResult](),
+	"exists":   reflect.TypeFor[DigestResult](),
+	"inspect":  reflect.TypeFor[InspectResult](),
+	"login":    reflect.TypeFor[LoginResult](),
+	"logout":   reflect.TypeFor[LoginResult](),
+	"manifest": reflect.TypeFor[ManifestResult](),
+	"repos":    reflect.TypeFor[ReposResult](),
+	"tags":     reflect.TypeFor[TagsResult](),
+	"validate": reflect.TypeFor[ValidateResult](),
+	"version":  reflect.TypeFor[VersionResult](),
+}
+
+// handmade says which schema the other verbs follow.
+var handmade = map[string]string{"copy": "copy", "save": "copy", "load": "copy"}
+
+func schemaFolder() string { return filepath.Join("..", "..", "docs", "schemas") }
+
+// TestSchemasAreThoseOfTheTypes compares docs/schemas with the types; with
+// UPDATE_GOLDEN set it writes the files.
+func TestSchemasAreThoseOfTheTypes(t *testing.T) {
+	for verb, typ := range schemas {
+		want := schemaOf(t, verb, typ)
+		path := filepath.Join(schemaFolder(), verb+".json")
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			if err := os.WriteFile(path, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not the schema of %s any more; run make golden", path, typ)
+		}
+	}
+}
+
+func schemaOf(t *testing.T, verb string, typ reflect.Type) []byte {
+	t.Helper()
+	s, err := jsonschema.ForType(typ, &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
+		reflect.TypeFor[digest.Digest]():   {Type: "string", Pattern: "^sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})$"},
+		reflect.TypeFor[json.RawMessage](): {},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	neverNull(s)
+	s.Schema = "https://json-schema.org/draft/2020-12/schema"
+	s.Title = "wherry " + verb + " --json"
+	raw, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(raw, '\n')
+}
+
+// neverNull takes null off the types: what is empty is left out, or an empty list.
+func neverNull(s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	s.Types = slices.DeleteFunc(s.Types, func(t string) bool { return t == "null" })
+	if len(s.Types) == 1 {
+		s.Type, s.Types = s.Types[0], nil
+	}
+	for _, p := range s.Properties {
+		neverNull(p)
+	}
+	neverNull(s.Items)
+	neverNull(s.AdditionalProperties)
+}
+
+func TestEveryVerbHasASchema(t *testing.T) {
+	for _, cmd := range newRoot(testFactory(t, nil)).Commands() {
+		verb := cmd.Name()
+		if verb == "completion" || verb == "help" {
+			continue
+		}
+		file := verb
+		if by, ok := handmade[verb]; ok {
+			file = by
+		}
+		raw, err := os.ReadFile(filepath.Join(schemaFolder(), file+".json"))
+		if err != nil {
+			t.Errorf("wherry %s: %v", verb, err)
+			continue
+		}
+		var s jsonschema.Schema
+		if err := json.Unmarshal(raw, &s); err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if _, err := s.Resolve(nil); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
