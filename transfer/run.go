@@ -75,6 +75,9 @@ func (c *Copier) prepare(p *Plan) *runner {
 			tr := &targetRun{image: image, plan: t, result: &TargetResult{Name: t.Name, Names: t.Names, Kept: t.Kept, UpToDate: t.Done, Existed: t.Present, Err: t.Err}}
 			res.Targets = append(res.Targets, tr.result)
 			if image.Err != nil || t.Err != nil || t.Done {
+				if !t.Done {
+					tr.result.Names = nil
+				}
 				c.observe(Event{Kind: ImageDone, Image: image.Name, Target: t.Name, Desc: image.Root, Err: firstOf(image.Err, t.Err)})
 				continue
 			}
