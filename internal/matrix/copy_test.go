@@ -1,0 +1,209 @@
+package matrix
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type originKind struct {
+	name string
+	make func(t *testing.T, img testimage.Image) origin
+	not  []string // kinds of content it cannot hold
+}
+
+func origins() []originKind {
+	return []originKind{
+		{"registry", fromRegistry, nil},
+		{"layout", fromLayout, nil},
+		{"OCI archive", fromOCIArchive, nil},
+		{"docker archive", fromDockerArchive, []string{"artifact", "empty-config"}},
+		{"plain directory", fromDir, nil},
+	}
+}
+
+type goalKind struct {
+	name string
+	make func(t *testing.T) *goal
+}
+
+func goals() []goalKind {
+	return []goalKind{
+		{"registry", toRegistry},
+		{"layout", toLayout},
+		{"OCI archive", toOCIArchive},
+		{"docker archive", toDockerArchive},
+		{"plain directory", toDir},
+	}
+}
+
+// facts are what the processes of one test remember.
+type facts struct{ known sync.Map }
+
+func (f *facts) Fact(key string) (string, bool) {
+	value, known := f.known.Load(key)
+	text, _ := value.(string)
+	return text, known
+}
+
+func (f *facts) Remember(key, value string) { f.known.Store(key, value) }
+
+// copyOnce copies, as a process of its own, and returns what became of it.
+func copyOnce(t *testing.T, c *transfer.Copier, from origin, to *goal) *transfer.TargetResult {
+	t.Helper()
+	result := run(t, c, transfer.Job{
+		Name: "image", Src: from.open(t), Ref: from.ref,
+		Filter: transfer.Filter{Referrers: true},
+		Dst:    []transfer.Target{to.target(t)},
+	})
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return result.Images[0].Targets[0]
+}
+
+// run plans and runs jobs.
+func run(t *testing.T, c *transfer.Copier, jobs ...transfer.Job) *transfer.Result {
+	t.Helper()
+	plan, err := c.Plan(t.Context(), jobs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := c.Run(t.Context(), plan)
+	if result == nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// TestEveryKindBetweenEveryPair counts its cells: one that is left out fails.
+func TestEveryKindBetweenEveryPair(t *testing.T) {
+	cells := 0
+	kinds := testimage.Kinds()
+	for i, kind := range kinds {
+		img := kind.Make(uint64(100 + i))
+		for _, from := range origins() {
+			if slices.Contains(from.not, kind.Name) {
+				continue
+			}
+			for _, to := range goals() {
+				name := kind.Name + " from " + from.name + " to " + to.name
+				if t.Run(name, func(t *testing.T) { copyTwice(t, from.make(t, img), to.make(t), kind.Name) }) {
+					cells++
+				}
+			}
+		}
+	}
+	if want := (len(kinds)*5 - 2) * 5; len(kinds) < 17 || cells != want {
+		t.Errorf("%d cells of %d went well", cells, want)
+	}
+}
+
+// copyTwice copies and checks every byte, then copies again, which moves nothing.
+func copyTwice(t *testing.T, from origin, to *goal, kind string) {
+	t.Helper()
+	want := from.want(t)
+	remembered := &facts{}
+	first := copyOnce(t, &transfer.Copier{Facts: remembered}, from, to)
+	if first.UpToDate || first.Existed > 0 || first.Mounted > 0 {
+		t.Errorf("an empty place had something: %+v", first)
+	}
+	to.read(t).check(t, want.renamed(to.name))
+	wantRequests(t, "first run, source", from.registry, firstRead(t, kind, want))
+	wantRequests(t, "first run, destination", to.registry, firstWrite(t, kind, first, want))
+	checkRead(t, to, want)
+
+	before := snapshot(t, to)
+	reset(from.registry, to.registry)
+	second := copyOnce(t, &transfer.Copier{Facts: remembered}, from, to)
+	to.read(t).check(t, want.renamed(to.name))
+	if after := snapshot(t, to); !maps.Equal(before, after) {
+		t.Errorf("the second run wrote files: %v became %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+	}
+	if to.file {
+		return
+	}
+	if second.Stored > 0 || second.Mounted > 0 || second.Bytes > 0 {
+		t.Errorf("the second run moved blobs: %+v", second)
+	}
+	if moved := blobBytes(from.registry, to.registry); moved > 0 {
+		t.Errorf("the second run moved %d bytes of blobs", moved)
+	}
+	wantSecond(t, from, to, kind)
+}
+
+// checkRead reads what was written with wherry.
+func checkRead(t *testing.T, to *goal, want store) {
+	t.Helper()
+	src := to.source(t)
+	for name, d := range want.names {
+		ref := to.name(name)
+		if name == tag {
+			ref = to.ref()
+		}
+		m, err := src.Manifest(t.Context(), ref)
+		if err != nil || !bytes.Equal(m.Raw(), want.bytes[d]) {
+			t.Errorf("%s reads as %s, %v; want %s", ref, m.Digest(), err, d)
+		}
+	}
+}
+
+// snapshot says what the files of g are and when they were written; of one that
+// is written anew, what is in it.
+func snapshot(t *testing.T, g *goal) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	if g.registry != nil {
+		return all
+	}
+	if g.file {
+		p, err := os.ReadFile(g.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[""] = string(p)
+		return all
+	}
+	for name := range inFolder(t, g.path) {
+		info, err := os.Stat(g.path + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isBlob := strings.HasPrefix(name, "blobs/") || isHex(name); isBlob {
+			all[name] = fmt.Sprint(info.Size(), info.ModTime().Format(time.RFC3339Nano))
+		}
+	}
+	return all
+}
+
+func reset(registries ...*testregistry.Registry) {
+	for _, r := range registries {
+		if r != nil {
+			r.Reset()
+		}
+	}
+}
+
+func blobBytes(registries ...*testregistry.Registry) int64 {
+	var n int64
+	for _, r := range registries {
+		if r != nil {
+			n += r.BlobBytesSent() + r.BlobBytesReceived()
+		}
+	}
+	return n
+}

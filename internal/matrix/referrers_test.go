@@ -1,0 +1,197 @@
+package matrix
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+// listed returns what the fallback tag of subject lists in r.
+func listed(t *testing.T, r *testregistry.Registry, subject digest.Digest) []digest.Digest {
+	t.Helper()
+	m, ok := r.Manifest(repo, subject.Algorithm().String()+"-"+subject.Encoded())
+	if !ok {
+		t.Fatal("there is no fallback tag")
+	}
+	var index ocispec.Index
+	if err := json.Unmarshal(m.Bytes, &index); err != nil {
+		t.Fatal(err)
+	}
+	var found []digest.Digest
+	for _, d := range index.Manifests {
+		found = append(found, d.Digest)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// signed returns an image with n referrers, and one more that only other has.
+func signed(n int) (img testimage.Image, others testimage.Image) {
+	b := testimage.Builder{Seed: 40}
+	root := b.Image("linux/amd64", b.Layer(testimage.Gzip, 1000))
+	for range n {
+		b.Refer(root, "application/vnd.example.signature")
+	}
+	img = b.Done(root)
+	other := testimage.Builder{Seed: 41}
+	other.Fallback(root, other.Refer(root, "application/vnd.example.other"))
+	return img, other.Done(root)
+}
+
+func TestTheFallbackIndexIsMerged(t *testing.T) {
+	const many = 16
+	img, others := signed(many)
+	from := fromRegistry(t, img)
+	to := toRegistry(t)
+	to.registry = testregistry.Start(t, testregistry.Config{NoReferrers: true, AllowMissing: true})
+	others.PutTo(to.registry, repo, "other")
+	var want []digest.Digest
+	for _, d := range append(slices.Clone(img.Referrers), others.Referrers...) {
+		want = append(want, d.Digest)
+	}
+	slices.Sort(want)
+
+	g, ctx := errgroup.WithContext(t.Context())
+	for range 3 { // processes that know nothing of each other
+		job := transfer.Job{
+			Name: "image", Src: from.open(t), Ref: tag, Filter: transfer.Filter{Referrers: true},
+			Dst: []transfer.Target{{Name: "there", Sink: repository(t, to.registry, repo), Names: []string{tag}}},
+		}
+		g.Go(func() error {
+			copier := &transfer.Copier{Jobs: 8}
+			plan, err := copier.Plan(ctx, job)
+			if err != nil {
+				return err
+			}
+			_, err = copier.Run(ctx, plan)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(t, to.registry, img.Root.Digest); !slices.Equal(got, want) {
+		t.Errorf("%d referrers are listed, want %d", len(got), len(want))
+	}
+}
+
+func TestReferrersComeFromTheFallbackTag(t *testing.T) {
+	img := testimage.WithFallback(42)
+	r := testregistry.Start(t, testregistry.Config{NoReferrers: true})
+	img.PutTo(r, repo, tag)
+	for _, to := range goals() {
+		t.Run(to.name, func(t *testing.T) {
+			g := to.make(t)
+			from := origin{registry: r, ref: tag, open: func(t *testing.T) content.Source { t.Helper(); return repository(t, r, repo) }}
+			copyOnce(t, &transfer.Copier{}, from, g)
+			checkReferrers(t, g, img)
+		})
+	}
+}
+
+// checkReferrers looks for what refers to img at g, and lists it there.
+func checkReferrers(t *testing.T, g *goal, img testimage.Image) {
+	t.Helper()
+	got := g.read(t)
+	for _, d := range img.Referrers {
+		if _, ok := got.bytes[d.Digest]; !ok {
+			t.Errorf("referrer %s did not come along", d.Digest)
+		}
+	}
+	lister, ok := content.As[content.ReferrerLister](g.source(t))
+	if !ok {
+		t.Fatal("the destination lists no referrers")
+	}
+	found := 0
+	for _, err := range lister.Referrers(t.Context(), img.Root.Digest, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found++
+	}
+	if found != len(img.Referrers) {
+		t.Errorf("%d referrers are listed, want %d", found, len(img.Referrers))
+	}
+}
+
+func TestASecondCopyAsksLittle(t *testing.T) {
+	tests := []struct {
+		name      string
+		config    testregistry.Config
+		kind      string
+		referrers bool
+		most      int
+	}{
+		{"without referrers", testregistry.Config{}, "index", false, 2},
+		{"with the referrers API", testregistry.Config{}, "index", true, 3},
+		{"with the referrers API, of a signed image", testregistry.Config{}, "referrers", true, 3},
+		{"without the API", testregistry.Config{NoReferrers: true}, "index", true, 6},
+		{"without the API, of an image with cosign's tags", testregistry.Config{NoReferrers: true}, "cosign", true, 6},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			img, _ := testimage.Named(tt.kind, 43)
+			source, there := testregistry.Start(t, tt.config), testregistry.Start(t, tt.config)
+			img.PutTo(source, repo, tag)
+			remembered := &facts{}
+			copying := func() *transfer.TargetResult {
+				result := run(t, &transfer.Copier{Facts: remembered}, transfer.Job{
+					Name: "image", Src: remembering(t, source, remembered), Ref: tag, Filter: transfer.Filter{Referrers: tt.referrers},
+					Dst: []transfer.Target{{Name: "there", Sink: remembering(t, there, remembered), Names: []string{tag}}},
+				})
+				if err := result.Err(); err != nil {
+					t.Fatal(err)
+				}
+				return result.Images[0].Targets[0]
+			}
+			copying()
+			reset(source, there)
+			second := copying()
+			if n := source.Count(testregistry.NotToken) + there.Count(testregistry.NotToken); n > tt.most || !second.UpToDate || blobBytes(source, there) > 0 {
+				t.Errorf("%d requests, want at most %d; %+v", n, tt.most, second)
+			}
+		})
+	}
+}
+
+func TestCopySignCopyAgainBringsTheSignature(t *testing.T) {
+	for name, config := range map[string]testregistry.Config{"with the referrers API": {}, "without it": {NoReferrers: true}} {
+		t.Run(name, func(t *testing.T) {
+			b := testimage.Builder{Seed: 44}
+			root := b.Image("linux/amd64", b.Layer(testimage.Gzip, 1000))
+			source, there := testregistry.Start(t, config), testregistry.Start(t, config)
+			b.Done(root).PutTo(source, repo, tag)
+			remembered := &facts{}
+			copying := func() {
+				result := run(t, &transfer.Copier{Facts: remembered}, transfer.Job{
+					Name: "image", Src: remembering(t, source, remembered), Ref: tag, Filter: transfer.Filter{Referrers: true},
+					Dst: []transfer.Target{{Name: "there", Sink: remembering(t, there, remembered), Names: []string{tag}}},
+				})
+				if err := result.Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			copying()
+			for i := range 2 {
+				signature := b.Refer(root, "application/vnd.example.signature")
+				if config.NoReferrers {
+					b.Fallback(root, b.Done(root).Referrers...)
+				}
+				b.Done(root).PutTo(source, repo, tag)
+				copying()
+				if _, ok := there.Manifest(repo, signature.Digest.String()); !ok {
+					t.Errorf("signature %d did not come along", i+1)
+				}
+			}
+		})
+	}
+}
