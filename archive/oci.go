@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -23,6 +22,7 @@ const (
 	maxLayoutFile = 4 << 10
 	maxIndexFile  = 16 << 20
 	maxRoots      = 1 << 16 // descriptors in index.json
+	rootsAtOnce   = 256     // that are held unread
 )
 
 // blobPath returns where a layout keeps blob d.
@@ -145,19 +145,26 @@ func readRoots(dec *json.Decoder, l content.Limits) ([]*root, error) {
 		return nil, notJSON(err, "manifests is not an array")
 	}
 	var roots []*root
+	var batch []json.RawMessage
 	for dec.More() {
-		if len(roots) == maxRoots {
+		if len(roots)+len(batch) == maxRoots {
 			return nil, fmt.Errorf("more than %d manifests: %w", maxRoots, content.ErrInvalid)
 		}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
 			return nil, notJSON(err, "")
 		}
-		d, err := checkRoot(raw, l)
+		if batch = append(batch, raw); len(batch) < rootsAtOnce && dec.More() {
+			continue
+		}
+		ds, err := checkRoots(batch, l)
 		if err != nil {
 			return nil, err
 		}
-		roots = append(roots, &root{names: namesOf(d), desc: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}})
+		for _, d := range ds {
+			roots = append(roots, &root{names: namesOf(d), desc: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}})
+		}
+		batch = batch[:0]
 	}
 	if _, err := dec.Token(); err != nil {
 		return nil, notJSON(err, "")
@@ -165,17 +172,24 @@ func readRoots(dec *json.Decoder, l content.Limits) ([]*root, error) {
 	return roots, nil
 }
 
-// checkRoot reads one descriptor, as strictly as if it stood in an index.
-func checkRoot(raw json.RawMessage, l content.Limits) (ocispec.Descriptor, error) {
-	index := slices.Concat([]byte(`{"schemaVersion":2,"manifests":[`), raw, []byte(`]}`))
-	m, err := content.ParseManifest(ocispec.MediaTypeImageIndex, index, l)
+// checkRoots reads descriptors as strictly as if they stood in an index.
+func checkRoots(raws []json.RawMessage, l content.Limits) ([]ocispec.Descriptor, error) {
+	index := []byte(`{"schemaVersion":2,"manifests":[`)
+	for i, raw := range raws {
+		if i > 0 {
+			index = append(index, ',')
+		}
+		index = append(index, raw...)
+	}
+	l.ManifestSize, l.Children = maxIndexFile, rootsAtOnce
+	m, err := content.ParseManifest(ocispec.MediaTypeImageIndex, append(index, "]}"...), l)
+	if err == nil {
+		err = m.Ambiguous()
+	}
 	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("descriptor %q: %w", clip(string(raw)), err)
+		return nil, fmt.Errorf("a descriptor: %w", err)
 	}
-	if err := m.Ambiguous(); err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	return m.Children()[0], nil
+	return m.Children(), nil
 }
 
 func notJSON(err error, what string) error {

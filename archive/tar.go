@@ -19,7 +19,7 @@ const (
 	maxNames    = 16 << 20 // bytes of all names together
 	maxName     = 4 << 10
 	maxSize     = 1 << 50  // of one entry
-	maxTail     = 64 << 20 // zeros after the end
+	maxTail     = 16 << 20 // zeros after the end
 	maxLinks    = 16       // links that lead to one file
 	tarBlock    = 512
 	sizeField   = 124 // offset of the size in a ustar header
