@@ -84,11 +84,15 @@ func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ r
 		return render.Result{}, err
 	}
 	filter.Sparse = o.Sparse
-	ends, err := parseAll(args)
+	src, err := endpoint.Parse(args[0])
 	if err != nil {
 		return render.Result{}, err
 	}
-	compress, err := compression(o.Compress, ends[1:])
+	dst, err := parseAll(args[1:])
+	if err != nil {
+		return render.Result{}, err
+	}
+	compress, err := compression(o.Compress, dst)
 	if err != nil {
 		return render.Result{}, err
 	}
@@ -99,9 +103,9 @@ func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ r
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.filter, m.keepNames = filter, o.NoClobber
 	if o.AllTags {
-		err = m.addAllTags(ctx, ends[0], ends[1:])
+		err = m.addAllTags(ctx, src, dst)
 	} else {
-		err = m.addImage(ctx, ends[0], ends[1:])
+		err = m.addImage(ctx, src, dst)
 	}
 	if err != nil {
 		return render.Result{}, err
