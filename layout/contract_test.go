@@ -15,7 +15,6 @@ func TestLayoutKeepsTheContract(t *testing.T) {
 	names := map[string]func(tag string) string{
 		"by tag":            nil,
 		"by full reference": func(tag string) string { return "registry.example:5000/team/app:" + tag },
-		"by docker's name":  func(tag string) string { return "app:" + tag },
 	}
 	for name, f := range names {
 		t.Run(name, func(t *testing.T) { contenttest.Run(t, contenttest.Place{New: newLayout, Name: f}) })

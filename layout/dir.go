@@ -106,7 +106,7 @@ func (d *Dir) create() (err error) {
 			return err
 		}
 	}
-	lock, err := d.disk.lockIndex(context.Background())
+	lock, err := d.disk.lockNew()
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (d *Dir) create() (err error) {
 	if raw != nil {
 		return nil
 	}
-	return d.disk.replace(newFile, versionFile, []byte(versionPrefix+"1.1\n"))
+	return d.disk.replace(versionFile, []byte(versionPrefix+"1.1\n"))
 }
 
 // empty reports what keeps the folder from being made a plain directory.
@@ -290,7 +290,7 @@ func (d *Dir) write(m content.Manifest, files []string) error {
 				return err
 			}
 		}
-		if err := d.disk.replace(newFile, file, m.Raw()); err != nil {
+		if err := d.disk.replace(file, m.Raw()); err != nil {
 			return err
 		}
 	}

@@ -57,17 +57,21 @@ func TestADirKeepsEveryKindOfImage(t *testing.T) {
 			}
 			contenttest.CheckImage(t, closedDir(t)(OpenDir(path)), img, "")
 			for _, r := range img.Referrers {
-				to, _ := r.Subject()
-				found := false
-				for got, err := range d.Referrers(t.Context(), to.Digest, r.ArtifactType()) {
-					found = found || err == nil && got.Digest == r.Digest()
-				}
-				if !found {
-					t.Errorf("%s is not found from its subject", r.Digest())
-				}
+				wantReferrer(t, d, r)
 			}
 		})
 	}
+}
+
+func wantReferrer(t *testing.T, l content.ReferrerLister, r content.Manifest) {
+	t.Helper()
+	to, _ := r.Subject()
+	for got, err := range l.Referrers(t.Context(), to.Digest, r.ArtifactType()) {
+		if err == nil && got.Digest == r.Digest() {
+			return
+		}
+	}
+	t.Errorf("%s is not found from its subject", r.Digest())
 }
 
 func TestFilesOfADir(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -66,9 +67,9 @@ func (k *disk) read(name string, limit int64) ([]byte, error) {
 	return raw, k.fail("read", name, err)
 }
 
-// replace puts raw in place of file name, by way of file temporary.
-func (k *disk) replace(temporary, name string, raw []byte) error {
-	r, err := durable.Write(k.root, temporary, raw)
+// replace puts raw in place of file name. The caller holds the index lock.
+func (k *disk) replace(name string, raw []byte) error {
+	r, err := durable.Write(k.root, newFile, raw)
 	if err == nil {
 		err = r.Publish(name)
 	}
@@ -80,6 +81,21 @@ func (k *disk) lockIndex(ctx context.Context) (*durable.Lock, error) {
 		return nil, k.fail("create", ownDir, err)
 	}
 	lock, err := durable.Acquire(ctx, k.root, lockFile, nil)
+	return lock, k.fail("lock", lockFile, err)
+}
+
+// lockNew is lockIndex for a folder that is being opened. It finds out whether
+// the folder can be written to.
+func (k *disk) lockNew() (*durable.Lock, error) {
+	if err := durable.MakeDir(k.root, ownDir); err != nil {
+		return nil, k.fail("create", ownDir, err)
+	}
+	// The lock is held for moments, except by a process that is stopped.
+	const patience = time.Minute
+	lock, err := durable.AcquireWithin(patience, k.root, lockFile)
+	if errors.Is(err, durable.ErrHeld) {
+		err = fmt.Errorf("another process has held it for %v: %w", patience, content.ErrConflict)
+	}
 	return lock, k.fail("lock", lockFile, err)
 }
 

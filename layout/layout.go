@@ -21,7 +21,6 @@
 package layout
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,7 +117,7 @@ func Create(path string) (*Layout, error) { return Options{}.Create(path) }
 
 // Create is [Create] with options, which count for what is read on opening too.
 func (o Options) Create(path string) (*Layout, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := os.MkdirAll(path, 0o755); err != nil { //nolint:gosec // the folder the caller names is the one to make
 		return nil, &Error{Op: "create", Path: path, Err: classify(err)}
 	}
 	l, err := openFolder(path)
@@ -148,7 +147,7 @@ func openFolder(path string) (*Layout, error) {
 }
 
 func openRoot(path string) (*os.Root, error) {
-	fi, err := os.Stat(path)
+	fi, err := os.Stat(path) //nolint:gosec // the folder the caller names is the one to open
 	if err == nil && !fi.IsDir() {
 		err = fmt.Errorf("not a folder: %w", content.ErrInvalid)
 	}
@@ -217,10 +216,7 @@ func (l *Layout) blank() bool {
 // create makes what is missing of an empty layout: oci-layout first, so that a
 // folder that was left half made is known for what it is.
 func (l *Layout) create() (err error) {
-	if err := durable.MakeDir(l.disk.root, ownDir); err != nil {
-		return l.disk.fail("create", ownDir, err)
-	}
-	lock, err := l.disk.lockIndex(context.Background())
+	lock, err := l.disk.lockNew()
 	if err != nil {
 		return err
 	}
@@ -230,14 +226,14 @@ func (l *Layout) create() (err error) {
 		return l.check()
 	}
 	if _, err := l.disk.root.Lstat(markerFile); errors.Is(err, fs.ErrNotExist) {
-		if err := l.disk.replace(newFile, markerFile, []byte(`{"imageLayoutVersion":"`+ocispec.ImageLayoutVersion+`"}`)); err != nil {
+		if err := l.disk.replace(markerFile, []byte(`{"imageLayoutVersion":"`+ocispec.ImageLayoutVersion+`"}`)); err != nil {
 			return err
 		}
 	}
 	if err := durable.MakeDir(l.disk.root, blobsDir+"/sha256"); err != nil {
 		return l.disk.fail("create", blobsDir, err)
 	}
-	if err := l.disk.replace(newFile, indexFile, newIndex().encode()); err != nil {
+	if err := l.disk.replace(indexFile, newIndex().encode()); err != nil {
 		return err
 	}
 	return l.check()

@@ -114,6 +114,7 @@ func TestWhatIsPutIsReadAgain(t *testing.T) {
 }
 
 func names(tb testing.TB, l content.TagLister) func(func(string) bool) {
+	tb.Helper()
 	return func(yield func(string) bool) {
 		for name, err := range l.Tags(context.Background()) {
 			if err != nil {

@@ -86,19 +86,10 @@ func TestPutBlobGoesOnAndStartsAnew(t *testing.T) {
 			b := &scripted{counted("", noise(9, size)), tt.answers}
 			if tt.partial != nil {
 				put(t, l, anImage(t, "makes the folders"))
-				name := filepath.Join(l.disk.path, l.disk.partial(b.d.Digest))
-				if err := os.WriteFile(name, tt.partial(bytes.Clone(b.raw)), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				leave(t, l, b, tt.partial(bytes.Clone(b.raw)))
 			}
 			for _, want := range tt.errs {
-				outcome, err := l.PutBlob(t.Context(), b)
-				if !errors.Is(err, want) || (err == nil) != (outcome == content.Stored) {
-					t.Errorf("PutBlob = %v, %v; want %v", outcome, err, want)
-				}
-				if has, herr := l.Has(t.Context(), b.d); has != (err == nil) || herr != nil {
-					t.Errorf("Has = %t, %v", has, herr)
-				}
+				putWant(t, l, b, want)
 			}
 			if !slices.Equal(b.opens, tt.opens) {
 				t.Errorf("opened at %d, want %d", b.opens, tt.opens)
@@ -110,7 +101,28 @@ func TestPutBlobGoesOnAndStartsAnew(t *testing.T) {
 	}
 }
 
-// damage changes the file of a blob in place or as a new file.
+// leave writes the partial file of b.
+func leave(t *testing.T, l *Layout, b content.Blob, raw []byte) {
+	t.Helper()
+	name := filepath.Join(l.disk.path, l.disk.partial(b.Descriptor().Digest))
+	if err := os.WriteFile(name, raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// putWant stores b, or wants the error.
+func putWant(t *testing.T, l *Layout, b content.Blob, want error) {
+	t.Helper()
+	outcome, err := l.PutBlob(t.Context(), b)
+	if !errors.Is(err, want) || (err == nil) != (outcome == content.Stored) {
+		t.Errorf("PutBlob = %v, %v; want %v", outcome, err, want)
+	}
+	if has, herr := l.Has(t.Context(), b.Descriptor()); has != (err == nil) || herr != nil {
+		t.Errorf("Has = %t, %v", has, herr)
+	}
+}
+
+// damages change the file of a blob, in place or as a new file.
 var damages = map[string]func(path string, raw []byte) error{
 	"a flipped bit": func(path string, raw []byte) error {
 		raw[len(raw)/2] ^= 4
@@ -139,43 +151,52 @@ var damages = map[string]func(path string, raw []byte) error{
 }
 
 func TestADamagedBlobIsFoundNeverPassedOnAndReplaced(t *testing.T) {
-	im := anImage(t, "a")
+	readers := map[string]func(t *testing.T, writer *Layout) *Layout{
+		"the process that wrote it": func(_ *testing.T, writer *Layout) *Layout { return writer },
+		"another process": func(t *testing.T, writer *Layout) *Layout {
+			t.Helper()
+			return closed(t)(Open(writer.disk.path))
+		},
+		"another process that looks at all": func(t *testing.T, writer *Layout) *Layout {
+			t.Helper()
+			return closed(t)(Options{Deep: true}.Open(writer.disk.path))
+		},
+	}
 	for name, damage := range damages {
-		for _, who := range []string{"the process that wrote it", "another process", "another process that looks at all"} {
+		for who, reader := range readers {
 			t.Run(name+", for "+who, func(t *testing.T) {
+				im := anImage(t, "a")
 				writer := created(t)
 				put(t, writer, im, "v1")
-				l := writer
-				switch who {
-				case "another process":
-					l = closed(t)(Open(writer.disk.path))
-				case "another process that looks at all":
-					l = closed(t)(Options{Deep: true}.Open(writer.disk.path))
-				}
+				l := reader(t, writer)
 				for _, b := range append(im.blobs, memoryBlob{im.m.Descriptor(), im.m.Raw()}) {
-					if has, err := l.Has(t.Context(), b.d); !has || err != nil {
-						t.Fatalf("before: Has = %t, %v", has, err)
-					}
-					path := filepath.Join(l.disk.path, l.disk.place(b.d.Digest))
-					if err := damage(path, bytes.Clone(b.raw)); err != nil {
-						t.Fatal(err)
-					}
-					if rc, err := l.Open(t.Context(), b.d, content.Range{Len: 1}); !errors.Is(err, content.ErrCorrupt) {
-						t.Errorf("Open = %v, %v; want corrupt content", rc, err)
-					}
-					if has, err := l.Has(t.Context(), b.d); has || err != nil {
-						t.Errorf("Has = %t, %v", has, err)
-					}
+					damaged(t, l, b, damage)
 				}
 				if m, err := l.Manifest(t.Context(), "v1"); err == nil {
 					t.Errorf("Manifest = %s", m.Digest())
 				}
 				put(t, l, im, "v1")
-				if _, err := whole(t.Context(), l.disk.path, "v1"); err != nil {
-					t.Errorf("after putting it again: %v", err)
-				}
+				wantWhole(t, l.disk.path, "v1", im.m.Digest())
 			})
 		}
+	}
+}
+
+// damaged damages blob b and wants l to find out.
+func damaged(t *testing.T, l *Layout, b memoryBlob, damage func(path string, raw []byte) error) {
+	t.Helper()
+	if has, err := l.Has(t.Context(), b.d); !has || err != nil {
+		t.Fatalf("before: Has = %t, %v", has, err)
+	}
+	path := filepath.Join(l.disk.path, l.disk.place(b.d.Digest))
+	if err := damage(path, bytes.Clone(b.raw)); err != nil {
+		t.Fatal(err)
+	}
+	if rc, err := l.Open(t.Context(), b.d, content.Range{Len: 1}); !errors.Is(err, content.ErrCorrupt) {
+		t.Errorf("Open = %v, %v; want corrupt content", rc, err)
+	}
+	if has, err := l.Has(t.Context(), b.d); has || err != nil {
+		t.Errorf("Has = %t, %v", has, err)
 	}
 }
 

@@ -27,6 +27,24 @@ func Acquire(ctx context.Context, root *os.Root, name string, waiting func()) (*
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	l, err := await(ctx.Done(), root, name, waiting)
+	if errors.Is(err, ErrHeld) {
+		return nil, context.Cause(ctx)
+	}
+	return l, err
+}
+
+// AcquireWithin is Acquire for locks that are held for moments only. When
+// patience is at an end it returns [ErrHeld].
+func AcquireWithin(patience time.Duration, root *os.Root, name string) (*Lock, error) {
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	return await(end.C, root, name, nil)
+}
+
+// await tries until the lock is taken or end gives something; then the error is
+// ErrHeld.
+func await[T any](end <-chan T, root *os.Root, name string, waiting func()) (*Lock, error) {
 	const longest = 50 * time.Millisecond
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
 		l, err := Try(root, name)
@@ -37,20 +55,21 @@ func Acquire(ctx context.Context, root *os.Root, name string, waiting func()) (*
 			waiting()
 			waiting = nil
 		}
-		if err := wait(ctx, pause); err != nil {
+		if !sleep(end, pause) {
 			return nil, err
 		}
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+// sleep waits for d, or reports that end came first.
+func sleep[T any](end <-chan T, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+		return true
+	case <-end:
+		return false
 	}
 }
 
