@@ -42,5 +42,8 @@ func startDocker(t *testing.T, b *box) *daemon {
 // themselves to it, so pull and push work over http.
 func (d *daemon) docker(args ...string) string {
 	d.box.t.Helper()
-	return d.box.must(call{Tool: "docker", Args: args, Env: []string{"DOCKER_HOST=unix://" + d.socket}})
+	return d.box.must(call{Tool: "docker", Args: args, Env: d.env()})
 }
+
+// env tells the docker command where the daemon is.
+func (d *daemon) env() []string { return []string{"DOCKER_HOST=unix://" + d.socket} }

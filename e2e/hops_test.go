@@ -61,9 +61,9 @@ func TestTheMainJob(t *testing.T) {
 	t.Run("podman loads the archive", func(t *testing.T) {
 		b := b.in(t)
 		b.podman("load", "-i", archive)
-		_, child, _ := first.remote(t, "app").manifest(f.Children["amd64"].Digest)
-		if got := b.podman("images", "--no-trunc", "--format", "{{.Id}}"); strings.TrimPrefix(got, "sha256:") != strings.TrimPrefix(child.Config.Digest, "sha256:") {
-			t.Errorf("podman has image %q, want config %s", got, child.Config.Digest)
+		config := first.config(t, "app@"+f.Children["amd64"].Digest)
+		if got := b.podman("images", "--no-trunc", "--format", "{{.Id}}"); strings.TrimPrefix(got, "sha256:") != strings.TrimPrefix(config, "sha256:") {
+			t.Errorf("podman has image %q, want config %s", got, config)
 		}
 	})
 }
