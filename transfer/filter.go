@@ -30,7 +30,7 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 	if f.Sparse {
 		return root, offersAny(root, f.Platforms)
 	}
-	n := narrower{src: image.src, platforms: f.Platforms, limits: c.Limits, made: map[digest.Digest]content.Manifest{}}
+	n := narrower{src: image.src, platforms: f.Platforms, limits: c.Limits, made: map[digest.Digest]content.Manifest{}, done: map[digest.Digest]content.Manifest{}}
 	narrow, err := n.index(ctx, root, 0)
 	if err != nil {
 		return root, err
@@ -90,9 +90,13 @@ type narrower struct {
 	platforms []content.Platform
 	limits    content.Limits
 	made      map[digest.Digest]content.Manifest
+	done      map[digest.Digest]content.Manifest // nested indexes by what they were: an index may name one often
 }
 
-const maxNarrowDepth = 8
+const (
+	maxNarrowDepth = 8
+	maxNarrowed    = 1024 // nested indexes of one image
+)
 
 // index returns m without the children nobody asked for: m itself where all
 // are. Nested indexes are narrowed first; an empty one is left out.
@@ -128,6 +132,12 @@ func (n *narrower) index(ctx context.Context, m content.Manifest, depth int) (co
 }
 
 func (n *narrower) child(ctx context.Context, d ocispec.Descriptor, depth int) (content.Manifest, error) {
+	if narrow, ok := n.done[d.Digest]; ok {
+		return narrow, nil
+	}
+	if len(n.done) == maxNarrowed {
+		return content.Manifest{}, fmt.Errorf("more than %d nested indexes: %w", maxNarrowed, content.ErrInvalid)
+	}
 	child, err := n.src.Manifest(ctx, d.Digest.String())
 	if err != nil {
 		return content.Manifest{}, err
@@ -135,7 +145,11 @@ func (n *narrower) child(ctx context.Context, d ocispec.Descriptor, depth int) (
 	if err := content.CheckChild(child, d); err != nil {
 		return content.Manifest{}, err
 	}
-	return n.index(ctx, child, depth+1)
+	narrow, err := n.index(ctx, child, depth+1)
+	if err == nil {
+		n.done[d.Digest] = narrow
+	}
+	return narrow, err
 }
 
 // An entry is a child that stays: the one at a position of the index, or
