@@ -114,12 +114,12 @@ func TestATokenThatEndsDuringAnUploadIsReplaced(t *testing.T) {
 
 func TestTokensAreRenewedBeforeTheyEnd(t *testing.T) {
 	auth := bearer
-	auth.TokenLife = 2 * time.Second // renewed after 1.6
+	auth.TokenLife = time.Second // renewed after 0.8
 	server := testregistry.Start(t, testregistry.Config{Auth: auth})
 	m := manifest(t, "one", "")
 	put(server, m, "v1")
 	repo := repository(t, client(t), server, "app")
-	end := time.After(2500 * time.Millisecond)
+	end := time.After(1300 * time.Millisecond)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

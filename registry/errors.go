@@ -138,16 +138,15 @@ func (e *Error) classOfCodes() error {
 
 // hasCode reports whether err is a registry's answer with one of these codes.
 func hasCode(err error, codes ...string) bool {
-	var e *Error
-	return errors.As(err, &e) && slices.ContainsFunc(e.Codes, func(c string) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && slices.ContainsFunc(e.Codes, func(c string) bool {
 		return slices.Contains(codes, strings.ToUpper(c))
 	})
 }
 
 // statusOf returns the status of the answer that err is, 0 if it is none.
 func statusOf(err error) int {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Status
 	}
 	return 0
@@ -241,8 +240,7 @@ func printable(s string, most int) string {
 
 // transportError says what failed when there was no answer.
 func transportError(req *http.Request, err error) error {
-	var known *Error
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[*Error](err); known {
 		return err
 	}
 	if cause := context.Cause(req.Context()); cause != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -172,9 +173,7 @@ func (h *host) request(ctx context.Context, c call) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %w", c.method, httpx.Redact(c.url), err, content.ErrInvalid)
 	}
-	for key, values := range c.header {
-		req.Header[key] = values
-	}
+	maps.Copy(req.Header, c.header)
 	req.Header.Set("Accept-Encoding", "identity")
 	return req, nil
 }

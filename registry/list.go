@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/wherry-dev/wherry/content"
@@ -46,21 +47,29 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 				yield("", fmt.Errorf("%s of %s: %w", l.path, h.name, err))
 				return
 			}
-			before := len(seen)
-			for _, name := range names {
-				if seen[name] {
-					continue
-				}
-				seen[name] = true
-				if !yield(name, nil) {
-					return
-				}
-			}
-			if len(seen) == before {
+			if fresh := unseen(names, seen); len(fresh) == 0 || !yieldAll(fresh, yield) {
 				return
 			}
 		}
 	}
+}
+
+// unseen returns the names that are new, in order, each once.
+func unseen(names []string, seen map[string]bool) []string {
+	return slices.DeleteFunc(names, func(name string) bool {
+		known := seen[name]
+		seen[name] = true
+		return known
+	})
+}
+
+func yieldAll(names []string, yield func(string, error) bool) bool {
+	for _, name := range names {
+		if !yield(name, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // parseNames reads one field of a page. The list may be null, and so may names in it.
@@ -158,20 +167,28 @@ func cutLink(header string) (target, params, rest string) {
 	if !found {
 		return "", "", ""
 	}
+	params, rest = cutOutsideQuotes(header, ',')
+	return strings.TrimSpace(target), params, rest
+}
+
+// cutOutsideQuotes cuts s at the first sep that is not in quotes.
+func cutOutsideQuotes(s string, sep byte) (before, after string) {
 	quoted := false
-	for i, c := range []byte(header) {
+	for i, c := range []byte(s) {
 		switch {
 		case c == '"':
 			quoted = !quoted
-		case c == ',' && !quoted:
-			return strings.TrimSpace(target), header[:i], header[i+1:]
+		case c == sep && !quoted:
+			return s[:i], s[i+1:]
 		}
 	}
-	return strings.TrimSpace(target), header, ""
+	return s, ""
 }
 
 func isNext(params string) bool {
-	for param := range strings.SplitSeq(params, ";") {
+	for params != "" {
+		var param string
+		param, params = cutOutsideQuotes(params, ';')
 		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
 		if !strings.EqualFold(strings.TrimSpace(key), "rel") {
 			continue

@@ -119,7 +119,7 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 	if err != nil {
 		return token{}, &httpx.RefusedError{Target: httpx.Redact(realm), Reason: "not a host for a token server"}
 	}
-	var auth authn.Authenticator = authn.Anonymous
+	auth := authn.Anonymous
 	if cred != (authn.AuthConfig{}) {
 		auth = authn.FromConfig(cred)
 	}

@@ -1,7 +1,6 @@
 package httpx
 
 import (
-	"context"
 	"io"
 	"net/http"
 
@@ -27,19 +26,21 @@ func NewLimiter(bytesPerSecond int64) *rate.Limiter {
 // RoundTrip implements [http.RoundTripper].
 func (r Rate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.Up != nil && req.Body != nil && req.Body != http.NoBody {
-		req = req.WithContext(req.Context())
-		req.Body = limited(req.Context(), req.Body, r.Up)
+		slow := *req
+		slow.Body = limited(req, req.Body, r.Up)
+		req = &slow
 	}
 	resp, err := r.Next.RoundTrip(req)
 	if err != nil || r.Down == nil {
 		return resp, err
 	}
-	resp.Body = limited(req.Context(), resp.Body, r.Down)
+	resp.Body = limited(req, resp.Body, r.Down)
 	return resp, nil
 }
 
-func limited(ctx context.Context, body io.ReadCloser, l *rate.Limiter) io.ReadCloser {
-	return &limitedBody{ReadCloser: body, burst: l.Burst(), pay: func(n int) error { return l.WaitN(ctx, n) }}
+// limited makes a body of req's wait for l, and no longer than req lasts.
+func limited(req *http.Request, body io.ReadCloser, l *rate.Limiter) io.ReadCloser {
+	return &limitedBody{ReadCloser: body, burst: l.Burst(), pay: func(n int) error { return l.WaitN(req.Context(), n) }}
 }
 
 type limitedBody struct {
