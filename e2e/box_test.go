@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,4 +198,23 @@ var driver struct {
 func (b *box) umoci(args ...string) string {
 	b.t.Helper()
 	return b.must(call{Tool: "umoci", Args: args})
+}
+
+// eachFile reads every regular file of the box that is small enough to be text.
+func (b *box) eachFile(do func(path, text string)) {
+	b.t.Helper()
+	err := filepath.WalkDir(filepath.Dir(b.Home), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		if info, err := entry.Info(); err != nil || info.Size() > 1<<20 {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		do(path, string(text))
+		return err
+	})
+	if err != nil {
+		b.t.Error(err)
+	}
 }
