@@ -190,9 +190,21 @@ func TestFallbackTagsFollowTheSpec(t *testing.T) {
 func TestNamesAreCheckedBeforeTheyBecomeURLs(t *testing.T) {
 	var c Client
 	for _, bad := range [][2]string{
-		{"r.example", "UPPER/x"}, {"r.example", ""}, {"r.example", "a//b"}, {"r.example", "a/../b"}, {"r.example", "a___b"}, {"r.example", "-a"},
-		{"r.example", "a\nb"}, {"r.example", strings.Repeat("a", 256)}, {"r.example/x", "a"}, {"r.example:99999", "a"}, {"ann@r.example", "a"},
-		{"ghсr.io", "a"}, {"r.example?x", "a"}, {"[::1", "a"}, {"-r.example", "a"},
+		{"r.example", "UPPER/x"},
+		{"r.example", ""},
+		{"r.example", "a//b"},
+		{"r.example", "a/../b"},
+		{"r.example", "a___b"},
+		{"r.example", "-a"},
+		{"r.example", "a\nb"},
+		{"r.example", strings.Repeat("a", 256)},
+		{"r.example/x", "a"},
+		{"r.example:99999", "a"},
+		{"ann@r.example", "a"},
+		{"ghсr.io", "a"},
+		{"r.example?x", "a"},
+		{"[::1", "a"},
+		{"-r.example", "a"},
 	} {
 		if _, err := c.Repository(bad[0], bad[1]); err == nil || !strings.Contains(err.Error(), content.ErrInvalid.Error()) {
 			t.Errorf("%q: error %v", bad, err)

@@ -137,6 +137,7 @@ func (u *upload) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer resp.Body.Close()
 	if err := check(resp, http.StatusAccepted); err != nil {
 		return err
 	}
@@ -165,6 +166,7 @@ func (u *upload) patch(ctx context.Context, n int64) error {
 	if err != nil {
 		return err
 	}
+	defer resp.Body.Close()
 	if err := check(resp, http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK); err != nil {
 		return err
 	}
@@ -217,6 +219,7 @@ func (u *upload) close(ctx context.Context, n int64) error {
 	if err != nil {
 		return err
 	}
+	defer resp.Body.Close()
 	if err := check(resp, http.StatusCreated, http.StatusOK, http.StatusNoContent, http.StatusAccepted); err != nil {
 		return err
 	}

@@ -112,11 +112,8 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 		query:  url.Values{"mount": {u.desc.Digest.String()}, "from": {from}},
 		scopes: append(r.push(), "repository:"+from+":pull"),
 	})
-	switch {
-	case err != nil && context.Cause(ctx) != nil, errors.Is(err, content.ErrRateLimited):
-		return false, err
-	case err != nil:
-		return false, nil // the credential may be good for this repository alone
+	if err != nil {
+		return false, fatalToMount(ctx, err)
 	}
 	switch resp.StatusCode {
 	case http.StatusCreated:
@@ -129,6 +126,15 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 		r.host.quirks.get(func(q *quirks) { q.noMount = true })
 	}
 	return false, nil
+}
+
+// fatalToMount returns err if an upload would fail with it too. Others may be the
+// token server's: the credential may be good for the destination alone.
+func fatalToMount(ctx context.Context, err error) error {
+	if context.Cause(ctx) != nil || errors.Is(err, content.ErrRateLimited) {
+		return err
+	}
+	return nil
 }
 
 // mountFrom returns another repository of this host that has the blob, "" for none.

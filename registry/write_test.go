@@ -74,11 +74,13 @@ func TestWritingSurvivesWhatConnectionsAndHostsDo(t *testing.T) {
 		{"reset at half", testregistry.Config{}, []fault{put(fault{Effect: testregistry.ResetAfter, N: size / 2, Times: 1})}, nil, 5, 1.01},
 		{"closed at half", testregistry.Config{}, []fault{put(fault{Effect: testregistry.CutAfter, N: size / 2, Times: 1})}, nil, 5, 1.01},
 		{
-			"reset again and again, with progress", testregistry.Config{},
+			"reset again and again, with progress",
+			testregistry.Config{},
 			[]fault{
 				put(fault{Effect: testregistry.ResetAfter, N: size / 8, Times: 1}),
 				patch(fault{Effect: testregistry.ResetAfter, N: size / 8, Times: 6}),
-			}, nil, 0, 1.01,
+			},
+			nil, 0, 1.01,
 		},
 		{"500 on PUT", testregistry.Config{}, []fault{put(fault{Effect: testregistry.Answer, N: 500, Times: 1})}, nil, 4, 2},
 		{"500 on PUT for ever", testregistry.Config{}, []fault{put(fault{Effect: testregistry.Answer, N: 500})}, content.ErrUnavailable, 0, 0},
@@ -120,16 +122,22 @@ func TestWritingSurvivesWhatConnectionsAndHostsDo(t *testing.T) {
 			if got, _ := server.Blob("app", blob.desc.Digest); tt.want == nil && !bytes.Equal(got, raw) {
 				t.Errorf("registry has %d bytes", len(got))
 			}
-			if n := server.Count(testregistry.Is("", testregistry.KindUpload)); tt.requests != 0 && n != tt.requests {
-				t.Errorf("%d requests, want %d: %s", n, tt.requests, methods(server))
-			}
+			checkUploads(t, server, tt.requests)
 			if got := float64(server.BlobBytesReceived()) / size; tt.bytes > 0 && got > tt.bytes {
 				t.Errorf("%.2f times the blob was sent, want at most %.2f", got, tt.bytes)
 			}
-			if n := server.Uploads(); n != 0 {
-				t.Errorf("%d upload sessions are left open", n)
-			}
 		})
+	}
+}
+
+// checkUploads counts the requests of uploads, where want is not 0, and the sessions left open.
+func checkUploads(t *testing.T, server *testregistry.Registry, want int) {
+	t.Helper()
+	if n := server.Count(testregistry.Is("", testregistry.KindUpload)); want != 0 && n != want {
+		t.Errorf("%d requests, want %d: %s", n, want, methods(server))
+	}
+	if n := server.Uploads(); n != 0 {
+		t.Errorf("%d upload sessions are left open", n)
 	}
 }
 
@@ -265,7 +273,7 @@ func TestABlobOfTheSameHostIsMounted(t *testing.T) {
 			server.PutBlob("from", raw)
 			c := client(t)
 			from, to := repository(t, c, server, "from"), repository(t, c, server, "to")
-			var blob content.Blob = content.NewBlob(from, d)
+			blob := content.NewBlob(from, d)
 			if tt.config.Auth.Allow != nil {
 				blob = origin{made(raw), server.Host()}
 			}

@@ -38,10 +38,6 @@ func get(t *testing.T, target string) *http.Request {
 func TestRequestsAreReplayedWhileThatMayHelp(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	gone := &net.DNSError{Err: "no such host", IsNotFound: true}
-	type try struct {
-		status int
-		err    error
-	}
 	ok := try{status: 200}
 	tests := []struct {
 		name   string
@@ -67,15 +63,8 @@ func TestRequestsAreReplayedWhileThatMayHelp(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := 0
-				rt := &httpx.Replay{Tries: 5, Backoff: time.Second, MaxWait: time.Minute, Next: roundTrip(func(*http.Request) (*http.Response, error) {
-					at := tt.tries[min(n, len(tt.tries)-1)]
-					n++
-					if at.err != nil {
-						return nil, at.err
-					}
-					return answer(at.status, ""), nil
-				})}
+				next := &script{tries: tt.tries}
+				rt := &httpx.Replay{Tries: 5, Backoff: time.Second, MaxWait: time.Minute, Next: next}
 				req := get(t, "https://a.example/")
 				if tt.method == http.MethodPut {
 					req = httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://a.example/", strings.NewReader("x"))
@@ -87,15 +76,36 @@ func TestRequestsAreReplayedWhileThatMayHelp(t *testing.T) {
 				if err == nil {
 					err = resp.Body.Close()
 				}
-				if last := tt.tries[min(n, len(tt.tries))-1]; !errors.Is(err, last.err) {
+				if last := tt.tries[min(next.n, len(tt.tries))-1]; !errors.Is(err, last.err) {
 					t.Errorf("error %v, want %v", err, last.err)
 				}
-				if n != tt.want {
-					t.Errorf("%d requests, want %d", n, tt.want)
+				if next.n != tt.want {
+					t.Errorf("%d requests, want %d", next.n, tt.want)
 				}
 			})
 		})
 	}
+}
+
+// A try is what one request comes to: an answer, or an error.
+type try struct {
+	status int
+	err    error
+}
+
+// A script answers with one try after the other, the last one for ever.
+type script struct {
+	tries []try
+	n     int
+}
+
+func (s *script) RoundTrip(*http.Request) (*http.Response, error) {
+	at := s.tries[min(s.n, len(s.tries)-1)]
+	s.n++
+	if at.err != nil {
+		return nil, at.err
+	}
+	return answer(at.status, ""), nil
 }
 
 func TestBackoffGrowsAndIsDrawnFromTheWholeSpan(t *testing.T) {
@@ -199,22 +209,8 @@ func TestRedirectsAreFollowedByOurRules(t *testing.T) {
 		{"to itself", "https://a.example/x", "/x", 302, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			asked := 0
-			rt := httpx.Follow{Next: roundTrip(func(req *http.Request) (*http.Response, error) {
-				asked++
-				if asked > 1 && (req.Header.Get("Authorization") != "" || req.Header.Get("Cookie") != "") {
-					t.Error("credentials went along")
-				}
-				if asked > 1 && req.Header.Get("Range") != "bytes=1-2" {
-					t.Error("the range was lost")
-				}
-				if req.URL.String() != tt.from {
-					return answer(200, ""), nil
-				}
-				resp := answer(tt.status, "")
-				resp.Header.Set("Location", tt.to)
-				return resp, nil
-			})}
+			hops := &redirector{status: tt.status, from: tt.from, to: tt.to}
+			rt := httpx.Follow{Next: hops}
 			req := get(t, tt.from)
 			req.Header = http.Header{"Authorization": {"Basic x"}, "Cookie": {"a=b"}, "Range": {"bytes=1-2"}}
 			resp, err := rt.RoundTrip(req)
@@ -226,11 +222,33 @@ func TestRedirectsAreFollowedByOurRules(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("got %q, %v; want %q", got, err, tt.want)
 			}
-			if err != nil && (strings.Contains(err.Error(), "pw") || asked > 11) {
-				t.Errorf("%d requests, %v", asked, err)
+			if err != nil && strings.Contains(err.Error(), "pw") || len(hops.asked) > 11 {
+				t.Errorf("%d requests, %v", len(hops.asked), err)
+			}
+			for _, h := range hops.asked[1:] {
+				if h.Get("Authorization") != "" || h.Get("Cookie") != "" || h.Get("Range") != "bytes=1-2" {
+					t.Errorf("a hop carried %v", h)
+				}
 			}
 		})
 	}
+}
+
+// A redirector leads from one URL to another and keeps the headers it saw.
+type redirector struct {
+	status   int
+	from, to string
+	asked    []http.Header
+}
+
+func (r *redirector) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.asked = append(r.asked, req.Header)
+	if req.URL.String() != r.from {
+		return answer(http.StatusOK, ""), nil
+	}
+	resp := answer(r.status, "")
+	resp.Header.Set("Location", r.to)
+	return resp, nil
 }
 
 func TestAnEndlessChainIsShownWithoutItsSecrets(t *testing.T) {
@@ -252,22 +270,6 @@ func TestAnEndlessChainIsShownWithoutItsSecrets(t *testing.T) {
 }
 
 func TestSilenceIsBrokenOffWhileTheNetworkIsWaitedFor(t *testing.T) {
-	const limit = 30 * time.Second
-	pipe := func(ctx context.Context, writes ...time.Duration) io.ReadCloser {
-		r, w := io.Pipe()
-		go func() {
-			for _, d := range writes {
-				if httpx.Wait(ctx, d) != nil {
-					return
-				}
-				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
-					return
-				}
-			}
-			_ = w.Close()
-		}()
-		return r
-	}
 	for _, tt := range []struct {
 		name    string
 		before  time.Duration // until the answer
@@ -283,14 +285,7 @@ func TestSilenceIsBrokenOffWhileTheNetworkIsWaitedFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rt := httpx.Stall{Limit: limit, Next: roundTrip(func(req *http.Request) (*http.Response, error) {
-					if err := httpx.Wait(req.Context(), tt.before); err != nil {
-						return nil, err
-					}
-					body := pipe(req.Context(), tt.writes...)
-					context.AfterFunc(req.Context(), func() { _ = body.Close() })
-					return &http.Response{StatusCode: 200, Body: body}, nil
-				})}
+				rt := httpx.Stall{Limit: 30 * time.Second, Next: &slowServer{before: tt.before, writes: tt.writes}}
 				resp, err := rt.RoundTrip(get(t, "https://a.example/"))
 				if err == nil {
 					_, err = io.Copy(io.Discard, slowReader{resp.Body, func() error { return httpx.Wait(t.Context(), tt.between) }})
@@ -305,6 +300,33 @@ func TestSilenceIsBrokenOffWhileTheNetworkIsWaitedFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A slowServer answers after a while, with a body that comes in pieces.
+type slowServer struct {
+	before time.Duration
+	writes []time.Duration // the pause before each piece
+}
+
+func (s *slowServer) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	if err := httpx.Wait(ctx, s.before); err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = r.Close() })
+	go func() {
+		for _, d := range s.writes {
+			if httpx.Wait(ctx, d) != nil {
+				return
+			}
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+		_ = w.Close()
+	}()
+	return &http.Response{StatusCode: http.StatusOK, Body: r}, nil
 }
 
 type slowReader struct {
@@ -324,7 +346,7 @@ func TestATrickleIsSilence(t *testing.T) {
 		began := time.Now()
 		rt := httpx.Stall{Limit: 30 * time.Second, Next: roundTrip(func(*http.Request) (*http.Response, error) {
 			one := slowReader{strings.NewReader(strings.Repeat("x", 1000)), func() error { return httpx.Wait(t.Context(), 10*time.Second) }}
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(oneByte{one})}, nil
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(oneByte{one})}, nil
 		})}
 		resp, err := rt.RoundTrip(get(t, "https://a.example/"))
 		if err != nil {
@@ -354,16 +376,7 @@ func TestASlowSourceOfAnUploadIsNotAStall(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rt := httpx.Stall{Limit: 30 * time.Second, Next: roundTrip(func(req *http.Request) (*http.Response, error) {
-					for {
-						if err := httpx.Wait(req.Context(), tt.server); err != nil {
-							return nil, err
-						}
-						if _, err := req.Body.Read(make([]byte, 1)); err != nil {
-							return answer(201, ""), nil //nolint:nilerr // the end of the body
-						}
-					}
-				})}
+				rt := httpx.Stall{Limit: 30 * time.Second, Next: slowTaker(tt.server)}
 				body := slowReader{strings.NewReader("abc"), func() error { return httpx.Wait(t.Context(), tt.source) }}
 				resp, err := rt.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://a.example/", body))
 				if err == nil {
@@ -374,6 +387,24 @@ func TestASlowSourceOfAnUploadIsNotAStall(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A slowTaker takes a byte of an upload now and then.
+type slowTaker time.Duration
+
+func (s slowTaker) RoundTrip(req *http.Request) (*http.Response, error) {
+	for {
+		if err := httpx.Wait(req.Context(), time.Duration(s)); err != nil {
+			return nil, err
+		}
+		_, err := req.Body.Read(make([]byte, 1))
+		if errors.Is(err, io.EOF) {
+			return answer(http.StatusCreated, ""), nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 }
 
