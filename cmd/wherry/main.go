@@ -16,8 +16,8 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		cancel(cli.Interrupted{Signal: <-signals})
-		os.Exit(cli.Interrupted{Signal: <-signals}.Code()) // the second signal does not wait
+		cancel(cli.InterruptedError{Signal: <-signals})
+		os.Exit(cli.InterruptedError{Signal: <-signals}.Code()) // the second signal does not wait
 	}()
 	os.Exit(cli.Main(ctx, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Getenv))
 }

@@ -75,10 +75,10 @@ func readBounded(path string, most int64) (raw []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	raw, err = io.ReadAll(io.LimitReader(file, most+1))
 	if err == nil && int64(len(raw)) > most {
-		err = fmt.Errorf("%s: more than %d bytes", path, most)
+		err = usagef("%s: more than %d bytes", path, most)
 	}
 	return raw, err
 }

@@ -121,7 +121,7 @@ func (f *Factory) proxy() func(*http.Request) (*url.URL, error) {
 
 // log returns where --verbose and --debug are written; without them nothing is.
 func (f *Factory) log() *slog.Logger {
-	o := &tint.Options{NoColor: !f.Err.Output().Color, TimeFormat: time.TimeOnly}
+	o := tint.Options{NoColor: !f.Err.Output().Color, TimeFormat: time.TimeOnly}
 	switch {
 	case f.Flags.Debug:
 		o.Level = slog.LevelDebug
@@ -130,7 +130,7 @@ func (f *Factory) log() *slog.Logger {
 	default:
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(tint.NewHandler(f.Err, o))
+	return slog.New(tint.NewTextHandler(f.Err, &o))
 }
 
 // newOpener returns an opener for both ends of whatever a verb does.

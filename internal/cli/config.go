@@ -3,9 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"sigs.k8s.io/yaml"
@@ -44,17 +42,9 @@ func (f *Factory) readConfig() (Config, error) {
 }
 
 func loadConfig(path string) (c Config, err error) {
-	file, err := os.Open(path)
+	raw, err := readBounded(path, maxConfig)
 	if err != nil {
 		return Config{}, err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
-	if err != nil {
-		return Config{}, err
-	}
-	if len(raw) > maxConfig {
-		return Config{}, usagef("%s: more than %d bytes", path, maxConfig)
 	}
 	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
 		return Config{}, &usageError{err: fmt.Errorf("%s: %w", path, err)}

@@ -58,10 +58,10 @@ func (e *PartlyError) Error() string { return e.Err.Error() }
 // Unwrap returns what failed.
 func (e *PartlyError) Unwrap() error { return e.Err }
 
-// Interrupted is the cause of a context that a signal ended.
-type Interrupted struct{ Signal os.Signal }
+// An InterruptedError is the cause of a context that a signal ended.
+type InterruptedError struct{ Signal os.Signal }
 
-func (i Interrupted) Error() string {
+func (i InterruptedError) Error() string {
 	if i.Signal == syscall.SIGTERM {
 		return "terminated"
 	}
@@ -69,7 +69,7 @@ func (i Interrupted) Error() string {
 }
 
 // Code returns the exit code of a process that the signal ended, 128 and its number.
-func (i Interrupted) Code() int {
+func (i InterruptedError) Code() int {
 	if i.Signal == syscall.SIGTERM {
 		return exitTerminated
 	}
@@ -79,7 +79,7 @@ func (i Interrupted) Code() int {
 // codeOf returns the exit code for err. Where several classes apply, it is the
 // one that says what to do next.
 func codeOf(ctx context.Context, err error) int {
-	var interrupted Interrupted
+	var interrupted InterruptedError
 	var partly *PartlyError
 	switch {
 	case err == nil:

@@ -44,7 +44,7 @@ func (h helper) get(ctx context.Context, host string) (registry.Credential, erro
 
 // store hands c over to the helper.
 func (h helper) store(ctx context.Context, host string, c registry.Credential) error {
-	told, err := json.Marshal(struct{ ServerURL, Username, Secret string }{authKey(host), c.Username, c.Password})
+	told, err := json.Marshal(struct{ ServerURL, Username, Secret string }{authKey(host), c.Username, c.Password}) //nolint:gosec // telling it is the point
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,7 @@ func (h helper) run(ctx context.Context, op string, in []byte) ([]byte, error) {
 	case err == nil:
 		return out.Bytes(), nil
 	}
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 		return nil, h.fail(op, err)
 	}
 	// Helpers complain on standard output (the protocol has it so), some on standard error.

@@ -93,7 +93,7 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 
 // store puts c into the file.
 func (a *authFile) store(host string, c registry.Credential) error {
-	entry, err := json.Marshal(authEntry{Auth: base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))})
+	entry, err := json.Marshal(map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // exit code. env gives one environment variable.
 func Main(ctx context.Context, args []string, stdio Stdio, env func(string) string) int {
 	f := newFactory(stdio, env)
-	root := newRoot(f)
+	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func flatten(err error) []error {
 		partly = e
 		return flatten(partly.Err)
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a join further in has text around it
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || err.Error() != errors.Join(joined.Unwrap()...).Error() {
 		return []error{err}
 	}

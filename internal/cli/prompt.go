@@ -25,7 +25,7 @@ func (f *Factory) prompt(ctx context.Context, question string, e echo) (string, 
 	if !ok {
 		return "", errors.New("standard input is no terminal")
 	}
-	fd := int(in.Fd()) //nolint:gosec // a file descriptor is small
+	fd := int(in.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err

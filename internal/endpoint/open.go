@@ -58,91 +58,101 @@ func nothing() error { return nil }
 // Source opens e for reading. A file or folder that is not there is
 // [content.ErrNotFound].
 func (o *Opener) Source(ctx context.Context, e Endpoint) (*Source, error) {
-	switch e.Transport {
+	s, err := o.source(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	s.Ref = e.Ref()
+	return s, nil
+}
+
+func (o *Opener) source(ctx context.Context, e Endpoint) (*Source, error) {
+	path := o.path(e.Path)
+	switch o.sniff(e.Transport, path) {
 	case Registry:
 		r, err := o.repository(e)
-		if err != nil {
-			return nil, err
-		}
-		return &Source{Source: r, Ref: e.Ref(), close: nothing}, nil
+		return &Source{Source: r, close: nothing}, err
 	case Stream:
 		if o.In == nil {
 			return nil, fmt.Errorf("there is no standard input: %w", content.ErrNotFound)
 		}
-		return source(archive.Read(ctx, o.In, o.Archive))(e.Ref())
-	}
-	path := o.path(e.Path)
-	switch o.sniff(e.Transport, path) {
+		return opened(archive.Read(ctx, o.In, o.Archive))
 	case Layout:
 		l, err := layout.Open(path)
 		if err == nil {
 			l.Options = o.Layout
 		}
-		return source(l, err)(e.Ref())
+		return opened(l, err)
 	case Dir:
 		d, err := layout.OpenDir(path)
 		if err == nil {
 			d.Options = o.Layout
 		}
-		return source(d, err)(e.Ref())
+		return opened(d, err)
+	default:
+		return opened(archive.Open(ctx, path, o.Archive))
 	}
-	return source(archive.Open(ctx, path, o.Archive))(e.Ref())
 }
 
-// place is what all places on disk are.
-type place interface {
+// opened makes a Source of a place on disk.
+func opened[P interface {
 	content.Source
 	io.Closer
-}
-
-func source[P place](p P, err error) func(ref string) (*Source, error) {
-	return func(ref string) (*Source, error) {
-		if err != nil {
-			return nil, err
-		}
-		return &Source{Source: p, Ref: ref, close: p.Close}, nil
+}](p P, err error) (*Source, error) {
+	if err != nil {
+		return nil, err
 	}
+	return &Source{Source: p, close: p.Close}, nil
 }
 
 // Sink opens e for writing an image that was read from src.
 func (o *Opener) Sink(_ context.Context, e, src Endpoint) (*Sink, error) {
-	names := e.Names(src)
-	switch e.Transport {
-	case Registry:
-		r, err := o.repository(e)
-		if err != nil {
-			return nil, err
-		}
-		return &Sink{Sink: r, Names: names, close: nothing}, nil
-	case Stream:
-		if o.Out == nil {
-			return nil, errors.New("there is no standard output")
-		}
-		w := archive.NewWriter(o.Out)
-		return &Sink{Sink: w, Names: names, close: w.Close}, nil
-	}
-	path := o.path(e.Path)
-	switch o.sniff(e.Transport, path) {
-	case Layout:
-		l, err := layout.Create(path)
-		if err != nil {
-			return nil, err
-		}
-		l.Options = o.Layout
-		return &Sink{Sink: l, Names: names, close: l.Close}, nil
-	case Dir:
-		d, err := layout.CreateDir(path)
-		if err != nil {
-			return nil, err
-		}
-		d.Options = o.Layout
-		return &Sink{Sink: d, close: d.Close}, nil
-	}
-	w, err := archive.Create(path)
+	s, err := o.sink(e)
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{Sink: w, Names: names, close: w.Close}, nil
+	s.Names = e.Names(src)
+	return s, nil
+}
+
+func (o *Opener) sink(e Endpoint) (*Sink, error) {
+	path := o.path(e.Path)
+	switch o.sniff(e.Transport, path) {
+	case Registry:
+		r, err := o.repository(e)
+		return &Sink{Sink: r, close: nothing}, err
+	case Stream:
+		if o.Out == nil {
+			return nil, fmt.Errorf("there is no standard output: %w", content.ErrNotFound)
+		}
+		w := archive.NewWriter(o.Out)
+		return &Sink{Sink: w, close: w.Close}, nil
+	case Layout:
+		l, err := layout.Create(path)
+		if err == nil {
+			l.Options = o.Layout
+		}
+		return created(l, err)
+	case Dir:
+		d, err := layout.CreateDir(path)
+		if err == nil {
+			d.Options = o.Layout
+		}
+		return created(d, err)
+	default:
+		return created(archive.Create(path))
+	}
+}
+
+// created makes a Sink of a place on disk.
+func created[P interface {
+	content.Sink
+	io.Closer
+}](p P, err error) (*Sink, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Sink{Sink: p, close: p.Close}, nil
 }
 
 // Names returns what an image from src is called at e: by the tag or name that e
@@ -190,7 +200,7 @@ func (o *Opener) sniff(t Transport, path string) Transport {
 	}
 	fi, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(path, string(filepath.Separator)):
+	case errors.Is(err, fs.ErrNotExist) && os.IsPathSeparator(path[len(path)-1]):
 		return Layout
 	case err != nil || !fi.IsDir():
 		return Archive
