@@ -107,7 +107,7 @@ func packer(w io.Writer, c Compression) (io.WriteCloser, string, error) {
 		z, err := gzip.NewWriterLevel(w, gzip.DefaultCompression)
 		return z, ocispec.MediaTypeImageLayerGzip, err
 	case Zstd:
-		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
+		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(zstd.SpeedDefault))
 		return z, ocispec.MediaTypeImageLayerZstd, err
 	case None:
 	}

@@ -2,6 +2,7 @@ package archive_test
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
@@ -280,4 +283,59 @@ func TestClosedArchivesAreNotRead(t *testing.T) {
 		t.Error("Manifest of a closed archive works")
 	}
 	must(t, a.Close())
+}
+
+func TestManyReadersOfOneArchiveGetTheSame(t *testing.T) {
+	for _, c := range []archive.Compression{archive.None, archive.Gzip} {
+		a, err := archive.Open(t.Context(), images+"/docker-busybox-layers.tar", archive.Options{Compress: c, TempDir: t.TempDir()})
+		closed(t, a, err)
+		var g errgroup.Group
+		roots := make([]digest.Digest, 8)
+		for i := range roots {
+			g.Go(func() error {
+				m, err := a.Manifest(t.Context(), []string{"", "latest"}[i%2])
+				if err != nil {
+					return err
+				}
+				roots[i] = m.Digest()
+				for _, d := range m.Layers() {
+					if _, err := readAll(t, a, d); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		must(t, g.Wait())
+		if len(slices.Compact(roots)) != 1 {
+			t.Errorf("different manifests: %s", roots)
+		}
+	}
+}
+
+func TestReadingEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	a, err := archive.Open(ctx, images+"/docker-busybox-layers.tar", archive.Options{Compress: archive.Gzip, TempDir: t.TempDir()})
+	closed(t, a, err)
+	m, err := a.Manifest(ctx, "")
+	must(t, err)
+	rc, err := a.Open(ctx, m.Layers()[0], content.Range{})
+	must(t, err)
+	defer rc.Close()
+	cancel()
+	if _, err := io.ReadAll(rc); !errors.Is(err, context.Canceled) {
+		t.Errorf("reading a layer: %v", err)
+	}
+	for _, open := range []opener{archive.Open, readFile} {
+		if a, err := open(ctx, images+"/alpine-3.20.tar", archive.Options{TempDir: t.TempDir()}); !errors.Is(err, context.Canceled) {
+			t.Errorf("opening: %v, %v", a, err)
+		}
+	}
+	fresh, err := archive.Open(t.Context(), images+"/alpine-3.20.tar", archive.Options{Compress: archive.Gzip, TempDir: t.TempDir()})
+	closed(t, fresh, err)
+	if _, err := fresh.Manifest(ctx, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("making a manifest up: %v", err)
+	}
+	_, err = load(t, fresh, "")
+	must(t, err)
 }
