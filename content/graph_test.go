@@ -97,12 +97,12 @@ func fanned(levels int) build {
 	}
 }
 
-// heavy keeps an index of eleven images of 3 MiB each.
+// heavy keeps an index of eleven images of 100 KiB each.
 func heavy(t *testing.T, s *manifests) content.Manifest {
 	t.Helper()
 	var children []string
 	for i := range 11 {
-		big := s.add(t, image(layer, fmt.Sprintf(`,"annotations":{"n":"%d","x":%q}`, i, strings.Repeat("x", 3<<20))))
+		big := s.add(t, image(layer, fmt.Sprintf(`,"annotations":{"n":"%d","x":%q}`, i, strings.Repeat("x", 100<<10))))
 		children = append(children, desc(big))
 	}
 	return s.add(t, index(strings.Join(children, ","), ""))
@@ -179,9 +179,9 @@ func TestGraphLimits(t *testing.T) {
 		{
 			"big manifests",
 			heavy,
-			content.Limits{},
+			content.Limits{GraphSize: 1 << 20},
 			content.Limits{GraphSize: -1},
-			12, "more than 33554432 bytes",
+			12, "more than 1048576 bytes",
 		},
 	}
 	for _, tt := range tests {
@@ -198,6 +198,18 @@ func TestGraphLimits(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what is stated as too big is not even read", func(t *testing.T) {
+		var src manifests
+		var children []string
+		for i := range 9 {
+			children = append(children, strings.Replace(platformed(i, "", ""), `"size":3`, `"size":4194304`, 1))
+		}
+		root := src.add(t, index(strings.Join(children, ","), ""))
+		_, err := content.Loader{}.Load(t.Context(), &src, root)
+		if !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "more than 33554432 bytes") || len(src.asked) > 0 {
+			t.Errorf("got %v after %d reads", err, len(src.asked))
+		}
+	})
 	t.Run("eight indexes in each other are within", func(t *testing.T) {
 		var src manifests
 		root := src.chain(t, 8)
