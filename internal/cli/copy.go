@@ -111,6 +111,9 @@ func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ r
 		return render.Result{}, err
 	}
 	result, err := m.run(ctx)
+	if m.streams {
+		return render.Result{}, err
+	}
 	return result.render(), err
 }
 

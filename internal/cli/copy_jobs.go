@@ -27,6 +27,7 @@ type mover struct {
 
 	filter    transfer.Filter
 	keepNames bool // names that exist at a destination are left alone
+	streams   bool // standard output carries an archive
 	whole     bool // all images or none: a file gets its name only when all are in it
 
 	jobs  []transfer.Job
@@ -88,8 +89,10 @@ func (m *mover) source(ctx context.Context, e endpoint.Endpoint) (*endpoint.Sour
 // opened once. One that cannot be opened fails when it is used: it is the
 // matter of its own images only.
 func (m *mover) sink(ctx context.Context, e, src endpoint.Endpoint) (content.Sink, error) {
-	if e.Transport == endpoint.Stream && term.IsTerminal(m.f.Out.Writer) {
-		return nil, usagef("standard output is a terminal: an archive does not belong there; use -o FILE or a pipe")
+	if e.Transport == endpoint.Stream && !m.o.DryRun {
+		if err := m.stream(); err != nil {
+			return nil, err
+		}
 	}
 	place := endpoint.Endpoint{Transport: e.Transport, Host: e.Host, Repository: e.Repository, Path: e.Path}
 	if known, ok := m.sinks[place]; ok {
@@ -98,6 +101,19 @@ func (m *mover) sink(ctx context.Context, e, src endpoint.Endpoint) (content.Sin
 	opened := m.open(ctx, e, src)
 	m.sinks[place] = opened
 	return opened.orBroken(), nil
+}
+
+// stream notes that an archive goes to standard output, which then has room for
+// nothing else.
+func (m *mover) stream() error {
+	switch {
+	case term.IsTerminal(m.f.Out.Writer):
+		return usagef("standard output is a terminal: an archive does not belong there; name a file or use a pipe")
+	case m.f.Flags.JSON, m.f.Flags.Format.String() != "":
+		return usagef("standard output carries the archive: there is no room for --json and --format")
+	}
+	m.streams = true
+	return nil
 }
 
 func (s openSink) orBroken() content.Sink {

@@ -74,6 +74,9 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		}
 	}
 	result, err := m.run(ctx)
+	if m.streams {
+		return render.Result{}, err
+	}
 	if !o.DryRun {
 		return render.Result{Value: result, Quiet: []string{}}, err
 	}
