@@ -274,9 +274,14 @@ func (k *disk) setMark(d digest.Digest, fi fs.FileInfo) {
 	}
 }
 
+// buffers are those of pump: many blobs are smaller than one.
+var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+
 // pump writes all of src to dst and looks at ctx on the way.
 func pump(ctx context.Context, dst io.Writer, src io.Reader) error {
-	buf := make([]byte, 256<<10)
+	lent := buffers.Get().(*[256 << 10]byte) //nolint:forcetypeassert // nothing else is in the pool
+	defer buffers.Put(lent)
+	buf := lent[:]
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

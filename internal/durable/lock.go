@@ -125,12 +125,10 @@ func stillThere(root *os.Root, name string, f *os.File) error {
 
 // Release gives the lock up and takes its file away.
 func (l *Lock) Release() error {
-	var err error
-	if removable || l.f == nil {
-		err = l.root.Remove(l.name)
-	}
+	err := l.root.Remove(l.name)
 	if l.f != nil {
-		err = errors.Join(err, l.f.Close())
+		// The kernel's lock ends here, whether its file could be removed or not.
+		err = l.f.Close()
 	}
 	if err != nil {
 		return fmt.Errorf("release lock %s: %w", l.name, err)

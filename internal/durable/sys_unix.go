@@ -59,9 +59,6 @@ func flock(f *os.File) error {
 	return lockErr
 }
 
-// removable says that a file that is open, and locked, can lose its name.
-const removable = true
-
 // alive reports whether process pid runs on this machine.
 func alive(pid int) bool {
 	err := unix.Kill(pid, 0)

@@ -44,9 +44,6 @@ func flock(f *os.File) error {
 	return lockErr
 }
 
-// removable says that a file that is open, and locked, cannot lose its name.
-const removable = false
-
 // alive reports whether process pid runs on this machine.
 func alive(pid int) bool {
 	h, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, uint32(pid)) //nolint:gosec // a process id is 32 bits wide
