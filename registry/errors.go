@@ -116,6 +116,9 @@ func (e *Error) class() error {
 // classOfCodes is for statuses that say too little: registries answer 400 for
 // nearly everything.
 func (e *Error) classOfCodes() error {
+	if slices.Contains(e.Codes, "MANIFEST_BLOB_UNKNOWN") {
+		return content.ErrNotFound // one implementation says it with a 500
+	}
 	if e.Status != http.StatusBadRequest && e.Status != http.StatusForbidden {
 		return nil
 	}
