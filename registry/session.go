@@ -29,7 +29,6 @@ type upload struct {
 	sessions int      // sessions opened
 	restarts int      // times the registry found the bytes wrong at the end
 	refused  int64    // the byte from which the last 401 came, plus one
-	careful  bool     // this registry drops the session when a whole blob breaks off
 }
 
 const (
@@ -100,7 +99,7 @@ func (u *upload) send(ctx context.Context) error {
 	if err := u.open(ctx); err != nil {
 		return err
 	}
-	if u.off == 0 && u.chunk() >= u.desc.Size && !u.keepsChunks() {
+	if u.off == 0 && u.chunk() >= u.desc.Size {
 		return u.close(ctx, u.desc.Size) // the whole blob in one request
 	}
 	for u.off < u.desc.Size {
@@ -119,14 +118,6 @@ func (u *upload) chunk() int64 {
 		return u.desc.Size
 	}
 	return max(limit, u.least)
-}
-
-// keepsChunks reports whether to send even a whole blob as a chunk: of that, a
-// registry keeps what arrived, where it lost a whole blob with its session.
-func (u *upload) keepsChunks() bool {
-	var never bool
-	u.repo.host.quirks.get(func(q *quirks) { never = q.noChunks })
-	return u.careful && !never && u.desc.Size > 0
 }
 
 // open makes sure that there is a session. The source's first byte comes first:
@@ -352,7 +343,6 @@ func (u *upload) ask(ctx context.Context, err error) error {
 		return errors.Join(err, answerError(resp))
 	default:
 		httpx.Drain(resp.Body)
-		u.careful = true
 	}
 	u.at = nil // lost, or of no use
 	return nil
