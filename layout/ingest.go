@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 
@@ -81,10 +82,17 @@ type ingest struct {
 	p    *partial
 	lock *durable.Lock
 
+	writing sync.RWMutex // shared by writers, taken whole to end the ingest
+
 	mu     sync.Mutex
 	done   []content.Range
 	since  int64 // bytes since the list of spans was written
 	closed bool
+	hashed int64 // where the follower stands, or will when it is done
+	stale  bool  // bytes the follower has read were written again
+
+	following sync.Mutex
+	v         *content.Verifier
 }
 
 // there is the ingest of a blob that needs no bytes.
@@ -130,7 +138,11 @@ func (k *disk) startIngest(d ocispec.Descriptor, lock *durable.Lock) (*ingest, e
 	if err != nil {
 		return nil, err
 	}
-	in := &ingest{p: p, lock: lock, done: done}
+	v, err := content.NewVerifier(d)
+	if err != nil {
+		return nil, errors.Join(err, p.f.Close())
+	}
+	in := &ingest{p: p, lock: lock, done: done, v: v}
 	// The list is there before the file has its first hole, so that a hole is
 	// never taken for bytes.
 	if err := in.note(); err != nil {
@@ -148,16 +160,55 @@ func (in *ingest) WriteAt(b []byte, off int64) (int, error) {
 	if _, _, err := span.Resolve(in.p.d.Size); err != nil {
 		return 0, in.p.fail("write", err)
 	}
+	in.writing.RLock()
+	defer in.writing.RUnlock()
 	n, err := in.p.f.WriteAt(b, off)
 	span.Len = int64(n)
+	if err := errors.Join(in.p.fail("write", err), in.wrote(span)); err != nil {
+		return n, err
+	}
+	in.follow()
+	return n, nil
+}
+
+// wrote adds a span to those that are there.
+func (in *ingest) wrote(span content.Range) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.stale = in.stale || span.Off < in.hashed
 	in.done = spanned(in.done, span)
 	in.since += span.Len
-	if err == nil && in.since >= noteEvery {
-		return n, in.note()
+	if in.since < noteEvery {
+		return nil
 	}
-	return n, in.p.fail("write", err)
+	return in.note()
+}
+
+// follow hashes what lies in one piece behind what is hashed, while it is in
+// memory still and other writers wait for the network, so that little is left
+// for the end. One writer does it at a time, and not for long.
+func (in *ingest) follow() {
+	const least, most = 1 << 20, 8 << 20
+	if !in.following.TryLock() {
+		return
+	}
+	defer in.following.Unlock()
+	in.mu.Lock()
+	from, to := in.hashed, in.hashed
+	if len(in.done) > 0 && in.done[0].Off == 0 {
+		to = min(in.done[0].Len, from+most)
+	}
+	if to-from < least || in.stale {
+		in.mu.Unlock()
+		return
+	}
+	in.hashed = to
+	in.mu.Unlock()
+	if _, err := io.Copy(in.v, io.NewSectionReader(in.p.f, from, to-from)); err != nil {
+		in.mu.Lock()
+		in.stale = true
+		in.mu.Unlock()
+	}
 }
 
 // note writes the list of spans down.
@@ -180,6 +231,8 @@ func (in *ingest) Done() []content.Range {
 
 // Commit implements [content.Ingest].
 func (in *ingest) Commit(ctx context.Context) (err error) {
+	in.writing.Lock()
+	defer in.writing.Unlock()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.closed {
@@ -200,7 +253,7 @@ func (in *ingest) Commit(ctx context.Context) (err error) {
 	return in.p.removeSpans()
 }
 
-// check hashes the file.
+// check hashes what of the file is not hashed yet.
 func (in *ingest) check(ctx context.Context) error {
 	d := in.p.d
 	there := int64(0)
@@ -210,21 +263,27 @@ func (in *ingest) check(ctx context.Context) error {
 	if there != d.Size {
 		return in.p.fail("verify", &content.MismatchError{Want: d, Size: there})
 	}
-	v, err := content.NewVerifier(d)
+	if in.stale {
+		v, err := content.NewVerifier(d)
+		if err != nil {
+			return err
+		}
+		in.v, in.hashed, in.stale = v, 0, false
+	}
+	// A commit that is cut short has hashed an unknown part.
+	err := pump(ctx, in.v, io.NewSectionReader(in.p.f, in.hashed, d.Size-in.hashed))
 	if err != nil {
-		return err
-	}
-	if _, err := in.p.f.Seek(0, 0); err != nil {
-		return in.p.fail("read", err)
-	}
-	if err := pump(ctx, v, in.p.f); err != nil {
+		in.stale = true
 		return in.p.fail("verify", err)
 	}
-	return in.p.fail("verify", v.Check())
+	in.hashed = d.Size
+	return in.p.fail("verify", in.v.Check())
 }
 
 // Close implements [content.Ingest].
 func (in *ingest) Close() error {
+	in.writing.Lock()
+	defer in.writing.Unlock()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.closed {

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -103,6 +104,46 @@ func TestSpansComeInAnyOrderFromManyAtOnce(t *testing.T) {
 	}
 	if left := strays(t, l.disk.path); len(left) > 0 {
 		t.Errorf("%q are left", left)
+	}
+}
+
+func TestBytesThatAreWrittenAgainAreHashedAgain(t *testing.T) {
+	const size = 4 << 20
+	b := counted("", noise(8, size))
+	for name, last := range map[string]byte{"right in the end": b.raw[100], "wrong in the end": b.raw[100] + 1} {
+		t.Run(name, func(t *testing.T) {
+			l := created(t)
+			in := ingestOf(t, l, b)
+			if _, err := in.WriteAt([]byte{b.raw[100] + 2}, 100); err != nil {
+				t.Fatal(err)
+			}
+			write(t, in, b, content.Range{Len: 100}, content.Range{Off: 101, Len: 2 << 20}, content.Range{Off: 2<<20 + 101, Len: 2<<20 - 101})
+			if _, err := in.WriteAt([]byte{last}, 100); err != nil {
+				t.Fatal(err)
+			}
+			err := in.Commit(t.Context())
+			if right := last == b.raw[100]; (err == nil) != right || !right && !errors.Is(err, content.ErrCorrupt) {
+				t.Errorf("Commit = %v", err)
+			}
+			if err := in.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestACommitThatIsCutShortCanBeMadeAgain(t *testing.T) {
+	b := counted("", noise(8, 3<<20))
+	l := created(t)
+	in := ingestOf(t, l, b)
+	write(t, in, b, content.Range{Off: 1 << 20, Len: 2 << 20}, content.Range{Len: 1 << 20})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := in.Commit(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Commit = %v", err)
+	}
+	if err := errors.Join(in.Commit(t.Context()), in.Close()); err != nil {
+		t.Error(err)
 	}
 }
 
