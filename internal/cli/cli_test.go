@@ -137,3 +137,23 @@ func TestVersionHasAllForms(t *testing.T) {
 		t.Errorf("version --json: %q", got.out)
 	}
 }
+
+func TestATerminalGetsManifestsEscaped(t *testing.T) {
+	raw := []byte("{\"a\": \"\u009b31m\u202e\"}\n\n")
+	tests := []struct {
+		name string
+		tty  bool
+		want string
+	}{
+		{"a pipe gets every byte", false, string(raw)},
+		{"a terminal gets what it can show", true, "{\"a\": \"\\u{9b}31m\\u{202e}\"}\n"},
+	}
+	for _, tt := range tests {
+		f := testFactory(t, nil)
+		f.Out.TTY = tt.tty
+		var b bytes.Buffer
+		if _, err := f.exact(raw).WriteTo(&b); err != nil || b.String() != tt.want {
+			t.Errorf("%s: got %q, %v, want %q", tt.name, b.String(), err, tt.want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"text/template"
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
@@ -28,13 +29,6 @@ const (
 	exitInterrupted  = 130
 	exitTerminated   = 143
 )
-
-const exitHelp = `Exit codes:
-  0 done · 1 failed · 2 usage · 3 partly done · 4 not found · 5 not authorised
-  6 refused: content that is broken, hostile or unverified · 7 differs
-  8 rate limited, run again later · 9 network · 10 no space
-  130 interrupted · 143 terminated
-`
 
 // A usageError is a command line that means nothing. It exits with 2.
 type usageError struct {
@@ -132,5 +126,6 @@ func isNetwork(err error) bool {
 func isUsage(err error) bool {
 	var usage *usageError
 	var reference *endpoint.Error
-	return errors.As(err, &usage) || errors.As(err, &reference)
+	var template template.ExecError // a --format that does not fit the result
+	return errors.As(err, &usage) || errors.As(err, &reference) || errors.As(err, &template)
 }

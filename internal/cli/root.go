@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"bytes"
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,6 +21,7 @@ func newRoot(f *Factory) *cobra.Command {
 		Long: "wherry carries container images between registries, OCI layouts and archives. It speaks the registry API itself and needs no daemon.\n\n" +
 			"An image is named as docker names it (nginx, host:5000/a/b:tag, name@sha256:…), or with a transport in front:\n" +
 			"oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF], dir:PATH, a path to an archive, or - for a stream.",
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          unknownVerb,
@@ -42,7 +40,8 @@ func newRoot(f *Factory) *cobra.Command {
 		&cobra.Group{ID: groupCare, Title: "Care:"},
 	)
 	root.SetHelpCommandGroupID(groupCare)
-	root.SetCompletionCommandGroupID(groupCare)
+	root.SetHelpCommand(newHelp())
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpTemplate(strings.TrimRight(root.HelpTemplate(), "\n") + "\n" + exitHelp)
 	root.SetUsageFunc(usage)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -51,33 +50,6 @@ func newRoot(f *Factory) *cobra.Command {
 	f.Flags.bind(root.PersistentFlags())
 	addVerbs(root, f)
 	return root
-}
-
-// usage writes the usage of c. That a switch can be given a value is not worth
-// the room it takes.
-func usage(c *cobra.Command) error {
-	var b bytes.Buffer
-	out := c.OutOrStderr()
-	c.SetOut(&b)
-	defer c.SetOut(out)
-	if err := (&cobra.Command{}).UsageFunc()(c); err != nil {
-		return err
-	}
-	const noise = "[=true|false]"
-	_, err := io.WriteString(out, strings.ReplaceAll(b.String(), noise, strings.Repeat(" ", len(noise))))
-	return err
-}
-
-// unknownVerb is asked about arguments that are no verb.
-func unknownVerb(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("there is no verb %q", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("there is no verb %q; did you mean %s?", args[0], strings.Join(near, " or "))
-	}
-	return &usageError{err: err, command: cmd.CommandPath()}
 }
 
 // addVerbs adds every verb to its group.
@@ -90,7 +62,7 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		{groupLook, []*cobra.Command{
 			newInspect(f), newTags(f), newRepos(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f),
 		}},
-		{groupCare, []*cobra.Command{newLogin(f), newLogout(f), newVersion(f)}},
+		{groupCare, []*cobra.Command{newLogin(f), newLogout(f), newCompletion(f), newVersion(f)}},
 	}
 	for _, group := range groups {
 		for _, verb := range group.verbs {

@@ -46,7 +46,6 @@ func verbTable(t *testing.T) string {
 	var b strings.Builder
 	root := newRoot(testFactory(t, nil))
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
 	for _, group := range root.Groups() {
 		fmt.Fprintf(&b, "\n## %s\n\n| Verb | Does |\n|---|---|\n", strings.TrimSuffix(group.Title, ":"))
 		for _, cmd := range root.Commands() {

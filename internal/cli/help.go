@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+// exitHelp stands at the end of every command's help.
+const exitHelp = `Exit codes:
+  0 done · 1 failed · 2 usage · 3 partly done · 4 not found · 5 not authorised
+  6 refused: content that is broken, hostile or unverified · 7 differs
+  8 rate limited, run again later · 9 network · 10 no space
+  130 interrupted · 143 terminated
+`
+
+// usage writes the usage of c. That a switch can be given a value is not worth
+// the room it takes.
+func usage(c *cobra.Command) error {
+	var b bytes.Buffer
+	out := c.OutOrStderr()
+	c.SetOut(&b)
+	defer c.SetOut(out)
+	if err := (&cobra.Command{}).UsageFunc()(c); err != nil {
+		return err
+	}
+	const noise = "[=true|false]"
+	_, err := io.WriteString(out, strings.ReplaceAll(b.String(), noise, strings.Repeat(" ", len(noise))))
+	return err
+}
+
+// unknownVerb is asked about arguments that are no verb.
+func unknownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("there is no verb %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("there is no verb %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return &usageError{err: err, command: cmd.CommandPath()}
+}
+
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [VERB]",
+		Short: "Show what wherry, or a verb, does",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			verb, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownVerb(cmd.Root(), args)
+			}
+			return verb.Help()
+		},
+	}
+}
+
+func newCompletion(f *Factory) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:       "completion bash|zsh|fish|powershell",
+		Short:     "Write a script that completes command lines",
+		Long:      "Write a script for a shell that completes command lines of wherry.",
+		Example:   "  source <(wherry completion bash)\n  wherry completion zsh > \"${fpath[1]}/_wherry\"",
+		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		Args:      exactArgs(1),
+	}
+	return f.Run(cmd, func(_ context.Context, args []string) (render.Result, error) {
+		root := cmd.Root()
+		writers := map[string]func(io.Writer) error{
+			"bash":       func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
+			"zsh":        root.GenZshCompletion,
+			"fish":       func(w io.Writer) error { return root.GenFishCompletion(w, true) },
+			"powershell": root.GenPowerShellCompletionWithDesc,
+		}
+		write, ok := writers[args[0]]
+		if !ok {
+			return render.Result{}, usagef("there is no completion for %q; for bash, zsh, fish and powershell there is", args[0])
+		}
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			return render.Result{}, err
+		}
+		return render.Result{Raw: &b}, nil
+	})
+}
