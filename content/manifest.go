@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -147,16 +148,52 @@ func (m Manifest) first(r Role) (ocispec.Descriptor, bool) {
 
 // wire is what wherry reads of a manifest, of whatever type.
 type wire struct {
-	SchemaVersion int                  `json:"schemaVersion"`
-	MediaType     string               `json:"mediaType"`
-	ArtifactType  string               `json:"artifactType"`
-	Config        *ocispec.Descriptor  `json:"config"`
-	Layers        []ocispec.Descriptor `json:"layers"`
-	Blobs         []ocispec.Descriptor `json:"blobs"`
-	Manifests     []ocispec.Descriptor `json:"manifests"`
-	Subject       *ocispec.Descriptor  `json:"subject"`
-	Annotations   map[string]string    `json:"annotations"`
-	FSLayers      json.RawMessage      `json:"fsLayers"`
+	SchemaVersion int                 `json:"schemaVersion"`
+	MediaType     string              `json:"mediaType"`
+	ArtifactType  string              `json:"artifactType"`
+	Config        *ocispec.Descriptor `json:"config"`
+	Layers        list                `json:"layers"`
+	Blobs         list                `json:"blobs"`
+	Manifests     list                `json:"manifests"`
+	Subject       *ocispec.Descriptor `json:"subject"`
+	Annotations   map[string]string   `json:"annotations"`
+	FSLayers      json.RawMessage     `json:"fsLayers"`
+}
+
+// A list is an array of descriptors that is not decoded before it is known to
+// be wanted: four million bytes of "{}," would become hundreds of millions.
+type list json.RawMessage
+
+// UnmarshalJSON keeps raw; null is no list at all.
+func (l *list) UnmarshalJSON(raw []byte) error {
+	if string(raw) != "null" {
+		*l = append((*l)[:0], raw...)
+	}
+	return nil
+}
+
+// descriptors decodes the list, of which there may be most. what names them in
+// the error.
+func (l list) descriptors(most int, what string) ([]ocispec.Descriptor, error) {
+	if l == nil {
+		return nil, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(l))
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return nil, fmt.Errorf("%s are not an array: %w", what, ErrInvalid)
+	}
+	var ds []ocispec.Descriptor
+	for dec.More() {
+		if len(ds) == most {
+			return nil, fmt.Errorf("more than %d %s: %w", most, what, ErrInvalid)
+		}
+		var d ocispec.Descriptor
+		if err := dec.Decode(&d); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", what, clip(printable(err.Error())), ErrInvalid)
+		}
+		ds = append(ds, d)
+	}
+	return ds, nil
 }
 
 const artifactManifest = "application/vnd.oci.artifact.manifest.v1+json"
@@ -199,19 +236,14 @@ func fill(m *Manifest, w wire, l Limits) error {
 	if w.SchemaVersion != 2 && m.desc.MediaType != artifactManifest {
 		return fmt.Errorf("schemaVersion is %d, not 2: %w", w.SchemaVersion, ErrInvalid)
 	}
-	if n := len(w.Manifests); n > l.Children {
-		return fmt.Errorf("%d manifests in one index are over the limit of %d: %w", n, l.Children, ErrInvalid)
-	}
-	if m.desc.MediaType == artifactManifest {
-		w.Layers = w.Blobs
-	}
-	if n := len(w.Layers); n > l.Layers {
-		return fmt.Errorf("%d layers in one manifest are over the limit of %d: %w", n, l.Layers, ErrInvalid)
-	}
 	if IsManifest(m.desc.MediaType) && w.Config == nil {
 		return fmt.Errorf("image manifest without a config: %w", ErrInvalid)
 	}
-	m.edges = w.edges()
+	edges, err := w.edges(m.desc.MediaType, l)
+	if err != nil {
+		return err
+	}
+	m.edges = edges
 	for _, e := range m.edges {
 		if err := checkDescriptor(e.Descriptor); err != nil {
 			return err
@@ -225,21 +257,32 @@ func fill(m *Manifest, w wire, l Limits) error {
 	return nil
 }
 
-func (w wire) edges() []Edge {
-	edges := make([]Edge, 0, 2+len(w.Layers)+len(w.Manifests))
+func (w wire) edges(mediaType string, l Limits) ([]Edge, error) {
+	if mediaType == artifactManifest {
+		w.Layers = w.Blobs
+	}
+	layers, err := w.Layers.descriptors(l.Layers, "layers in one manifest")
+	if err != nil {
+		return nil, err
+	}
+	children, err := w.Manifests.descriptors(l.Children, "manifests in one index")
+	if err != nil {
+		return nil, err
+	}
+	edges := make([]Edge, 0, 2+len(layers)+len(children))
 	if w.Config != nil {
 		edges = append(edges, Edge{RoleConfig, *w.Config})
 	}
-	for _, d := range w.Layers {
+	for _, d := range layers {
 		edges = append(edges, Edge{RoleLayer, d})
 	}
-	for _, d := range w.Manifests {
+	for _, d := range children {
 		edges = append(edges, Edge{RoleChild, d})
 	}
 	if w.Subject != nil {
 		edges = append(edges, Edge{RoleSubject, *w.Subject})
 	}
-	return edges
+	return edges, nil
 }
 
 // typeOf decides what the bytes are: what they say themselves, else what the

@@ -104,8 +104,8 @@ func broken() []rejection {
 		{"a zero byte after the end", ociManifest, image(layer, "") + "\x00", "bytes after the end"},
 		{"10,000-deep arrays", ociManifest, image(layer, `,"x":`+strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000)), "nested more than 64 deep"},
 		{"an array of 4 MiB of opening brackets", "", strings.Repeat("[", 4<<20), "nested more than 64 deep"},
-		{"an index of 4,097 children", ociIndex, index(repeat(child, 4097), ""), "4097 manifests in one index are over the limit of 4096"},
-		{"a manifest of 1,025 layers", ociManifest, image(repeat(layer, 1025), ""), "1025 layers in one manifest are over the limit of 1024"},
+		{"an index of 4,097 children", ociIndex, index(repeat(child, 4097), ""), "more than 4096 manifests in one index"},
+		{"a manifest of 1,025 layers", ociManifest, image(repeat(layer, 1025), ""), "more than 1024 layers in one manifest"},
 		{"a manifest of 4 MiB and a byte", ociManifest, image(layer, `,"x":"`+strings.Repeat("x", 4<<20-len(image(layer, `,"x":""`))+1)+`"`), "over the limit of 4194304"},
 		{"schema version 3", ociManifest, `{"schemaVersion":3,"config":` + config + `}`, "schemaVersion is 3"},
 		{"no schema version", ociManifest, `{"config":` + config + `}`, "schemaVersion is 0"},
@@ -115,7 +115,7 @@ func broken() []rejection {
 		{"docker schema 1 by its own media type only", "", `{"schemaVersion":2,"mediaType":"` + content.DockerSchema1 + `"}`, "docker schema 1 is not supported"},
 		{"an image without a config", ociManifest, `{"schemaVersion":2,"layers":[]}`, "without a config"},
 		{"an object that is nothing", "", `{"schemaVersion":2}`, "neither an image manifest nor an index"},
-		{"layers that are an object", ociManifest, `{"schemaVersion":2,"config":` + config + `,"layers":{}}`, "cannot unmarshal object"},
+		{"layers that are an object", ociManifest, `{"schemaVersion":2,"config":` + config + `,"layers":{}}`, "layers in one manifest are not an array"},
 		{"a size of a million digits", ociManifest, image(named("application/x", strings.Repeat("1", 1_000_000), ""), ""), "cannot unmarshal number"},
 		{"a string of control characters for a size", ociManifest, image(named("application/x", `"\u001b[2J\n"`, ""), ""), "cannot unmarshal string"},
 		{"a digest of a million bytes", ociManifest, strings.Replace(image(layer, ""), "sha256:", "sha256:"+strings.Repeat("a", 1_000_000), 1), "hex digits"},
@@ -364,5 +364,21 @@ func TestArtifactTypeFallsBackToTheConfigs(t *testing.T) {
 	}
 	if (content.Manifest{}).IsZero() != true || m.IsZero() {
 		t.Error("IsZero is wrong")
+	}
+}
+
+func TestAListThatIsTooLongIsNotDecoded(t *testing.T) {
+	raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[` +
+		strings.TrimSuffix(strings.Repeat("{},", 1_300_000), ",") + `]}`)
+	allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			if _, err := content.ParseManifest("", raw, content.Limits{}); !errors.Is(err, content.ErrInvalid) {
+				b.Fatalf("error is %v", err)
+			}
+		}
+	}).AllocedBytesPerOp()
+	if most := int64(128 << 20); allocated > most {
+		t.Errorf("%d bytes were allocated, want at most %d", allocated, most)
 	}
 }

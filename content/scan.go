@@ -84,7 +84,7 @@ func (s *scanner) token(t json.Token) error {
 		}
 		object := t == json.Delim('{')
 		free := top.free || top.key != "" && !slices.Contains(containers, top.key)
-		s.open = append(s.open, &level{object: object, free: free, wantKey: object, seen: map[string]bool{}})
+		s.open = append(s.open, &level{object: object, free: free, wantKey: object})
 		return nil
 	case json.Delim('}'), json.Delim(']'):
 		s.open = s.open[:len(s.open)-1]
@@ -115,6 +115,9 @@ func (s *scanner) note(l *level, key string) {
 	}
 	if l.seen[key] {
 		s.ambiguous = fmt.Errorf("ambiguous: key %q stands twice in one object: %w", clip(key), ErrInvalid)
+	}
+	if l.seen == nil {
+		l.seen = map[string]bool{}
 	}
 	l.seen[key] = true
 	if l.free {
