@@ -57,7 +57,7 @@ func (c counter) Write(p []byte) (int, error) { *c.n += int64(len(p)); return le
 func made(raw []byte) *madeBlob { return &madeBlob{desc: descriptorOf(raw), raw: raw} }
 
 func TestWritingSurvivesWhatConnectionsAndHostsDo(t *testing.T) {
-	const size = 24 << 20
+	const size = 18 << 20
 	raw := random(size, 6)
 	put := func(f fault) fault { f.Method, f.Kind = http.MethodPut, testregistry.KindUpload; return f }
 	patch := func(f fault) fault { f.Method, f.Kind = http.MethodPatch, testregistry.KindUpload; return f }

@@ -65,22 +65,20 @@ func TestRequestsAreReplayedWhileThatMayHelp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				next := &script{tries: tt.tries}
 				rt := &httpx.Replay{Tries: 5, Backoff: time.Second, MaxWait: time.Minute, Next: next}
-				req := get(t, "https://a.example/")
-				if tt.method == http.MethodPut {
-					req = httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://a.example/", strings.NewReader("x"))
-				}
+				ctx := t.Context()
 				if tt.once {
-					req = req.WithContext(httpx.Once(req.Context()))
+					ctx = httpx.Once(ctx)
 				}
-				resp, err := rt.RoundTrip(req)
+				var body io.Reader
+				if tt.method == http.MethodPut {
+					body = strings.NewReader("x")
+				}
+				resp, err := rt.RoundTrip(httptest.NewRequestWithContext(ctx, tt.method, "https://a.example/", body))
 				if err == nil {
 					err = resp.Body.Close()
 				}
-				if last := tt.tries[min(next.n, len(tt.tries))-1]; !errors.Is(err, last.err) {
-					t.Errorf("error %v, want %v", err, last.err)
-				}
-				if next.n != tt.want {
-					t.Errorf("%d requests, want %d", next.n, tt.want)
+				if last := tt.tries[min(next.n, len(tt.tries))-1]; !errors.Is(err, last.err) || next.n != tt.want {
+					t.Errorf("%d requests, %v; want %d, %v", next.n, err, tt.want, last.err)
 				}
 			})
 		})
