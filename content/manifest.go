@@ -185,7 +185,7 @@ func (l list) descriptors(most int, what string) ([]ocispec.Descriptor, error) {
 	var ds []ocispec.Descriptor
 	for dec.More() {
 		if len(ds) == most {
-			return nil, fmt.Errorf("more than %d %s: %w", most, what, ErrInvalid)
+			return nil, fmt.Errorf("%s are over the limit of %d: %w", what, most, ErrInvalid)
 		}
 		var d ocispec.Descriptor
 		if err := dec.Decode(&d); err != nil {
