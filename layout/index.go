@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	maxIndex   = 16 << 20
-	maxEntries = 1 << 16
+	maxIndex   = 8 << 20
+	maxEntries = 1 << 15
+	maxFields  = 64
+	maxPart    = 256 << 10 // bytes of one field or entry
 	unlimited  = 1 << 50
 )
 
@@ -115,10 +117,15 @@ func splitIndex(raw []byte, most int) (*index, error) {
 			return nil, notAnIndex(err)
 		}
 		f := field{key: key.(string)} // a decoder gives nothing else where a key belongs
-		if f.key == "manifests" {
+		switch {
+		case f.key == "manifests":
 			err = x.splitEntries(dec, most)
-		} else {
-			err = dec.Decode(&f.raw)
+		case slices.Contains([]string{"config", "layers", "blobs", "fsLayers"}, f.key):
+			err = fmt.Errorf("ambiguous: it has both manifests and %s: %w", f.key, content.ErrInvalid)
+		case len(x.fields) == maxFields:
+			err = fmt.Errorf("more than %d fields: %w", maxFields, content.ErrInvalid)
+		default:
+			f.raw, err = part(dec)
 		}
 		if err != nil {
 			return nil, notAnIndex(err)
@@ -155,14 +162,25 @@ func (x *index) splitEntries(dec *json.Decoder, most int) error {
 		if len(x.entries) == most {
 			return fmt.Errorf("more than %d entries: %w", most, content.ErrInvalid)
 		}
-		var e entry
-		if err := dec.Decode(&e.raw); err != nil {
+		raw, err := part(dec)
+		if err != nil {
 			return err
 		}
-		x.entries = append(x.entries, e)
+		x.entries = append(x.entries, entry{raw: raw})
 	}
 	_, err = dec.Token()
 	return err
+}
+
+// part reads one value as it is.
+func part(dec *json.Decoder) (raw json.RawMessage, err error) {
+	if err := dec.Decode(&raw); err != nil {
+		return nil, err
+	}
+	if len(raw) > maxPart {
+		return nil, fmt.Errorf("one value of %d bytes is over the limit of %d: %w", len(raw), maxPart, content.ErrInvalid)
+	}
+	return raw, nil
 }
 
 // encode returns the JSON of x.

@@ -54,7 +54,7 @@ type Options struct {
 	Deep bool
 
 	// Limits bound what is read. Besides what they say of manifests, index.json
-	// may have 16 MiB and 65,536 entries; a negative ManifestSize or Children
+	// may have 8 MiB and 32,768 entries; a negative ManifestSize or Children
 	// lifts that too.
 	Limits content.Limits
 
