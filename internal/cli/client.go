@@ -35,7 +35,7 @@ func (f *Factory) newClient() (*registry.Client, error) {
 		MaxWait:      max(f.Flags.MaxWait, time.Nanosecond), // the client takes 0 for its default
 		StallTimeout: f.Flags.StallTimeout,
 		LimitRate:    int64(f.Flags.LimitRate),
-		Log:          f.log(),
+		Log:          f.Log(),
 	}
 	if state := f.stateFolder(); state != "" {
 		c.Facts = &durable.Facts{Dir: filepath.Join(state, "wherry", "facts")}
@@ -119,8 +119,7 @@ func (f *Factory) proxy() func(*http.Request) (*url.URL, error) {
 	return func(req *http.Request) (*url.URL, error) { return find(req.URL) }
 }
 
-// log returns where --verbose and --debug are written; without them nothing is.
-func (f *Factory) log() *slog.Logger {
+func (f *Factory) newLog() *slog.Logger {
 	o := tint.Options{NoColor: !f.Err.Output().Color, TimeFormat: time.TimeOnly}
 	switch {
 	case f.Flags.Debug:

@@ -34,7 +34,8 @@ func (f *Factory) readConfig() (Config, error) {
 	if folder == "" {
 		return Config{}, nil
 	}
-	c, err := loadConfig(filepath.Join(folder, "wherry", "config.yaml"))
+	path = filepath.Join(folder, "wherry", "config.yaml")
+	c, err := loadConfig(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, nil
 	}

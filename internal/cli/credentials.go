@@ -22,6 +22,7 @@ type credentials struct {
 // forHost is a registry.CredentialFunc.
 func (c *credentials) forHost(ctx context.Context, host string) (registry.Credential, error) {
 	if given, ok := c.host[host]; ok {
+		c.f.Log().InfoContext(ctx, "credential from the command line", "host", host)
 		return given, nil
 	}
 	files, err := c.f.authFiles()
@@ -30,10 +31,14 @@ func (c *credentials) forHost(ctx context.Context, host string) (registry.Creden
 	}
 	for _, file := range files {
 		found, ok, err := file.lookUp(ctx, host)
+		if ok {
+			c.f.Log().InfoContext(ctx, "credential", "host", host, "from", file.path)
+		}
 		if err != nil || ok {
 			return found, err
 		}
 	}
+	c.f.Log().InfoContext(ctx, "no credential", "host", host)
 	return registry.Credential{}, nil
 }
 

@@ -7,6 +7,7 @@ package cli
 
 import (
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -39,6 +40,9 @@ type Factory struct {
 	// sets them before it asks for Client.
 	SrcHost, DstHost string
 
+	// Log returns where --verbose and --debug are written; without them nothing is.
+	Log func() *slog.Logger
+
 	// Config returns what the configuration file says.
 	Config func() (Config, error)
 
@@ -60,6 +64,7 @@ func newFactory(stdio Stdio, env func(string) string) *Factory {
 		Now:   time.Now,
 		Flags: &Flags{},
 	}
+	f.Log = sync.OnceValue(f.newLog)
 	f.Config = sync.OnceValues(f.readConfig)
 	f.Client = sync.OnceValues(f.newClient)
 	f.Opener = sync.OnceValues(f.newOpener)

@@ -105,7 +105,7 @@ type Rate int64
 
 // Set reads s.
 func (r *Rate) Set(s string) error {
-	number := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(s), "/s"), "ps")
+	number := strings.TrimSuffix(strings.TrimSpace(s), "/s")
 	parse := units.FromHumanSize
 	if strings.Contains(strings.ToLower(number), "ib") {
 		parse = units.RAMInBytes

@@ -33,6 +33,7 @@ func (f *Factory) look(ctx context.Context, arg string) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.Log().InfoContext(ctx, "open", "place", e.String())
 	src, err := opener.Source(ctx, e)
 	if err != nil {
 		return nil, err
