@@ -178,9 +178,8 @@ func TestADamagedDirIsNotPassedOn(t *testing.T) {
 	d, path := createdDir(t)
 	put(t, d, im, "v1")
 	layer := im.blobs[1]
-	if err := os.WriteFile(filepath.Join(path, layer.d.Digest.Encoded()), []byte("LAYER of a"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := filepath.Join(path, layer.d.Digest.Encoded())
+	change(t, file, func() error { return os.WriteFile(file, []byte("LAYER of a"), 0o644) })
 	if rc, err := d.Open(t.Context(), layer.d, content.Range{}); !errors.Is(err, content.ErrCorrupt) {
 		t.Errorf("Open = %v, %v; want corrupt content", rc, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/durable"
 )
 
 // A scripted blob gives, each time it is opened, the next of its answers: what
@@ -182,6 +183,25 @@ func TestADamagedBlobIsFoundNeverPassedOnAndReplaced(t *testing.T) {
 	}
 }
 
+// change does what changes the file at path, again where a file system whose
+// clock is coarse does not show it the first time.
+func change(t *testing.T, path string, do func() error) {
+	t.Helper()
+	stamp := func() string {
+		fi, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _ := durable.Stamp(fi)
+		return s
+	}
+	for before := stamp(); stamp() == before; {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // damaged damages blob b and wants l to find out.
 func damaged(t *testing.T, l *Layout, b memoryBlob, damage func(path string, raw []byte) error) {
 	t.Helper()
@@ -189,9 +209,7 @@ func damaged(t *testing.T, l *Layout, b memoryBlob, damage func(path string, raw
 		t.Fatalf("before: Has = %t, %v", has, err)
 	}
 	path := filepath.Join(l.disk.path, l.disk.place(b.d.Digest))
-	if err := damage(path, bytes.Clone(b.raw)); err != nil {
-		t.Fatal(err)
-	}
+	change(t, path, func() error { return damage(path, bytes.Clone(b.raw)) })
 	if rc, err := l.Open(t.Context(), b.d, content.Range{Len: 1}); !errors.Is(err, content.ErrCorrupt) {
 		t.Errorf("Open = %v, %v; want corrupt content", rc, err)
 	}
