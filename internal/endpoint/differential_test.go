@@ -85,10 +85,14 @@ func TestParseAgreesWithDocker(t *testing.T) {
 	digests := []string{"", "@", "@" + sha256, "@" + sha512, "@sha256:", "@sha256:" + hex64[1:], "@" + sha256 + "0", "@sha256:" + strings.ToUpper(hex64), "@md5:" + hex64[:32], "@" + sha256 + "@" + sha256}
 	for _, host := range hosts {
 		for _, path := range paths {
-			for _, tag := range tags {
-				for _, digest := range digests {
-					compare(t, host+path+tag+digest)
-				}
+			compare(t, host+path)
+			compare(t, host+path+":t@"+sha256)
+		}
+	}
+	for _, name := range []string{"a", "a.b:5/c", "A/b", "localhost/a/b"} {
+		for _, tag := range tags {
+			for _, digest := range digests {
+				compare(t, name+tag+digest)
 			}
 		}
 	}
