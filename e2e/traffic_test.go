@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,38 +38,35 @@ func readTraffic(text string) traffic {
 	return all
 }
 
-// during returns what is asked of the registry while do runs. A registry writes its line when an answer is complete,
-// which may be after the client has gone: a request of our own tells that the log has come so far.
+// during returns what is asked of the registry while do runs.
 func (r *registry) during(t *testing.T, do func()) traffic {
 	t.Helper()
-	before := len(r.sync(t))
+	before := len(r.settled(t))
 	do()
-	after := r.sync(t)
-	return after[before : len(after)-1]
+	return r.settled(t)[before:]
 }
 
-// sync returns the traffic so far, the last of which is a request of our own.
-func (r *registry) sync(t *testing.T) traffic {
+// settled returns the traffic so far. A registry writes its line when it has closed the books on an answer, which may be
+// after the client has gone: a request of our own tells that the log has come about so far, and a while in which
+// nothing is added that it has come to its end.
+func (r *registry) settled(t *testing.T) traffic {
 	t.Helper()
+	const quiet, most = 40 * time.Millisecond, 10 * time.Second
 	mark := "/v2/?mark=" + strconv.FormatInt(time.Now().UnixNano(), 10)
 	remote := r.remote(t, "mark")
 	remote.do(remote.request(http.MethodGet, "http://"+r.Host+mark, nil), http.StatusOK, http.StatusUnauthorized)
-	limit := time.NewTimer(10 * time.Second)
-	defer limit.Stop()
-	look := time.NewTicker(time.Millisecond)
+	look := time.NewTicker(quiet)
 	defer look.Stop()
-	for {
+	seen := 0
+	for start := time.Now(); time.Since(start) < most; <-look.C {
 		text := r.log.String()
-		if i := strings.LastIndex(text, mark); i >= 0 {
-			// The line may not be complete; what matters of it is there.
-			return readTraffic(text[:i+len(mark)])
+		if len(text) == seen && strings.Contains(text, mark) {
+			return slices.DeleteFunc(readTraffic(text), func(e exchange) bool { return strings.HasPrefix(e.Path, "/v2/?mark=") })
 		}
-		select {
-		case <-look.C:
-		case <-limit.C:
-			t.Fatalf("the log of %s does not show a request that was answered", r.Kind.Name)
-		}
+		seen = len(text)
 	}
+	t.Fatalf("the log of %s does not settle, or does not show a request that was answered", r.Kind.Name)
+	return nil
 }
 
 // of returns what was asked of paths that contain part.
