@@ -183,7 +183,10 @@ func (c *Copier) resolveEnds(ctx context.Context, image *ImagePlan) (content.Man
 		resolver, ok := content.As[content.Resolver](image.job.Src)
 		if ok {
 			image.Source, srcErr = resolver.Resolve(ctx, image.job.Ref)
-			return
+			if !content.IsMissing(srcErr) {
+				return
+			}
+			// Some registries do not find by HEAD what they give by GET.
 		}
 		root, srcErr = image.src.Manifest(ctx, image.job.Ref)
 		image.Source = root.Descriptor()
