@@ -26,7 +26,7 @@ func (a *Archive) agree(ctx context.Context, images []*dockerImage) error {
 		}
 		maps.Copy(all, configs)
 		for _, name := range r.names {
-			byName[normal(name)] = configs
+			byName[content.NormalName(name)] = configs
 		}
 	}
 	for _, image := range images {
@@ -38,7 +38,7 @@ func (a *Archive) agree(ctx context.Context, images []*dockerImage) error {
 			return fmt.Errorf("%s names an image with config %s that %s does not know: %w", manifestFile, config.Digest, indexFile, content.ErrInvalid)
 		}
 		for _, name := range image.names() {
-			if configs, ok := byName[normal(name)]; ok && !configs[config.Digest] {
+			if configs, ok := byName[content.NormalName(name)]; ok && !configs[config.Digest] {
 				return fmt.Errorf("%s and %s disagree about %q: %w", indexFile, manifestFile, clip(name), content.ErrInvalid)
 			}
 		}

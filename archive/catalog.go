@@ -55,7 +55,7 @@ func newCatalog() catalog {
 func (c *catalog) enter(m content.Manifest, names []string) error {
 	d := m.Digest()
 	for _, name := range names {
-		if err := checkName(name); err != nil {
+		if err := content.CheckName(name); err != nil {
 			return err
 		}
 	}
@@ -78,8 +78,8 @@ func (c *catalog) enter(m content.Manifest, names []string) error {
 // nameKey returns the same for names that mean the same: nginx:latest and
 // docker.io/library/nginx:latest.
 func nameKey(name string) string {
-	if isFull(name) {
-		return normal(name)
+	if content.IsFullName(name) {
+		return content.NormalName(name)
 	}
 	return name
 }
@@ -120,7 +120,7 @@ func (c *catalog) indexJSON() ([]byte, error) {
 		named[n.to] = true
 		d := c.manifests[n.to].desc
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: n.name}
-		if isFull(n.name) && isReference(n.name) {
+		if content.IsFullName(n.name) {
 			d.Annotations[content.AnnotationContainerdName] = key
 		}
 		index.Manifests = append(index.Manifests, d)
@@ -152,7 +152,7 @@ func (c *catalog) manifestJSON(sizes map[digest.Digest]int64) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		tags[image] = append(tags[image], familiar(n.name))
+		tags[image] = append(tags[image], content.FamiliarName(n.name))
 	}
 	for root, entry := range c.unnamed {
 		if image, ok := c.pick(root, sizes); ok && entry.artifactType == "" {

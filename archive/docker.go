@@ -47,7 +47,7 @@ func (d *dockerImage) names() []string {
 		if name == "" || strings.Contains(name, "<none>") {
 			continue
 		}
-		if !isFull(name) {
+		if !content.IsFullName(name) {
 			name += ":latest"
 		}
 		names = append(names, name)

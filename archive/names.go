@@ -7,81 +7,22 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
 )
 
-// namesOf returns the names a descriptor in index.json has. Where the full name
-// is there too, a name that is only its tag, as docker writes, is none.
-func namesOf(d ocispec.Descriptor) []string {
-	full := d.Annotations[content.AnnotationContainerdName]
-	name := d.Annotations[ocispec.AnnotationRefName]
-	switch {
-	case full == "" && name == "":
-		return nil
-	case full == "":
-		return []string{name}
-	case name == "" || name == tagOf(full):
-		return []string{full}
-	case name == full || normal(name) == full:
-		return []string{name}
-	}
-	return []string{full, name}
-}
-
-// normal returns name as docker writes it in full, docker.io/library/nginx:latest
-// for nginx; what is no reference stays as it is.
-func normal(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return name
-	}
-	return reference.TagNameOnly(named).String()
-}
-
-// familiar returns name as docker shows it, nginx:latest; "" is what docker
-// cannot tag an image with. A short name, v1, is none.
-func familiar(name string) string {
-	if !isFull(name) {
-		return ""
-	}
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return ""
-	}
-	tagged, ok := reference.TagNameOnly(named).(reference.NamedTagged)
-	if _, digested := named.(reference.Digested); digested || !ok {
-		return ""
-	}
-	return reference.FamiliarString(tagged)
-}
-
-// isFull reports whether name says more than a tag.
-func isFull(name string) bool { return strings.ContainsAny(name, "/:") }
-
-// tagOf returns the tag of a full name, "" where it has none.
-func tagOf(name string) string {
-	i := strings.LastIndexByte(name, ':')
-	if i < 0 || strings.ContainsAny(name[i:], "/@") {
-		return ""
-	}
-	return name[i+1:]
-}
-
 // Tags implements [content.TagLister]: the names of the images in the order of
-// the file, each once.
+// the file, each once. A tag alone beside a full name, as docker writes it, is
+// not shown; it finds the image nevertheless.
 func (a *Archive) Tags(context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		seen := map[string]bool{}
 		for _, r := range a.roots {
-			for _, name := range r.names {
-				if !seen[name] && !yield(name, nil) {
+			for i, name := range r.names {
+				shown := i == 0 || content.IsFullName(name)
+				if shown && !seen[name] && !yield(name, nil) {
 					return
 				}
 				seen[name] = true
@@ -98,35 +39,17 @@ func (a *Archive) find(ctx context.Context, ref string) (content.Manifest, error
 	if at := strings.LastIndexByte(ref, '@'); content.CheckDigest(digest.Digest(ref[at+1:])) == nil {
 		return a.byDigest(ctx, digest.Digest(ref[at+1:]))
 	}
-	full := normal(ref)
-	for _, match := range []func(name string) bool{
-		func(name string) bool { return name == ref },
-		func(name string) bool { return normal(name) == full },
-		func(name string) bool { return !isFull(ref) && tagOf(name) == ref },
-	} {
-		found := a.matching(match)
-		if len(found) > 1 {
-			return content.Manifest{}, fmt.Errorf("%q stands for %d different images (%s): %w", clip(ref), len(found), list(found), content.ErrInvalid)
-		}
-		if len(found) == 1 {
-			return a.rootManifest(ctx, found[0])
-		}
+	found := distinct(content.FindName(a.roots, func(r *root) []string { return r.names }, ref))
+	if len(found) > 1 {
+		return content.Manifest{}, fmt.Errorf("%q stands for %d different images (%s): %w", clip(ref), len(found), list(found), content.ErrInvalid)
+	}
+	if len(found) == 1 {
+		return a.rootManifest(ctx, found[0])
 	}
 	return content.Manifest{}, fmt.Errorf("no image %q, there is %s: %w", clip(ref), list(a.roots), content.ErrNotFound)
 }
 
-// matching returns the roots one of whose names matches, those that are the
-// same only once.
-func (a *Archive) matching(match func(string) bool) []*root {
-	var found []*root
-	for _, r := range a.roots {
-		if slices.ContainsFunc(r.names, match) {
-			found = append(found, r)
-		}
-	}
-	return distinct(found)
-}
-
+// distinct leaves out the roots that are the same as one before.
 func distinct(roots []*root) []*root {
 	var kept []*root
 	for _, r := range roots {
@@ -166,15 +89,7 @@ func (a *Archive) refers(r *root) bool {
 	if r.image != nil {
 		return false
 	}
-	digestTag := func(name string) bool {
-		tag := name
-		if isFull(name) {
-			tag = tagOf(name)
-		}
-		hex, _, _ := strings.Cut(strings.TrimPrefix(tag, "sha256-"), ".")
-		return strings.HasPrefix(tag, "sha256-") && content.CheckDigest(digest.Digest("sha256:"+hex)) == nil
-	}
-	if slices.ContainsFunc(r.names, digestTag) {
+	if slices.ContainsFunc(r.names, content.IsDigestTag) {
 		return true
 	}
 	m, err := a.manifest(r.desc.Digest)
@@ -267,18 +182,4 @@ func list(roots []*root) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-// isReference reports whether name is a reference that docker understands.
-func isReference(name string) bool {
-	_, err := reference.ParseNormalizedNamed(name)
-	return err == nil
-}
-
-// checkName refuses what cannot be a name.
-func checkName(name string) error {
-	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return fmt.Errorf("name %q: %w", clip(name), content.ErrInvalid)
-	}
-	return nil
 }

@@ -162,7 +162,7 @@ func readRoots(dec *json.Decoder, l content.Limits) ([]*root, error) {
 			return nil, err
 		}
 		for _, d := range ds {
-			roots = append(roots, &root{names: namesOf(d), desc: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}})
+			roots = append(roots, &root{names: content.NamesOf(d), desc: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}})
 		}
 		batch = batch[:0]
 	}

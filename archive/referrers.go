@@ -75,7 +75,7 @@ func (a *Archive) candidates(subject digest.Digest) ([]digest.Digest, error) {
 			continue
 		}
 		all = append(all, r.desc.Digest)
-		if !slices.ContainsFunc(r.names, func(n string) bool { return n == fallback || tagOf(n) == fallback }) {
+		if !slices.ContainsFunc(r.names, func(n string) bool { return content.TagOf(n) == fallback }) {
 			continue
 		}
 		m, err := a.manifest(r.desc.Digest)

@@ -164,7 +164,7 @@ func (d *Dir) Manifest(_ context.Context, ref string) (content.Manifest, error) 
 	}
 	want, ok := byDigest(ref)
 	if !ok {
-		if !digestTag.MatchString(ref) {
+		if !content.IsDigestTag(ref) {
 			return content.Manifest{}, d.disk.fail("read", "", fmt.Errorf("an image in a plain directory has no name %q: %w", ref, content.ErrNotFound))
 		}
 		return d.read(tagFile(ref))
@@ -256,7 +256,7 @@ func (d *Dir) files(ctx context.Context, m content.Manifest, names []string) []s
 	var files []string
 	for _, name := range names {
 		switch {
-		case digestTag.MatchString(name):
+		case content.IsDigestTag(name):
 			files = append(files, aside, tagFile(name))
 		case d.refers(ctx, m):
 			files = append(files, aside)

@@ -20,7 +20,7 @@ import (
 func (d *Dir) Tags(context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for tag, err := range d.beside() {
-			if (err != nil || digestTag.MatchString(tag)) && !yield(tag, err) {
+			if (err != nil || content.IsDigestTag(tag)) && !yield(tag, err) {
 				return
 			}
 		}
@@ -52,7 +52,7 @@ func (d *Dir) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.D
 		if err != nil {
 			return found, err
 		}
-		if digestTag.MatchString(name) {
+		if content.IsDigestTag(name) {
 			continue
 		}
 		m, err := d.read(name + manifestEnd)

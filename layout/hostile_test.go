@@ -244,7 +244,7 @@ func TestHostileEntriesStayWhereTheyAre(t *testing.T) {
 	put(t, l, im)
 	wrongSize := im.m.Descriptor()
 	wrongSize.Size++
-	e, err := newEntry(named(wrongSize, "v1"))
+	e, err := newEntry(content.WithName(wrongSize, "v1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestHostileEntriesStayWhereTheyAre(t *testing.T) {
 	}
 	other := im.m.Descriptor()
 	other.MediaType = ocispec.MediaTypeImageIndex
-	if e, err = newEntry(named(other, "v1")); err != nil {
+	if e, err = newEntry(content.WithName(other, "v1")); err != nil {
 		t.Fatal(err)
 	}
 	rewrite(t, l, indexWith(string(e.raw)))
@@ -264,7 +264,7 @@ func TestHostileEntriesStayWhereTheyAre(t *testing.T) {
 	}
 	big := bytesOf(ocispec.MediaTypeImageManifest, strings.Repeat(" ", 5<<20))
 	put(t, l, testImage{im.m, []memoryBlob{big}})
-	if e, err = newEntry(named(big.d, "v1")); err != nil {
+	if e, err = newEntry(content.WithName(big.d, "v1")); err != nil {
 		t.Fatal(err)
 	}
 	rewrite(t, l, indexWith(string(e.raw)))

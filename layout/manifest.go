@@ -77,7 +77,7 @@ func (l *Layout) PutManifest(ctx context.Context, m content.Manifest, names ...s
 		return err
 	}
 	for _, name := range names {
-		if err := checkName(name); err != nil {
+		if err := content.CheckName(name); err != nil {
 			return l.disk.fail("write", indexFile, err)
 		}
 	}

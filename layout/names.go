@@ -3,13 +3,9 @@ package layout
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -23,47 +19,16 @@ func (e entry) refName() string { return e.desc.Annotations[ocispec.AnnotationRe
 // write as well.
 func (e entry) fullName() string { return e.desc.Annotations[content.AnnotationContainerdName] }
 
-// name returns what the entry is called: docker writes the bare tag into one
-// annotation and the full reference into the other, and then this is the full
-// one.
+// name returns what the entry is called, "" for nothing.
 func (e entry) name() string {
-	if e.fullName() == "" || same(e.refName(), e.fullName()) {
-		return e.refName()
-	}
-	return e.fullName()
-}
-
-// looksFull reports whether name is more than a tag.
-func looksFull(name string) bool { return strings.ContainsAny(name, "/:") }
-
-// normalised returns the full reference that docker means by name, or "".
-func normalised(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
+	names := e.names()
+	if len(names) == 0 {
 		return ""
 	}
-	return reference.TagNameOnly(named).String()
+	return names[0]
 }
 
-// same reports whether a and b, which look full, mean the same to docker.
-func same(a, b string) bool {
-	if a == b {
-		return true
-	}
-	return looksFull(a) && looksFull(b) && normalised(a) != "" && normalised(a) == normalised(b)
-}
-
-// tagOf returns the tag of a full reference.
-func tagOf(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return ""
-	}
-	if tagged, ok := reference.TagNameOnly(named).(reference.Tagged); ok {
-		return tagged.Tag()
-	}
-	return ""
-}
+func (e entry) names() []string { return content.NamesOf(e.desc) }
 
 // byDigest returns the digest that ref is, or ends in.
 func byDigest(ref string) (digest.Digest, bool) {
@@ -74,36 +39,23 @@ func byDigest(ref string) (digest.Digest, bool) {
 	return d, content.CheckDigest(d) == nil
 }
 
-// find returns the entry that ref names. Closer readings of ref come first:
-// an entry's own name, one of its annotations, the full reference docker means
-// by it, its tag.
+// find returns the entry that ref names.
 func (x *index) find(ref string) (entry, error) {
-	full := normalised(ref)
-	readings := []func(e entry) bool{
-		func(e entry) bool { return e.name() == ref },
-		func(e entry) bool { return e.refName() == ref || e.fullName() == ref },
-		func(e entry) bool { return full != "" && looksFull(e.name()) && normalised(e.name()) == full },
-		func(e entry) bool { return !looksFull(ref) && looksFull(e.name()) && tagOf(e.name()) == ref },
+	found := distinct(content.FindName(x.entries, entry.names, ref))
+	switch len(found) {
+	case 0:
+		return entry{}, fmt.Errorf("no image is called %q: %w", ref, content.ErrNotFound)
+	case 1:
+		return found[0], nil
 	}
-	for _, reads := range readings {
-		found := distinct(x.entries, reads)
-		switch len(found) {
-		case 0:
-			continue
-		case 1:
-			return found[0], nil
-		}
-		return entry{}, fmt.Errorf("name %q stands for several images, which can be named by digest: %s: %w", ref, listed(found), content.ErrInvalid)
-	}
-	return entry{}, fmt.Errorf("no image is called %q: %w", ref, content.ErrNotFound)
+	return entry{}, fmt.Errorf("name %q stands for several images, which can be named by digest: %s: %w", ref, listed(found), content.ErrInvalid)
 }
 
-// distinct returns the entries that match, each digest once.
-func distinct(entries []entry, matches func(e entry) bool) []entry {
+// distinct returns the entries, each digest once.
+func distinct(entries []entry) []entry {
 	var found []entry
 	for _, e := range entries {
-		had := func(f entry) bool { return f.desc.Digest == e.desc.Digest }
-		if matches(e) && !slices.ContainsFunc(found, had) {
+		if !slices.ContainsFunc(found, func(f entry) bool { return f.desc.Digest == e.desc.Digest }) {
 			found = append(found, e)
 		}
 	}
@@ -127,21 +79,9 @@ func listed(entries []entry) string {
 	return strings.Join(names, ", ")
 }
 
-// digestTag matches the names under which clients keep what refers to an image
-// where a registry has no referrers API: the specification's and cosign's.
-var digestTag = regexp.MustCompile(`^(?:.*:)?sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(?:\.[a-z]+)?$`)
-
 // images returns the entries that can be meant when no name is given.
 func (x *index) images() []entry {
-	return distinct(x.entries, func(e entry) bool { return !digestTag.MatchString(e.name()) })
-}
-
-// checkName refuses what cannot be a name.
-func checkName(name string) error {
-	if name == "" || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("name %q: %w", name, content.ErrInvalid)
-	}
-	return nil
+	return distinct(slices.DeleteFunc(slices.Clone(x.entries), func(e entry) bool { return content.IsDigestTag(e.name()) }))
 }
 
 // point makes name stand for d, and reports whether that changes anything.
@@ -163,14 +103,14 @@ func (x *index) point(name string, d ocispec.Descriptor) (changed bool, err erro
 	if there {
 		return changed, nil
 	}
-	e, err := newEntry(named(d, name))
+	e, err := newEntry(content.WithName(d, name))
 	x.entries = append(x.entries, e)
 	return true, err
 }
 
 // is reports whether name finds the entry by more than its tag.
 func (e entry) is(name string) bool {
-	return e.refName() == name || e.fullName() == name || same(e.name(), name)
+	return e.refName() == name || e.fullName() == name || content.SameName(e.name(), name)
 }
 
 // yield returns what stays of e when name is to stand for d: the zero entry
@@ -181,7 +121,7 @@ func (e entry) yield(name string, d ocispec.Descriptor) (entry, error) {
 		return entry{}, nil // an unnamed entry that says no more than the named one will
 	case e.desc.Digest == d.Digest || !e.is(name):
 		return e, nil
-	case same(e.name(), name):
+	case content.SameName(e.name(), name):
 		return entry{}, nil
 	}
 	// The name was only the tag beside another image's full reference.
@@ -217,22 +157,6 @@ func (x *index) root(d ocispec.Descriptor) (changed bool, err error) {
 	return true, err
 }
 
-// named returns d with the annotations that give it a name.
-func named(d ocispec.Descriptor, name string) ocispec.Descriptor {
-	annotations := map[string]string{}
-	maps.Copy(annotations, d.Annotations)
-	annotations[ocispec.AnnotationRefName] = name
-	if looksFull(name) {
-		full := normalised(name)
-		if full == "" {
-			full = name
-		}
-		annotations[content.AnnotationContainerdName] = full
-	}
-	d.Annotations = annotations
-	return d
-}
-
 // untag takes name away from what it stands for, which keeps an entry.
 func (x *index) untag(name string) (found bool, err error) {
 	var kept []entry
@@ -243,7 +167,7 @@ func (x *index) untag(name string) (found bool, err error) {
 		}
 		found = true
 		keys := []string{ocispec.AnnotationRefName, content.AnnotationContainerdName}
-		if !same(e.name(), name) && e.fullName() != name {
+		if !content.SameName(e.name(), name) && e.fullName() != name {
 			keys = keys[:1]
 		}
 		bare, err := e.without(keys...)

@@ -89,7 +89,7 @@ func (l *Layout) referrers(ctx context.Context, subject digest.Digest) ([]ocispe
 	fallback := subject.Algorithm().String() + "-" + subject.Encoded()
 	for _, e := range x.entries {
 		w.visit(ctx, e.desc)
-		if tag := e.name(); tag == fallback || tagOf(tag) == fallback {
+		if tag := e.name(); content.TagOf(tag) == fallback {
 			w.list(ctx, e.desc)
 		}
 	}

@@ -78,10 +78,7 @@ func (o *Opener) source(ctx context.Context, e Endpoint) (*Source, error) {
 		}
 		return opened(archive.Read(ctx, o.In, o.Archive))
 	case Layout:
-		l, err := layout.Open(path)
-		if err == nil {
-			l.Options = o.Layout
-		}
+		l, err := o.Layout.Open(path)
 		return opened(l, err)
 	case Dir:
 		d, err := layout.OpenDir(path)
@@ -128,10 +125,7 @@ func (o *Opener) sink(e Endpoint) (*Sink, error) {
 		w := archive.NewWriter(o.Out)
 		return &Sink{Sink: w, close: w.Close}, nil
 	case Layout:
-		l, err := layout.Create(path)
-		if err == nil {
-			l.Options = o.Layout
-		}
+		l, err := o.Layout.Create(path)
 		return created(l, err)
 	case Dir:
 		d, err := layout.CreateDir(path)

@@ -1,0 +1,147 @@
+package content
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Names in places that are files. An entry of index.json has its name in two
+// annotations: the image specification's, org.opencontainers.image.ref.name,
+// and containerd's, io.containerd.image.name, which docker and podman read and
+// write too. A name is full when it says more than a tag: it has a slash or a
+// colon.
+
+// NamesOf returns what the entry d of an index.json is called, the name to show
+// first: containerd's where the two differ, because docker writes only the tag
+// into the other. An entry without a name has none.
+func NamesOf(d ocispec.Descriptor) []string {
+	ref, full := d.Annotations[ocispec.AnnotationRefName], d.Annotations[AnnotationContainerdName]
+	switch {
+	case ref == "" && full == "":
+		return nil
+	case ref == "":
+		return []string{full}
+	case full == "" || SameName(ref, full):
+		return []string{ref}
+	}
+	return []string{full, ref}
+}
+
+// WithName returns d with the annotations that call it name: a full name goes
+// into both, as docker would write it into containerd's.
+func WithName(d ocispec.Descriptor, name string) ocispec.Descriptor {
+	annotations := map[string]string{}
+	maps.Copy(annotations, d.Annotations)
+	annotations[ocispec.AnnotationRefName] = name
+	if IsFullName(name) {
+		annotations[AnnotationContainerdName] = NormalName(name)
+	}
+	d.Annotations = annotations
+	return d
+}
+
+// IsFullName reports whether name says more than a tag.
+func IsFullName(name string) bool { return strings.ContainsAny(name, "/:") }
+
+// NormalName returns the reference docker means by name,
+// docker.io/library/nginx:latest for nginx. What is no reference stays as it is.
+func NormalName(name string) string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return name
+	}
+	return reference.TagNameOnly(named).String()
+}
+
+// FamiliarName returns a full name as docker shows it, nginx:latest. It is empty
+// where docker cannot call an image that: for a tag alone, and for a digest.
+func FamiliarName(name string) string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil || !IsFullName(name) {
+		return ""
+	}
+	tagged, ok := reference.TagNameOnly(named).(reference.NamedTagged)
+	if _, digested := named.(reference.Digested); digested || !ok {
+		return ""
+	}
+	return reference.FamiliarString(tagged)
+}
+
+// SameName reports whether two names mean the same to docker.
+func SameName(a, b string) bool {
+	return a == b || IsFullName(a) && IsFullName(b) && NormalName(a) == NormalName(b)
+}
+
+// TagOf returns the tag that a name ends in: latest where a full name has none,
+// and a short name is a tag itself. What is no reference has no tag.
+func TagOf(name string) string {
+	if !IsFullName(name) {
+		return name
+	}
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return ""
+	}
+	tagged, ok := reference.TagNameOnly(named).(reference.Tagged)
+	if !ok {
+		return ""
+	}
+	return tagged.Tag()
+}
+
+// FindName returns those of entries that ref means: the ones it means most
+// closely. Closest is the name an entry shows; then any of its names; then the
+// same reference to docker; then a tag alone for a full name with that tag.
+// names returns an entry's names, as NamesOf has them.
+func FindName[E any](entries []E, names func(E) []string, ref string) []E {
+	full := NormalName(ref)
+	readings := []func(names []string) bool{
+		func(names []string) bool { return names[0] == ref },
+		func(names []string) bool { return slices.Contains(names, ref) },
+		func(names []string) bool {
+			return slices.ContainsFunc(names, func(name string) bool { return IsFullName(name) && NormalName(name) == full })
+		},
+		func(names []string) bool {
+			return !IsFullName(ref) && slices.ContainsFunc(names, func(name string) bool { return TagOf(name) == ref })
+		},
+	}
+	for _, reads := range readings {
+		var found []E
+		for _, e := range entries {
+			if ns := names(e); len(ns) > 0 && reads(ns) {
+				found = append(found, e)
+			}
+		}
+		if len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+var digestTag = regexp.MustCompile(`^(?:.*:)?sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(?:\.[a-z]+)?$`)
+
+// IsDigestTag reports whether name is one under which clients keep what refers
+// to an image where a registry has no referrers API: the distribution
+// specification's or cosign's.
+func IsDigestTag(name string) bool { return digestTag.MatchString(name) }
+
+// maxName is more bytes than any name has.
+const maxName = 4096
+
+// CheckName refuses what cannot be a name: nothing at all, control characters,
+// what is not UTF-8 or longer than 4,096 bytes. It returns [ErrInvalid].
+func CheckName(name string) error {
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("name %q: %w", clip(name), ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package content_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+func entryNamed(ref, full string) ocispec.Descriptor {
+	d := ocispec.Descriptor{Annotations: map[string]string{}}
+	if ref != "" {
+		d.Annotations[ocispec.AnnotationRefName] = ref
+	}
+	if full != "" {
+		d.Annotations[content.AnnotationContainerdName] = full
+	}
+	return d
+}
+
+func TestNamesOf(t *testing.T) {
+	tests := map[string]struct {
+		entry ocispec.Descriptor
+		want  []string
+	}{
+		"none":                    {ocispec.Descriptor{}, nil},
+		"a tag alone":             {entryNamed("v1", ""), []string{"v1"}},
+		"containerd's alone":      {entryNamed("", "docker.io/library/a:1"), []string{"docker.io/library/a:1"}},
+		"docker's pair":           {entryNamed("1", "docker.io/library/a:1"), []string{"docker.io/library/a:1", "1"}},
+		"the same in two forms":   {entryNamed("a:1", "docker.io/library/a:1"), []string{"a:1"}},
+		"two that are not alike":  {entryNamed("b:2", "docker.io/library/a:1"), []string{"docker.io/library/a:1", "b:2"}},
+		"what is no reference":    {entryNamed("A:!", ""), []string{"A:!"}},
+		"what WithName has named": {content.WithName(ocispec.Descriptor{}, "a:1"), []string{"a:1"}},
+	}
+	for name, test := range tests {
+		if got := content.NamesOf(test.entry); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestFindName(t *testing.T) {
+	entries := []ocispec.Descriptor{
+		entryNamed("v1", ""),
+		entryNamed("1", "docker.io/library/a:1"),
+		entryNamed("b:2", ""),
+		entryNamed("", "quay.io/c/d:1"),
+		{},
+	}
+	for ref, want := range map[string][]int{
+		"v1":                    {0},
+		"a:1":                   {1},
+		"a":                     nil,
+		"docker.io/library/a:1": {1},
+		"1":                     {1}, // the annotation says so; c/d's tag is a farther reading
+		"2":                     {2},
+		"quay.io/c/d:1":         {3},
+		"d:1":                   nil,
+		"v2":                    nil,
+	} {
+		var wanted []ocispec.Descriptor
+		for _, i := range want {
+			wanted = append(wanted, entries[i])
+		}
+		got := content.FindName(entries, content.NamesOf, ref)
+		if !slices.EqualFunc(got, wanted, func(a, b ocispec.Descriptor) bool {
+			return slices.Equal(content.NamesOf(a), content.NamesOf(b))
+		}) {
+			t.Errorf("%q finds %v, want %v", ref, got, wanted)
+		}
+	}
+}
+
+func TestFamiliarName(t *testing.T) {
+	for name, want := range map[string]string{
+		"docker.io/library/nginx:1":     "nginx:1",
+		"localhost:5000/a/b":            "localhost:5000/a/b:latest",
+		"v1":                            "",
+		"A:!":                           "",
+		"a@sha256:" + zeros(64):         "",
+		"docker.io/library/nginx:1.2.3": "nginx:1.2.3",
+	} {
+		if got := content.FamiliarName(name); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestIsDigestTag(t *testing.T) {
+	for name, want := range map[string]bool{
+		"sha256-" + zeros(64):                              true,
+		"sha256-" + zeros(64) + ".sig":                     true,
+		"docker.io/library/a:sha256-" + zeros(64) + ".att": true,
+		"sha512-" + zeros(128) + ".sbom":                   true,
+		"sha256-" + zeros(63):                              false,
+		"v1":                                               false,
+	} {
+		if got := content.IsDigestTag(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	for _, name := range []string{"", "a\x00", "a\nb", "\xff", "\u009b", strings.Repeat("a", 4097)} {
+		if err := content.CheckName(name); !errors.Is(err, content.ErrInvalid) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if err := content.CheckName("docker.io/library/a:1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func zeros(n int) string { return strings.Repeat("0", n) }
