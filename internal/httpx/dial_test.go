@@ -1,0 +1,79 @@
+package httpx_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/wherry-dev/wherry/internal/httpx"
+)
+
+func TestAServerLeadsNowhereNearerThanItIs(t *testing.T) {
+	address := map[httpx.Reach][]string{
+		httpx.Public:    {"93.184.216.34", "2606:2800::1"},
+		httpx.Private:   {"10.0.0.1", "192.168.1.1", "172.16.5.5", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1"},
+		httpx.Loopback:  {"127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"},
+		httpx.LinkLocal: {"169.254.169.254", "fe80::1%eth0", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255"},
+	}
+	for want, all := range address {
+		for _, a := range all {
+			if got := httpx.ReachOf(netip.MustParseAddr(a)); got != want {
+				t.Errorf("%s: reach %d, want %d", a, got, want)
+			}
+		}
+	}
+	allowed := map[[2]httpx.Reach]bool{
+		{httpx.Public, httpx.Public}: true, {httpx.Private, httpx.Public}: true, {httpx.Private, httpx.Private}: true,
+		{httpx.Loopback, httpx.Public}: true, {httpx.Loopback, httpx.Private}: true, {httpx.Loopback, httpx.Loopback}: true,
+		{httpx.LinkLocal, httpx.Public}: true, {httpx.LinkLocal, httpx.LinkLocal}: true,
+	}
+	for from := range httpx.LinkLocal + 1 {
+		for to := range httpx.LinkLocal + 1 {
+			if got := from.Allows(to); got != allowed[[2]httpx.Reach{from, to}] {
+				t.Errorf("from %d to %d: %t", from, to, got)
+			}
+		}
+	}
+}
+
+func TestForbiddenAddressesAreRefusedAfterDNS(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer server.Close()
+	byName := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	proxy := func(*http.Request) (*url.URL, error) { return url.Parse(server.URL) }
+	for _, tt := range []struct {
+		name, url string
+		dial      httpx.Dial
+		refused   bool
+	}{
+		{"an address, allowed", server.URL, httpx.Dial{}, false},
+		{"an address", server.URL, httpx.Dial{Allow: httpx.Public.Allows}, true},
+		{"a name", byName, httpx.Dial{Allow: httpx.Public.Allows}, true},
+		{"an address behind a proxy", "http://169.254.169.254/", httpx.Dial{Allow: httpx.Public.Allows, Proxy: proxy}, true},
+		{"a name behind a proxy that is near", "http://a.example/", httpx.Dial{Allow: httpx.Public.Allows, Proxy: proxy}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked.Store(0)
+			rt := httpx.NewTransport(tt.dial)
+			defer rt.CloseIdleConnections()
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, tt.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := rt.RoundTrip(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			var refusal *httpx.RefusedError
+			if errors.As(err, &refusal) != tt.refused || (asked.Load() == 0) != tt.refused {
+				t.Errorf("error %v, %d requests; want refused: %t", err, asked.Load(), tt.refused)
+			}
+		})
+	}
+}

@@ -1,0 +1,88 @@
+package registry_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+func TestASecureRegistryCannotNameAPlainTokenServer(t *testing.T) {
+	plain := testregistry.Start(t, testregistry.Config{Auth: bearer})
+	auth := bearer
+	auth.Realm = plain.URL() + "/token"
+	server := testregistry.Start(t, testregistry.Config{TLS: true, Auth: auth})
+	_, err := repository(t, trusting(t, server), server, "app").Manifest(t.Context(), "v1")
+	if !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "from https to http") {
+		t.Errorf("error %v, want a refusal", err)
+	}
+	if n := len(plain.Requests()); n != 0 {
+		t.Errorf("%d requests to the plain server", n)
+	}
+}
+
+func trusting(tb testing.TB, server *testregistry.Registry) *registry.Client {
+	tb.Helper()
+	c := client(tb)
+	if !strings.HasPrefix(server.URL(), "https:") {
+		return c
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(server.CertificatePEM()) {
+		tb.Fatal("no certificate")
+	}
+	c.Hosts = func(string) registry.Host { return registry.Host{RootCAs: roots} }
+	return c
+}
+
+func TestALoopbackHostIsAskedWhatItSpeaksOnce(t *testing.T) {
+	m := manifest(t, "one", "")
+	for _, tt := range []struct {
+		name   string
+		config testregistry.Config
+	}{
+		{"http", testregistry.Config{Auth: bearer}},
+		{"https", testregistry.Config{TLS: true, Auth: bearer}},
+		{"http, where the first answer is 503", testregistry.Config{Faults: []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 503, Times: 1}}}},
+		{"http, where the first answer is 400", testregistry.Config{Faults: []fault{{Method: "HEAD", Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, tt.config)
+			put(server, m, "v1")
+			repo := repository(t, trusting(t, server), server, "app")
+			var g errgroup.Group
+			for range 8 {
+				g.Go(func() error {
+					_, err := repo.Resolve(t.Context(), "v1")
+					return err
+				})
+			}
+			if err := g.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestACertificateNobodyTrustsIsRefusedAtOnce(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{TLS: true})
+	c := client(t)
+	_, err := repository(t, c, server, "app").Manifest(t.Context(), "v1")
+	if !errors.Is(err, content.ErrUnavailable) {
+		t.Errorf("error %v, want unavailable", err)
+	}
+	c = client(t)
+	c.Hosts = func(host string) registry.Host { return registry.Host{SkipVerify: host == server.Host()} }
+	if _, err := repository(t, c, server, "app").Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("not verified, as the user wants: error %v", err)
+	}
+	if n := len(server.Requests()); n != 1 {
+		t.Errorf("%d requests, want the one without verification", n)
+	}
+}
