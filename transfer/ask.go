@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -35,8 +36,12 @@ func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
 }
 
 func (c *Copier) hasRoot(image *ImagePlan, t *TargetPlan) bool {
-	_, isRegistry := content.As[content.Originer](t.sink)
-	return isRegistry && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 && t.root.Digest == image.Root.Digest
+	return t.isRegistry() && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 && t.root.Digest == image.Root.Digest
+}
+
+func (t *TargetPlan) isRegistry() bool {
+	_, ok := content.As[content.Originer](t.sink)
+	return ok
 }
 
 // sameReferrers reports whether nothing has changed about what refers to the
@@ -89,8 +94,7 @@ func (c *Copier) knows(image *ImagePlan, t *TargetPlan) bool {
 
 // remember saves, after all of image is at t, what referred to it.
 func (c *Copier) remember(image *ImagePlan, t *TargetPlan) {
-	_, isRegistry := content.As[content.Originer](t.sink)
-	if isRegistry && c.Facts != nil && image.state != "" && image.job.Filter.Referrers {
+	if t.isRegistry() && c.Facts != nil && image.state != "" && image.job.Filter.Referrers {
 		c.Facts.Remember(factKey(image, t), image.state)
 	}
 }
@@ -116,7 +120,7 @@ func (c *Copier) load(ctx context.Context, image *ImagePlan, root content.Manife
 	}
 	image.graph, image.Manifests = graph, len(graph.Order)
 	if image.job.Filter.Referrers {
-		if c.Facts != nil {
+		if c.Facts != nil && slices.ContainsFunc(image.Targets, (*TargetPlan).isRegistry) {
 			c.watch(ctx, image)
 		}
 		found, err := c.findExtras(ctx, image)
