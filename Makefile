@@ -34,7 +34,8 @@ e2e: build ## the built binary against real registries and real clients; those t
 	.ci/tools registry crane
 	cd e2e && WHERRY_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 20m
 
-lint: ## golangci-lint at its pinned version, here and in e2e, and the shell scripts' syntax
+lint: ## golangci-lint at its pinned version, here and in e2e, tidy modules, and the shell scripts' syntax
+	$(GO) mod tidy -diff && cd e2e && $(GO) mod tidy -diff
 	@lint=$$(.ci/tools golangci-lint) && "$$lint" run ./... && cd e2e && "$$lint" run --config ../.golangci.yml ./...
 	@for f in .ci/run .ci/tools bench/*.sh; do bash -n "$$f" || exit 1; done
 
