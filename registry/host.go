@@ -41,7 +41,7 @@ type host struct {
 
 	scheme   atomic.Pointer[string] // nil until it is settled
 	settling chan struct{}          // held by the request that settles the scheme
-	reach    atomic.Uint32          // an httpx.Reach: how near the host is
+	reach    atomic.Uint32          // an httpx.Reach plus one: how near the host is; 0 is not known
 
 	blobs  blobMemory
 	quirks quirks
@@ -127,8 +127,22 @@ func (h *host) settled() string {
 	return ""
 }
 
-func (h *host) reached(r httpx.Reach)  { h.reach.Store(uint32(r)) }
-func (h *host) reachable() httpx.Reach { return httpx.Reach(h.reach.Load()) } //nolint:gosec // it was one when it was stored
+// reached notes where a connection to the host went. A host that has several
+// addresses is as far away as the farthest: it may lead nowhere nearer.
+func (h *host) reached(r httpx.Reach) {
+	far := uint32(r) + 1
+	for {
+		was := h.reach.Load()
+		if was != 0 && was <= far || h.reach.CompareAndSwap(was, far) {
+			return
+		}
+	}
+}
+
+// reachable returns how near the host is; one that was not reached is far away.
+func (h *host) reachable() httpx.Reach {
+	return httpx.Reach(max(h.reach.Load(), 1) - 1) //nolint:gosec // it was one when it was stored
+}
 
 // owns reports whether u is of the host's own origin: the only one that sees
 // its credentials.

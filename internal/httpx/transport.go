@@ -40,7 +40,11 @@ func NewTransport(d Dial) *http.Transport {
 			if p.has(address) {
 				return plain.DialContext(ctx, network, address)
 			}
-			return guarded.DialContext(ctx, network, address)
+			conn, err := guarded.DialContext(ctx, network, address)
+			if err == nil {
+				d.tell(conn.RemoteAddr())
+			}
+			return conn, err
 		},
 		TLSClientConfig:        d.TLS,
 		TLSHandshakeTimeout:    15 * time.Second,
@@ -67,10 +71,13 @@ func (d Dial) control(_, address string, _ syscall.RawConn) error {
 	if known && d.Allow != nil && !d.Allow(at) {
 		return &RefusedError{Target: address, Reason: "a server named an address that is nearer than its own"}
 	}
-	if known && d.Reached != nil {
+	return nil
+}
+
+func (d Dial) tell(remote net.Addr) {
+	if at, known := reachOfAddress(remote.String()); known && d.Reached != nil {
 		d.Reached(at)
 	}
-	return nil
 }
 
 // proxies remembers which addresses are those of proxies: the user named them.
