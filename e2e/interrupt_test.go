@@ -146,6 +146,21 @@ func TestAnInterruptedCopyEndsAtOnceAndGoesOn(t *testing.T) {
 	}
 }
 
+// TestAnInterruptedSaveLeavesNothing sends SIGINT in the middle of an archive: neither it nor a part of it stays, and what
+// was there before under its name does.
+func TestAnInterruptedSaveLeavesNothing(t *testing.T) {
+	v := newVictim(t)
+	v.b.write(v.b.path("app.tar"), "before")
+	empty := bytesIn(v.b.Dir)
+	got := v.interrupt(syscall.SIGINT, v.b.Dir, empty+v.size/3, "oci-archive:"+v.b.path("app.tar"), "--limit-rate", "30MB/s")
+	if got.Code != 130 || got.Took > 2*time.Second {
+		t.Errorf("exit code %d after %v, want 130 at once", got.Code, got.Took)
+	}
+	if left := bytesIn(v.b.Dir); left != empty {
+		t.Errorf("there were %d bytes, now %d", empty, left)
+	}
+}
+
 // TestAKilledCopyIntoARegistryIsCompletedByARerun kills a copy between registries: nothing that is not whole has a name,
 // and the rerun sends no blob that has arrived.
 func TestAKilledCopyIntoARegistryIsCompletedByARerun(t *testing.T) {
