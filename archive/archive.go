@@ -241,12 +241,9 @@ func (a *Archive) Open(ctx context.Context, d ocispec.Descriptor, r content.Rang
 // blob finds where a blob is: under its path in a layout, or among the configs
 // and layers of a docker archive.
 func (a *Archive) blob(ctx context.Context, d digest.Digest) (span, error) {
-	f, err := a.index.find(blobPath(d))
-	if err == nil {
-		return span{a.data, f.off, f.size}, nil
-	}
-	if !errors.Is(err, content.ErrNotFound) {
-		return span{}, err
+	if path := blobPath(d); a.index.has(path) {
+		f, err := a.index.find(path)
+		return span{a.data, f.off, f.size}, err
 	}
 	for _, r := range a.roots {
 		if r.image == nil {
