@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -100,37 +101,41 @@ func (g *Graph) admit(wanted []ocispec.Descriptor, limits Limits) error {
 // one of them lies.
 func (l Loader) wanted(g *Graph, level []Manifest) ([]ocispec.Descriptor, error) {
 	var wanted []ocispec.Descriptor
-	first := map[digest.Digest]ocispec.Descriptor{}
-	for _, d := range l.kept(level) {
+	sizes := map[digest.Digest]int64{}
+	for d := range l.kept(level) {
 		if have, ok := g.Manifests[d.Digest]; ok {
 			if err := CheckChild(have, d); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		other, twice := first[d.Digest]
-		if twice && other.Size != d.Size {
-			return nil, &MismatchError{Want: d, Size: other.Size}
+		size, twice := sizes[d.Digest]
+		if twice && size != d.Size {
+			return nil, &MismatchError{Want: d, Size: size}
 		}
 		if !twice {
-			first[d.Digest] = d
+			sizes[d.Digest] = d.Size
 			wanted = append(wanted, d)
 		}
 	}
 	return wanted, nil
 }
 
-// kept lists the children of level that Keep keeps.
-func (l Loader) kept(level []Manifest) []ocispec.Descriptor {
-	var kept []ocispec.Descriptor
-	for _, m := range level {
-		for _, d := range m.Children() {
-			if l.Keep == nil || l.Keep(m, d) {
-				kept = append(kept, d)
+// kept yields the children of level that Keep keeps. There may be a great many:
+// no list of them is made.
+func (l Loader) kept(level []Manifest) iter.Seq[ocispec.Descriptor] {
+	return func(yield func(ocispec.Descriptor) bool) {
+		for _, m := range level {
+			for _, e := range m.edges {
+				if e.Role != RoleChild || l.Keep != nil && !l.Keep(m, e.Descriptor) {
+					continue
+				}
+				if !yield(e.Descriptor) {
+					return
+				}
 			}
 		}
 	}
-	return kept
 }
 
 func (l Loader) fetch(ctx context.Context, src Source, wanted []ocispec.Descriptor) ([]Manifest, error) {
