@@ -4,14 +4,19 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/wherry-dev/wherry/internal/cli"
 )
 
 func main() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // where GOMEMLIMIT says nothing
+		debug.SetMemoryLimit(96 << 20) // whatever is read, garbage is collected early enough to stay below 128 MiB
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
