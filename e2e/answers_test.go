@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,27 +17,9 @@ func TestLookingAsksWhatIsThere(t *testing.T) {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
 			reg, b := startRegistry(t, kind), newBox(t)
-			f := smallFleet(t, reg, "team/app", "v1")
+			f := smallFleet(t, reg, "team/app")
 			image, remote := reg.ref("team/app:v1"), reg.remote(t, "team/app")
-			_, arm, _ := remote.manifest(f.Children["arm64"].Digest)
-
-			if got := b.wherry("digest", image); got != f.Index.Digest {
-				t.Errorf("digest = %s, want %s", got, f.Index.Digest)
-			}
-			if got := b.wherry("digest", "--platform", "linux/arm64", image); got != f.Children["arm64"].Digest {
-				t.Errorf("digest of arm64 = %s, want %s", got, f.Children["arm64"].Digest)
-			}
-			for want, args := range map[string][]string{
-				f.Index.Digest:             {"manifest", image},
-				f.Children["arm64"].Digest: {"manifest", "--platform", "linux/arm64", image},
-				arm.Config.Digest:          {"config", "--platform", "linux/arm64", image},
-				arm.Layers[0].Digest:       {"blob", reg.ref("team/app@" + arm.Layers[0].Digest)},
-			} {
-				out := b.run(call{Tool: "wherry", Args: args})
-				if got := digestOf("", []byte(out.Stdout)); out.Code != 0 || got != want {
-					t.Errorf("wherry %s gives bytes of %s, want %s (exit code %d: %s)", strings.Join(args, " "), got, want, out.Code, out.Stderr)
-				}
-			}
+			b.showsBytes(reg, f)
 			listed := strings.Fields(b.wherry("tags", reg.ref("team/app")))
 			slices.Sort(listed)
 			if want := remote.tags(); !slices.Equal(listed, want) {
@@ -55,13 +38,37 @@ func TestLookingAsksWhatIsThere(t *testing.T) {
 	}
 }
 
+// showsBytes wants the verbs that write content to write it byte for byte, and digest to name it.
+func (b *box) showsBytes(reg *registry, f fleet) {
+	b.t.Helper()
+	image, child := reg.ref("team/app:v1"), f.Children["arm64"].Digest
+	_, arm, _ := reg.remote(b.t, "team/app").manifest(child)
+	if got := b.wherry("digest", image); got != f.Index.Digest {
+		b.t.Errorf("digest = %s, want %s", got, f.Index.Digest)
+	}
+	if got := b.wherry("digest", "--platform", "linux/arm64", image); got != child {
+		b.t.Errorf("digest of arm64 = %s, want %s", got, child)
+	}
+	for want, args := range map[string][]string{
+		f.Index.Digest:       {"manifest", image},
+		child:                {"manifest", "--platform", "linux/arm64", image},
+		arm.Config.Digest:    {"config", "--platform", "linux/arm64", image},
+		arm.Layers[0].Digest: {"blob", reg.ref("team/app@" + arm.Layers[0].Digest)},
+	} {
+		out := b.run(call{Tool: "wherry", Args: args})
+		if got := digestOf("", []byte(out.Stdout)); out.Code != 0 || got != want {
+			b.t.Errorf("wherry %s gives bytes of %s, want %s (exit code %d: %s)", strings.Join(args, " "), got, want, out.Code, out.Stderr)
+		}
+	}
+}
+
 // TestAPlatformFilterRewritesTheIndexOnce keeps one platform and its attestation; again moves nothing.
 func TestAPlatformFilterRewritesTheIndexOnce(t *testing.T) {
 	for _, kind := range registryKinds {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
 			p := pair{t: t, b: newBox(t), src: startRegistry(t, distribution3), dst: startRegistry(t, kind)}
-			f := smallFleet(t, p.src, "app", "v1")
+			f := smallFleet(t, p.src, "app")
 			args := []string{"copy", "--platform", "linux/arm64", p.src.ref("app:v1"), p.dst.ref("mirror/app:v1")}
 			r := p.b.run(call{Tool: "wherry", Args: args})
 			remote := p.dst.remote(t, "mirror/app")
@@ -96,7 +103,7 @@ func TestAPlatformFilterRewritesTheIndexOnce(t *testing.T) {
 
 func TestASparseCopyKeepsTheIndex(t *testing.T) {
 	reg, b := startRegistry(t, distribution3), newBox(t)
-	f := smallFleet(t, reg, "app", "v1")
+	f := smallFleet(t, reg, "app")
 	b.wherry("copy", "--platform", "linux/arm64", "--sparse", reg.ref("app:v1"), "oci:"+b.path("layout")+":v1")
 	l := onDisk(t, b.path("layout"))
 	if got := l.names()["v1"]; got != f.Index.Digest {
@@ -112,7 +119,7 @@ func TestASparseCopyKeepsTheIndex(t *testing.T) {
 // TestADryRunWritesNothing looks at every kind of destination.
 func TestADryRunWritesNothing(t *testing.T) {
 	src, dst, b := startRegistry(t, distribution3), startRegistry(t, distribution2), newBox(t)
-	f := smallFleet(t, src, "app", "v1")
+	f := smallFleet(t, src, "app")
 	b.wherry("save", src.ref("app:v1"), "-o", b.path("app.tar"))
 	before := bytesIn(b.Dir)
 	for _, args := range [][]string{
@@ -198,7 +205,7 @@ func TestDamageOnARegistrysDiskIsFound(t *testing.T) {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
 			reg, b := startRegistry(t, kind), newBox(t)
-			f := smallFleet(t, reg, "app", "v1")
+			f := smallFleet(t, reg, "app")
 			image := reg.ref("app:v1")
 			_, m, _ := reg.remote(t, "app").manifest(f.Children["amd64"].Digest)
 			hex := strings.TrimPrefix(m.Layers[0].Digest, "sha256:")
@@ -206,17 +213,13 @@ func TestDamageOnARegistrysDiskIsFound(t *testing.T) {
 			b.wherry("validate", image)
 
 			flip(t, data, m.Layers[0].Size/2)
-			for _, args := range [][]string{
+			b.eachFails(6, m.Layers[0].Digest, [][]string{
 				{"validate", image},
 				{"copy", image, "oci:" + b.path("flipped") + ":v1"},
 				{"copy", image, "oci-archive:" + b.path("flipped.tar")},
 				{"save", image, "-o", b.path("saved.tar")},
 				{"blob", reg.ref("app@" + m.Layers[0].Digest), "-o", b.path("blob")},
-			} {
-				if said := b.wherryFails(6, args...); !strings.Contains(said, m.Layers[0].Digest) {
-					t.Errorf("wherry %s does not say which blob: %s", args[0], said)
-				}
-			}
+			})
 			if names := onDisk(t, b.path("flipped")).names(); names["v1"] != "" {
 				t.Errorf("the layout has %v", names)
 			}
@@ -225,20 +228,28 @@ func TestDamageOnARegistrysDiskIsFound(t *testing.T) {
 			b.wherry("copy", image, "oci:"+b.path("flipped")+":v1")
 			onDisk(t, b.path("flipped")).sameFleet(f, "v1")
 
-			if err := os.Remove(data); err != nil {
-				t.Fatal(err)
-			}
-			for _, args := range [][]string{{"validate", image}, {"validate", "--fast", image}, {"copy", image, "oci:" + b.path("deleted") + ":v1"}} {
-				if said := b.wherryFails(4, args...); !strings.Contains(said, m.Layers[0].Digest) {
-					t.Errorf("wherry %s does not say which blob: %s", args[0], said)
-				}
-			}
+			must(t, os.Remove(data))
+			b.eachFails(4, m.Layers[0].Digest, [][]string{
+				{"validate", image},
+				{"validate", "--fast", image},
+				{"copy", image, "oci:" + b.path("deleted") + ":v1"},
+			})
 			for _, file := range []string{"flipped.tar", "saved.tar", "blob"} {
 				if _, err := os.Stat(b.path(file)); err == nil {
 					t.Errorf("%s was left behind", file)
 				}
 			}
 		})
+	}
+}
+
+// eachFails wants that exit code of each call, and that it says what is wrong.
+func (b *box) eachFails(code int, what string, calls [][]string) {
+	b.t.Helper()
+	for _, args := range calls {
+		if said := b.wherryFails(code, args...); !strings.Contains(said, what) {
+			b.t.Errorf("wherry %s does not say that it is %s: %s", strings.Join(args, " "), what, said)
+		}
 	}
 }
 
@@ -249,21 +260,18 @@ func flip(t *testing.T, path string, at int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	one := make([]byte, 1)
-	if _, err := f.ReadAt(one, at); err != nil {
-		t.Fatal(err)
-	}
+	_, err = f.ReadAt(one, at)
+	must(t, err)
 	one[0] ^= 0xff
-	if _, err := f.WriteAt(one, at); err != nil {
-		t.Fatal(err)
-	}
+	_, err = f.WriteAt(one, at)
+	must(t, errors.Join(err, f.Close()))
 }
 
 // TestDamageInALayoutIsHealed flips and cuts what lies in a layout; a rerun fetches it again and nothing else.
 func TestDamageInALayoutIsHealed(t *testing.T) {
 	reg, b := startRegistry(t, distribution3), newBox(t)
-	f := smallFleet(t, reg, "app", "v1")
+	f := smallFleet(t, reg, "app")
 	_, m, _ := reg.remote(t, "app").manifest(f.Children["amd64"].Digest)
 	layout := b.path("layout")
 	b.wherry("copy", reg.ref("app:v1"), "oci:"+layout+":v1")

@@ -160,7 +160,7 @@ func (l *disk) noneWrong() {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		want := filepath.Base(filepath.Dir(path)) + ":" + filepath.Base(path)
 		if got, n := digestFrom(l.t, want, f); got != want {
 			l.t.Errorf("%s: %d bytes with hash %s", path, n, got)
@@ -232,7 +232,7 @@ func untar(b *box, file string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it is only read
 	for r := tar.NewReader(f); ; {
 		header, err := r.Next()
 		if errors.Is(err, io.EOF) {

@@ -24,16 +24,16 @@ type fleet struct {
 // An archiveOf names the docker archive that each architecture comes from.
 type archiveOf map[string]string
 
-// realFleet pushes a fleet of real size (~150 MB) to repository name under tag.
-func realFleet(t *testing.T, reg *registry, name, tag string) fleet {
+// realFleet pushes a fleet of real size (~150 MB) to repository name under the tag v1.
+func realFleet(t *testing.T, reg *registry, name string) fleet {
 	t.Helper()
-	return pushFleet(t, reg.remote(t, name), tag, archiveOf{"amd64": realImage(t, "app-v1.tar"), "arm64": realImage(t, "app-v1-arm64.tar")})
+	return pushFleet(t, reg.remote(t, name), "v1", archiveOf{"amd64": realImage(t, "app-v1.tar"), "arm64": realImage(t, "app-v1-arm64.tar")})
 }
 
 // smallFleet is the same in shape and some 4 MB in size, for what needs no weight.
-func smallFleet(t *testing.T, reg *registry, name, tag string) fleet {
+func smallFleet(t *testing.T, reg *registry, name string) fleet {
 	t.Helper()
-	return pushFleet(t, reg.remote(t, name), tag, archiveOf{"amd64": sample(t, "alpine-3.20.tar"), "arm64": sample(t, "whiteout.tar")})
+	return pushFleet(t, reg.remote(t, name), "v1", archiveOf{"amd64": sample(t, "alpine-3.20.tar"), "arm64": sample(t, "whiteout.tar")})
 }
 
 func pushFleet(t *testing.T, r *remote, tag string, archives archiveOf) fleet {

@@ -13,7 +13,7 @@ import (
 func TestTheMainJob(t *testing.T) {
 	first, second, last := startRegistry(t, distribution3), startRegistry(t, distribution2), startRegistry(t, withReferrers)
 	b := newBox(t)
-	f := realFleet(t, first, "app", "v1")
+	f := realFleet(t, first, "app")
 	sameFleet(t, f, first.remote(t, "app"), "v1")
 	if got, want := len(first.remote(t, "app").walk("v1")), 20; got != want {
 		t.Errorf("the fleet has %d manifests and blobs, want %d", got, want)
@@ -74,7 +74,7 @@ func TestEveryKindOfRegistryIsAHop(t *testing.T) {
 	fleets := make([]fleet, len(registryKinds))
 	for i, kind := range registryKinds {
 		regs[i] = startRegistry(t, kind)
-		fleets[i] = smallFleet(t, regs[i], "app", "v1")
+		fleets[i] = smallFleet(t, regs[i], "app")
 	}
 	for i, first := range regs {
 		for j, second := range regs {

@@ -36,7 +36,7 @@ func TestLogin(t *testing.T) {
 			t.Parallel()
 			free, closed, b := startRegistry(t, craneServe), startRegistryWithLogin(t, kind), newBox(t)
 			c := confidant{b}
-			f := smallFleet(t, free, "app", "v1")
+			f := smallFleet(t, free, "app")
 			from, to := free.ref("app:v1"), closed.ref("app:v1")
 
 			// A stranger is told what to do.

@@ -11,7 +11,7 @@ import (
 // TestEveryTagOfARepositoryIsCopied takes a repository with fleets, plain images and what refers to them.
 func TestEveryTagOfARepositoryIsCopied(t *testing.T) {
 	src, dst, b := startRegistry(t, distribution3), startRegistry(t, distribution2), newBox(t)
-	f := smallFleet(t, src, "app", "v1")
+	f := smallFleet(t, src, "app")
 	b.crane("push", sample(t, "docker-busybox-layers.tar"), src.ref("app:busybox"))
 	b.wherry("copy", "--all-tags", src.ref("app"), dst.ref("mirror/app"))
 	if got, want := dst.remote(t, "mirror/app").tags(), src.remote(t, "app").tags(); !slices.Equal(got, want) {
@@ -60,7 +60,7 @@ func TestTagsThatExistAreLeftAlone(t *testing.T) {
 // TestASaveIsTheSameEveryTime writes the same images from a registry twice and from a layout, and loads them back.
 func TestASaveIsTheSameEveryTime(t *testing.T) {
 	reg, b := startRegistry(t, distribution3), newBox(t)
-	f := smallFleet(t, reg, "team/app", "v1")
+	f := smallFleet(t, reg, "team/app")
 	b.crane("push", sample(t, "docker-busybox-layers.tar"), reg.ref("busybox:dive"))
 	images := []string{reg.ref("team/app:v1"), reg.ref("busybox:dive")}
 	save := func(file string, args ...string) []byte {
@@ -91,7 +91,7 @@ func TestASaveIsTheSameEveryTime(t *testing.T) {
 // TestAFleetGoesThroughEveryFormOfFile is the journey through dir: and docker-archive:, which the main job leaves out.
 func TestAFleetGoesThroughEveryFormOfFile(t *testing.T) {
 	reg, b := startRegistry(t, craneServe), newBox(t)
-	f := smallFleet(t, reg, "app", "v1")
+	f := smallFleet(t, reg, "app")
 	from := reg.ref("app:v1")
 	for _, to := range []string{"dir:" + b.path("dir"), "docker-archive:" + b.path("docker.tar"), "archive:" + b.path("any.tar"), "ocidir://" + b.path("layout") + ":v1", b.path("bare.tar")} {
 		b.wherry("copy", from, to)

@@ -20,7 +20,7 @@ func startShelf(t *testing.T) shelf {
 	reg, b := startRegistry(t, distribution3), newBox(t)
 	b.crane("push", sample(t, "alpine-3.20.tar"), reg.ref("alpine:3.20"))
 	b.crane("push", sample(t, "docker-busybox-layers.tar"), reg.ref("team/busybox:dive"))
-	s := shelf{registry: reg, Fleet: smallFleet(t, reg, "app", "v1"), Configs: map[string]string{}}
+	s := shelf{registry: reg, Fleet: smallFleet(t, reg, "app"), Configs: map[string]string{}}
 	for _, image := range []string{"alpine:3.20", "team/busybox:dive"} {
 		s.Configs[reg.ref(image)] = reg.config(t, image)
 	}

@@ -17,7 +17,7 @@ func TestEveryRegistryServesItsPeers(t *testing.T) {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
 			reg, b := startRegistry(t, kind), newBox(t)
-			f := smallFleet(t, reg, "app", "v1")
+			f := smallFleet(t, reg, "app")
 			sameFleet(t, f, reg.remote(t, "app"), "v1")
 			if got := b.crane("digest", reg.ref("app:v1")); got != f.Index.Digest {
 				t.Errorf("crane digest = %s, want %s", got, f.Index.Digest)

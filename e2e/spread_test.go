@@ -12,7 +12,7 @@ func TestBlobsAreMountedOnTheSameRegistry(t *testing.T) {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
 			reg, b := startRegistry(t, kind), newBox(t)
-			f := smallFleet(t, reg, "app", "v1")
+			f := smallFleet(t, reg, "app")
 			asked := reg.during(t, func() { b.wherry("copy", reg.ref("app:v1"), reg.ref("elsewhere/app:v2")) })
 			sameFleet(t, f, reg.remote(t, "elsewhere/app"), "v2")
 			if sent := asked.uploads(); len(sent) > 0 {
@@ -40,7 +40,9 @@ func deadHost(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	return l.Addr().String()
 }
 
@@ -48,7 +50,7 @@ func deadHost(t *testing.T) string {
 // dead registry among them stops none of the others.
 func TestSeveralDestinationsReadTheSourceOnce(t *testing.T) {
 	src, one, two, b := startRegistry(t, distribution3), startRegistry(t, distribution2), startRegistry(t, craneServe), newBox(t)
-	f := smallFleet(t, src, "app", "v1")
+	f := smallFleet(t, src, "app")
 	var size int64
 	counted := map[string]bool{}
 	for _, root := range append(append(f.Attests, f.Signature, f.Children["amd64"], f.Children["arm64"]), allReferrers(f)...) {

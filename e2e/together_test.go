@@ -71,7 +71,7 @@ func TestEightProcessesWriteOneLayout(t *testing.T) {
 // referrers have to be merged into a fallback tag.
 func TestProcessesWriteOneRegistry(t *testing.T) {
 	src, dst, b := startRegistry(t, withReferrers), startRegistry(t, distribution3), newBox(t)
-	f := smallFleet(t, src, "app", "v1")
+	f := smallFleet(t, src, "app")
 	here := src.remote(t, "app")
 	for i := range 8 {
 		f.Referrers[f.Index.Digest] = append(f.Referrers[f.Index.Digest], here.refer(f.Index, "application/vnd.example.scan", fmt.Sprint(i)))
