@@ -170,6 +170,10 @@ func pour(ctx context.Context, r io.Reader, o Options) (*Archive, error) {
 	return a, nil
 }
 
+// CutOff reports whether the archive has no end marker: what is there can be
+// right, and more may have been there.
+func (a *Archive) CutOff() bool { return !a.index.ended }
+
 // Close ends reading and removes what was spooled.
 func (a *Archive) Close() error { return a.spools.close() }
 

@@ -127,7 +127,7 @@ func (f *Factory) newLog() *slog.Logger {
 	case f.Flags.Verbose:
 		o.Level = slog.LevelInfo
 	default:
-		return slog.New(slog.DiscardHandler)
+		return slog.New(&warnings{f: f})
 	}
 	return slog.New(tint.NewTextHandler(f.Err, &o))
 }

@@ -82,6 +82,7 @@ func (m *mover) source(ctx context.Context, e endpoint.Endpoint) (*endpoint.Sour
 		return nil, err
 	}
 	m.close = append(m.close, src.Close)
+	m.f.checkTag(ctx, src, e)
 	return src, nil
 }
 

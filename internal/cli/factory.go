@@ -40,7 +40,7 @@ type Factory struct {
 	// sets them before it asks for Client.
 	SrcHost, DstHost string
 
-	// Log returns where --verbose and --debug are written; without them nothing is.
+	// Log returns where --verbose and --debug are written; without them only warnings are.
 	Log func() *slog.Logger
 
 	// Config returns what the configuration file says.

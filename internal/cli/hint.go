@@ -9,6 +9,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/transfer"
 )
 
 // hint returns what can be done about err, or nothing. It is the only place
@@ -31,10 +32,19 @@ func (f *Factory) hint(err error) string {
 		return "the credential for " + cmp.Or(host, "the registry") + " does not allow this; it may also mean that the repository does not exist"
 	case errors.Is(err, content.ErrRateLimited):
 		return "run the same command again later: it goes on from what is there; --max-wait lets it wait longer by itself"
+	case errors.Is(err, content.ErrCorrupt) && isAtDestination(err):
+		return "what is at the destination is damaged; wherry validate tells all that is"
 	case errors.Is(err, content.ErrCorrupt):
 		return "nothing of it was kept; if it happens again, what " + cmp.Or(host, "the source") + " has is damaged"
 	}
 	return network(err, host)
+}
+
+// isAtDestination reports whether a copy failed over what it found where it
+// wanted to write, before it wrote.
+func isAtDestination(err error) bool {
+	var e *transfer.Error
+	return errors.As(err, &e) && e.Side == transfer.Dst && e.Op == "resolve"
 }
 
 func unauthorized(host string) string {

@@ -28,6 +28,8 @@ type InspectResult struct {
 	Image    *ImageResult  `json:"image,omitempty"`    // of one image
 	Layers   []LayerResult `json:"layers,omitempty"`   // of one image or artifact, lowest first
 	Total    int64         `json:"total,omitempty"`    // bytes of all configs and layers, each once
+
+	odd []string // what is wrong, and keeps nothing from being shown
 }
 
 // A ChildResult is a manifest in an index.
@@ -104,6 +106,9 @@ func runInspect(ctx context.Context, f *Factory, arg string, o inspectOptions) (
 	if err != nil {
 		return render.Result{}, err
 	}
+	for _, odd := range result.odd {
+		f.Warn("%s", odd)
+	}
 	return result.render(), nil
 }
 
@@ -136,8 +141,7 @@ func (p *place) inspect(ctx context.Context, m content.Manifest) (InspectResult,
 	if err != nil {
 		return r, err
 	}
-	r.Image, err = readImage(raw)
-	if err != nil {
+	if err := r.readConfig(raw); err != nil {
 		return r, p.fail(fmt.Errorf("config %s: %w: %w", config.Digest, err, content.ErrInvalid))
 	}
 	r.Image.ConfigDigest = config.Digest
@@ -187,20 +191,31 @@ func isImageConfig(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageConfig || mediaType == content.DockerConfig
 }
 
-// readImage reads an image's config.
+// readConfig reads an image's config.
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md
-func readImage(raw []byte) (*ImageResult, error) {
-	var image ocispec.Image
+func (r *InspectResult) readConfig(raw []byte) error {
+	var image struct {
+		ocispec.Image
+
+		Created json.RawMessage `json:"created"` // not always a time
+	}
 	if err := json.Unmarshal(raw, &image); err != nil {
-		return nil, err
+		return err
+	}
+	var created *time.Time
+	if image.Created != nil && json.Unmarshal(image.Created, &created) != nil {
+		r.odd = append(r.odd, fmt.Sprintf("the config has created %.40s, which is no time", image.Created))
+	}
+	if want, got := len(r.Layers), len(image.RootFS.DiffIDs); want != got {
+		r.odd = append(r.odd, fmt.Sprintf("the config has %d diff IDs for %d layers, nobody can unpack them", got, want))
 	}
 	platform := ""
 	if image.OS != "" || image.Architecture != "" {
 		platform = content.PlatformOf(image.Platform).String()
 	}
-	return &ImageResult{
+	r.Image = &ImageResult{
 		Platform:     platform,
-		Created:      image.Created,
+		Created:      created,
 		Author:       image.Author,
 		User:         image.Config.User,
 		Entrypoint:   image.Config.Entrypoint,
@@ -211,5 +226,6 @@ func readImage(raw []byte) (*ImageResult, error) {
 		Volumes:      keysOf(image.Config.Volumes),
 		StopSignal:   image.Config.StopSignal,
 		Labels:       image.Config.Labels,
-	}, nil
+	}
+	return nil
 }

@@ -38,7 +38,26 @@ func (f *Factory) look(ctx context.Context, arg string) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.checkTag(ctx, src, e)
+	if a, ok := content.As[interface{ CutOff() bool }](src.Source); ok && a.CutOff() {
+		f.Warn("%s has no end marker, it may be cut off", e)
+	}
 	return &place{src, e}, nil
+}
+
+// checkTag warns where e has a tag beside its digest, which counts, and the tag
+// stands for something else.
+func (f *Factory) checkTag(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) {
+	r, ok := content.As[content.Resolver](src.Source)
+	if !ok || e.Transport != endpoint.Registry || e.Tag == "" || e.Digest == "" {
+		return
+	}
+	switch d, err := r.Resolve(ctx, e.Tag); {
+	case errors.Is(err, content.ErrNotFound):
+		f.Warn("%s: tag %s is not there, the digest counts", e, e.Tag)
+	case err == nil && d.Digest != e.Digest && d.Digest.Algorithm() == e.Digest.Algorithm():
+		f.Warn("%s: tag %s is %s now, the digest counts", e, e.Tag, d.Digest)
+	}
 }
 
 // fail adds to err which argument it is about, where it does not say so itself.
