@@ -141,7 +141,8 @@ func (p *place) inspect(ctx context.Context, m content.Manifest) (InspectResult,
 	if err != nil {
 		return r, err
 	}
-	if err := r.readConfig(raw); err != nil {
+	r.Image, r.odd, err = readImage(raw, len(r.Layers))
+	if err != nil {
 		return r, p.fail(fmt.Errorf("config %s: %w: %w", config.Digest, err, content.ErrInvalid))
 	}
 	r.Image.ConfigDigest = config.Digest
@@ -191,29 +192,30 @@ func isImageConfig(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageConfig || mediaType == content.DockerConfig
 }
 
-// readConfig reads an image's config.
+// readImage reads the config of an image with so many layers. odd is what is
+// wrong with it, and keeps nothing from being shown.
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md
-func (r *InspectResult) readConfig(raw []byte) error {
+func readImage(raw []byte, layers int) (_ *ImageResult, odd []string, err error) {
 	var image struct {
 		ocispec.Image
 
 		Created json.RawMessage `json:"created"` // not always a time
 	}
 	if err := json.Unmarshal(raw, &image); err != nil {
-		return err
+		return nil, nil, err
 	}
 	var created *time.Time
 	if image.Created != nil && json.Unmarshal(image.Created, &created) != nil {
-		r.odd = append(r.odd, fmt.Sprintf("the config has created %.40s, which is no time", image.Created))
+		odd = append(odd, fmt.Sprintf("the config has created %.40s, which is no time", image.Created))
 	}
-	if want, got := len(r.Layers), len(image.RootFS.DiffIDs); want != got {
-		r.odd = append(r.odd, fmt.Sprintf("the config has %d diff IDs for %d layers, nobody can unpack them", got, want))
+	if n := len(image.RootFS.DiffIDs); n != layers {
+		odd = append(odd, fmt.Sprintf("the config has %d diff IDs for %d layers, nobody can unpack them", n, layers))
 	}
 	platform := ""
 	if image.OS != "" || image.Architecture != "" {
 		platform = content.PlatformOf(image.Platform).String()
 	}
-	r.Image = &ImageResult{
+	return &ImageResult{
 		Platform:     platform,
 		Created:      created,
 		Author:       image.Author,
@@ -226,6 +228,5 @@ func (r *InspectResult) readConfig(raw []byte) error {
 		Volumes:      keysOf(image.Config.Volumes),
 		StopSignal:   image.Config.StopSignal,
 		Labels:       image.Config.Labels,
-	}
-	return nil
+	}, odd, nil
 }
