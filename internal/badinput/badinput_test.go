@@ -34,7 +34,11 @@ func built(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(folder)
+	defer func() {
+		if err := os.RemoveAll(folder); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
 	program = filepath.Join(folder, "wherry.exe")
 	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/wherry-dev/wherry/cmd/wherry") //nolint:noctx // the tests' time ends it
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
