@@ -45,10 +45,8 @@ func runDigest(ctx context.Context, f *Factory, arg string, platform Platform) (
 	d, err := p.resolve(ctx)
 	if err == nil && platform.given {
 		var m content.Manifest
-		if m, err = p.root(ctx); err == nil {
-			m, err = p.pick(ctx, m, platform.Platform)
-			d = m.Descriptor()
-		}
+		m, err = p.image(ctx, platform)
+		d = m.Descriptor()
 	}
 	if err != nil {
 		return DigestResult{}, err

@@ -91,10 +91,7 @@ func runInspect(ctx context.Context, f *Factory, arg string, o inspectOptions) (
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	m, err := p.root(ctx)
-	if err == nil && o.Platform.given {
-		m, err = p.pick(ctx, m, o.Platform.orHost())
-	}
+	m, err := p.image(ctx, o.Platform)
 	if err != nil {
 		return render.Result{}, err
 	}

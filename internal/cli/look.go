@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -105,6 +106,41 @@ func (p *place) ask(ctx context.Context, err error) error {
 	return &usageError{err: fmt.Errorf("%w; say which, as in oci-archive:PATH:NAME or oci:PATH:NAME", err)}
 }
 
+// image returns what the argument stands for or, where a platform was given, the
+// image for it.
+func (p *place) image(ctx context.Context, platform Platform) (content.Manifest, error) {
+	m, err := p.root(ctx)
+	switch {
+	case err != nil || !platform.given:
+		return m, err
+	case m.IsIndex():
+		return p.pick(ctx, m, platform.Platform)
+	}
+	return m, p.checkPlatform(ctx, m, platform.Platform)
+}
+
+// checkPlatform reports whether the single image m is for a platform. What has
+// no config of an image, or one that states no platform, is for all.
+func (p *place) checkPlatform(ctx context.Context, m content.Manifest, want content.Platform) error {
+	d, ok := m.Config()
+	if !ok || !isImageConfig(d.MediaType) {
+		return nil
+	}
+	raw, err := p.config(ctx, m)
+	if err != nil {
+		return err
+	}
+	var stated ocispec.Platform
+	if err := json.Unmarshal(raw, &stated); err != nil {
+		return p.fail(fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid))
+	}
+	got := content.PlatformOf(stated)
+	if stated.OS == "" || want.Matches(got) {
+		return nil
+	}
+	return fmt.Errorf("%s: the image is for %s only: %w", p.at, got, content.ErrNotFound)
+}
+
 // pick returns the image for a platform: m itself, or the one that an index has.
 func (p *place) pick(ctx context.Context, m content.Manifest, want content.Platform) (content.Manifest, error) {
 	for m.IsIndex() {
@@ -178,14 +214,6 @@ func (p *Platform) String() string {
 
 // Type is how help texts call the value.
 func (p *Platform) Type() string { return "os/arch[/variant]" }
-
-// orHost returns the platform that was given, else this machine's.
-func (p *Platform) orHost() content.Platform {
-	if p.given {
-		return p.Platform
-	}
-	return content.HostPlatform()
-}
 
 // exact returns raw as it is, except for eyes: a terminal gets it escaped, with
 // a line end behind it.

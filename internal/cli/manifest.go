@@ -35,10 +35,7 @@ func newManifest(f *Factory) *cobra.Command {
 			return render.Result{}, err
 		}
 		defer func() { err = errors.Join(err, p.Close()) }()
-		m, err := p.root(ctx)
-		if err == nil && platform.given {
-			m, err = p.pick(ctx, m, platform.Platform)
-		}
+		m, err := p.image(ctx, platform)
 		if err != nil {
 			return render.Result{}, err
 		}
@@ -85,9 +82,9 @@ func newConfig(f *Factory) *cobra.Command {
 			return render.Result{}, err
 		}
 		defer func() { err = errors.Join(err, p.Close()) }()
-		m, err := p.root(ctx)
-		if err == nil {
-			m, err = p.pick(ctx, m, platform.orHost())
+		m, err := p.image(ctx, platform)
+		if err == nil && !platform.given {
+			m, err = p.pick(ctx, m, content.HostPlatform())
 		}
 		if err != nil {
 			return render.Result{}, err
