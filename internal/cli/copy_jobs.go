@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/wherry-dev/wherry/archive"
@@ -211,79 +208,4 @@ func (m *mover) addJob(ctx context.Context, from content.Source, src endpoint.En
 	m.jobs = append(m.jobs, job)
 	m.ends = append(m.ends, dst)
 	return nil
-}
-
-// referrersTag is a tag that stands for what refers to a digest: the fallback
-// index of the referrers API, or one of cosign's.
-var referrersTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\..*)?$`)
-
-// addAllTags adds every tag of the repository src. Tags that stand for what
-// refers to other tags go with those.
-func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
-	for _, e := range slices.Concat([]endpoint.Endpoint{src}, dst) {
-		if e.Tag != "" || e.Digest != "" || e.Name != "" {
-			return usagef("--all-tags takes repositories: %s names one image", e)
-		}
-	}
-	from, err := m.source(ctx, src)
-	if err != nil {
-		return err
-	}
-	tags, ok := content.As[content.TagLister](from)
-	if !ok {
-		return fmt.Errorf("%s does not list its tags: %w", src, errors.ErrUnsupported)
-	}
-	for tag, err := range tags.Tags(ctx) {
-		if err != nil {
-			return err
-		}
-		if referrersTag.MatchString(tag) {
-			continue
-		}
-		to := make([]endpoint.Endpoint, len(dst))
-		for i, e := range dst {
-			to[i] = tagged(e, tag)
-		}
-		if err := m.addJob(ctx, from, named(src, tag), to); err != nil {
-			return err
-		}
-	}
-	if len(m.jobs) == 0 {
-		return fmt.Errorf("%s has no tags: %w", src, content.ErrNotFound)
-	}
-	return nil
-}
-
-// named returns e with what the place calls an image.
-func named(e endpoint.Endpoint, name string) endpoint.Endpoint {
-	if e.Transport == endpoint.Registry {
-		e.Tag = name
-		return e
-	}
-	e.Name = name
-	return e
-}
-
-// tagged returns e for an image of that name elsewhere: with its tag in a
-// registry. Other places take the image's full name by themselves.
-func tagged(e endpoint.Endpoint, name string) endpoint.Endpoint {
-	if e.Transport == endpoint.Registry {
-		_, e.Tag = splitName(name)
-	}
-	return e
-}
-
-// splitName takes what an archive or layout calls an image apart: a full
-// reference, or a tag alone.
-func splitName(name string) (repository, tag string) {
-	name, _, _ = strings.Cut(name, "@")
-	slash := strings.LastIndexByte(name, '/')
-	colon := strings.LastIndexByte(name, ':')
-	switch {
-	case colon > slash:
-		return name[:colon], name[colon+1:]
-	case slash >= 0:
-		return name, "latest"
-	}
-	return "", name
 }

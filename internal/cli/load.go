@@ -99,7 +99,7 @@ func (m *mover) addNamed(ctx context.Context, from endpoint.Endpoint, to string)
 	if !ok {
 		return fmt.Errorf("%s does not list its images: %w", from, errors.ErrUnsupported)
 	}
-	taken := map[endpoint.Endpoint]string{}
+	taken := claims{}
 	for name, err := range names.Tags(ctx) {
 		if err != nil {
 			return err
@@ -112,10 +112,9 @@ func (m *mover) addNamed(ctx context.Context, from endpoint.Endpoint, to string)
 		if err != nil {
 			return fmt.Errorf("image %q: %w", name, err)
 		}
-		if first, ok := taken[target]; ok {
-			return fmt.Errorf("images %q and %q would both become %s, copy them one by one: %w", first, name, target, content.ErrConflict)
+		if err := taken.claim(target, name); err != nil {
+			return err
 		}
-		taken[target] = name
 		if err := m.addJob(ctx, src, named(from, name), []endpoint.Endpoint{target}); err != nil {
 			return err
 		}

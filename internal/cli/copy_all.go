@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+)
+
+// referrersTag is a tag that stands for what refers to a digest: the fallback
+// index of the referrers API, or one of cosign's.
+var referrersTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\..*)?$`)
+
+// addAllTags adds every tag of the repository src. Tags that stand for what
+// refers to other tags go with those.
+func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
+	for _, e := range slices.Concat([]endpoint.Endpoint{src}, dst) {
+		if e.Tag != "" || e.Digest != "" || e.Name != "" {
+			return usagef("--all-tags takes repositories: %s names one image", e)
+		}
+	}
+	from, err := m.source(ctx, src)
+	if err != nil {
+		return err
+	}
+	tags, ok := content.As[content.TagLister](from)
+	if !ok {
+		return fmt.Errorf("%s does not list its tags: %w", src, errors.ErrUnsupported)
+	}
+	jobs, err := allTags(ctx, tags, src, dst)
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		if err := m.addJob(ctx, from, job.src, job.dst); err != nil {
+			return err
+		}
+	}
+	if len(m.jobs) == 0 {
+		return fmt.Errorf("%s has no tags: %w", src, content.ErrNotFound)
+	}
+	return nil
+}
+
+// An imageCopy is one of several images and where it goes.
+type imageCopy struct {
+	src endpoint.Endpoint
+	dst []endpoint.Endpoint
+}
+
+// allTags returns what becomes of each tag of src. Nothing is opened before it
+// is known that none gets the name of another.
+func allTags(ctx context.Context, tags content.TagLister, src endpoint.Endpoint, dst []endpoint.Endpoint) ([]imageCopy, error) {
+	var jobs []imageCopy
+	taken := claims{}
+	for tag, err := range tags.Tags(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if referrersTag.MatchString(tag) {
+			continue
+		}
+		job := imageCopy{src: named(src, tag)}
+		for _, e := range dst {
+			to := tagged(e, tag)
+			if err := taken.claim(to, tag); err != nil {
+				return nil, err
+			}
+			job.dst = append(job.dst, to)
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
+}
+
+// claims says which image of a run gets a place: a tag of a registry, or a
+// folder that has room for one image.
+type claims map[endpoint.Endpoint]string
+
+// claim gives e to the image that is called name at the source.
+func (c claims) claim(e endpoint.Endpoint, name string) error {
+	if e.Transport != endpoint.Registry && e.Transport != endpoint.Dir {
+		return nil
+	}
+	if first, ok := c[e]; ok && first != name {
+		return fmt.Errorf("images %q and %q would both become %s, copy them one by one: %w", first, name, e, content.ErrConflict)
+	}
+	c[e] = name
+	return nil
+}
+
+// named returns e with what the place calls an image.
+func named(e endpoint.Endpoint, name string) endpoint.Endpoint {
+	if e.Transport == endpoint.Registry {
+		e.Tag = name
+		return e
+	}
+	e.Name = name
+	return e
+}
+
+// tagged returns e for an image of that name elsewhere: with its tag in a
+// registry. Other places take the image's full name by themselves.
+func tagged(e endpoint.Endpoint, name string) endpoint.Endpoint {
+	if e.Transport == endpoint.Registry {
+		_, e.Tag = splitName(name)
+	}
+	return e
+}
+
+// splitName takes what an archive or layout calls an image apart: a full
+// reference, or a tag alone.
+func splitName(name string) (repository, tag string) {
+	name, _, _ = strings.Cut(name, "@")
+	slash := strings.LastIndexByte(name, '/')
+	colon := strings.LastIndexByte(name, ':')
+	switch {
+	case colon > slash:
+		return name[:colon], name[colon+1:]
+	case slash >= 0:
+		return name, "latest"
+	}
+	return "", name
+}
