@@ -63,12 +63,15 @@ func (m *mover) planned(p *transfer.Plan) MoveResult {
 				Name: t.Name, Reference: referenceAt(m.ends[i][j], image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
 				Stored: len(t.Missing), Existed: t.Present, Error: text(t.Err),
 			}
+			if to.leftAlone() {
+				to.Reference = ""
+			}
 			for _, d := range t.Missing {
 				to.Bytes += d.Size
 			}
 			moved.Destinations = append(moved.Destinations, to)
 		}
-		result.Images = append(result.Images, moved)
+		result.Images = append(result.Images, moved.honest())
 	}
 	return result
 }
@@ -87,15 +90,33 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 				Name: t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
 				Stored: t.Stored, Existed: t.Existed, Mounted: t.Mounted, Bytes: t.Bytes, Error: text(t.Err),
 			}
-			if image.Err == nil && t.Err == nil {
+			if image.Err == nil && t.Err == nil && !to.leftAlone() {
 				to.Reference = referenceAt(m.ends[i][j], image.Root)
 			}
 			result.Bytes += t.Bytes
 			moved.Destinations = append(moved.Destinations, to)
 		}
-		result.Images = append(result.Images, moved)
+		result.Images = append(result.Images, moved.honest())
 	}
 	return result
+}
+
+// leftAlone reports whether all names exist at the destination and stand for
+// what they stood for before.
+func (to MovedTo) leftAlone() bool { return len(to.Names) == 0 && len(to.Kept) > 0 }
+
+// written reports whether the image is at a destination under its digest.
+func (i MovedImage) written() bool {
+	return slices.ContainsFunc(i.arrived(), func(to MovedTo) bool { return !to.leftAlone() })
+}
+
+// honest returns i without a digest where all names were left alone: nothing
+// was written under it.
+func (i MovedImage) honest() MovedImage {
+	if len(i.arrived()) > 0 && !i.written() {
+		i.Digest = ""
+	}
+	return i
 }
 
 func text(err error) string {
@@ -173,8 +194,12 @@ func (r MoveResult) table() render.Table {
 	t := render.Table{Header: []string{"IMAGE", "DESTINATION", "DIGEST", "MOVE", "SIZE", "THERE", "REFERRERS"}}
 	for _, image := range r.Images {
 		for _, to := range image.arrived() {
+			written := image.Digest.String()
+			if to.leftAlone() {
+				written = "left alone"
+			}
 			t.Rows = append(t.Rows, []string{
-				image.Name, to.Name, image.Digest.String(), strconv.Itoa(to.Stored), humanSize(to.Bytes),
+				image.Name, to.Name, written, strconv.Itoa(to.Stored), humanSize(to.Bytes),
 				strconv.Itoa(to.Existed), strconv.Itoa(image.Referrers),
 			})
 		}

@@ -99,7 +99,7 @@ func (m *mover) writeDigests(r MoveResult) error {
 	}
 	var digests []string
 	for _, image := range r.Images {
-		if len(image.arrived()) > 0 {
+		if image.written() {
 			digests = append(digests, image.Digest.String())
 		}
 	}

@@ -40,7 +40,7 @@ func (r MoveResult) sum() string {
 	for _, image := range r.Images {
 		for _, to := range image.arrived() {
 			for _, name := range to.Kept {
-				fmt.Fprintf(&b, "%s to %s: %s exists and was left alone\n", term.Safe(image.Name), term.Safe(to.Name), term.Safe(name))
+				fmt.Fprintf(&b, "%s to %s: %s\n", term.Safe(image.Name), term.Safe(to.Name), kept(name))
 			}
 		}
 		image.remark(&b, term.Safe(image.Name)+": ")
@@ -70,7 +70,7 @@ func (i MovedImage) arrived() []MovedTo {
 
 // remark says what is not as the user may expect.
 func (i MovedImage) remark(b *strings.Builder, name string) {
-	if len(i.arrived()) == 0 {
+	if !i.written() {
 		return
 	}
 	if i.Digest != i.SourceDigest {
@@ -99,10 +99,13 @@ func (to MovedTo) outcome(referrers int) string {
 			count(referrers, "referrer"))
 	}
 	for _, name := range to.Kept {
-		parts = append(parts, term.Safe(name)+" exists and was left alone")
+		parts = append(parts, kept(name))
 	}
 	return strings.Join(parts, ", ")
 }
+
+// kept says that name is what it was.
+func kept(name string) string { return "tag " + term.Safe(name) + " exists and was left alone" }
 
 func count(n int, what string) string {
 	switch {
