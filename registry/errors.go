@@ -83,6 +83,9 @@ func (e *Error) class() error {
 		}
 		return content.ErrUnavailable
 	}
+	if e.Status == http.StatusBadRequest && strings.Contains(e.Message, "HTTP request to an HTTPS server") {
+		return content.ErrUnavailable // nothing was said about the request: it was not understood
+	}
 	if class := e.classOfCodes(); class != nil {
 		return class
 	}

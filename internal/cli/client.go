@@ -55,14 +55,14 @@ func (f *Factory) hostSettings() (func(host string) registry.Host, error) {
 	}
 	known := map[string]registry.Host{}
 	for _, arg := range append(config.PlainHTTP, f.Flags.PlainHTTP...) {
-		host, err := endpoint.ParseHost(arg)
+		host, err := parseHost(arg)
 		if err != nil {
 			return nil, err
 		}
 		known[host] = registry.Host{PlainHTTP: true}
 	}
 	for _, arg := range f.Flags.TLSSkipVerify {
-		host, err := endpoint.ParseHost(arg)
+		host, err := parseHost(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func (f *Factory) rootCAs() (*x509.CertPool, error) {
 		const most = 16 << 20
 		pem, err := readBounded(path, most)
 		if err != nil {
-			return nil, err
+			return nil, namedFile("--ca", err)
 		}
 		if !pool.AppendCertsFromPEM(pem) {
 			return nil, &usageError{err: fmt.Errorf("--ca %s: no certificate in it", path)}

@@ -23,12 +23,13 @@ const maxConfig = 1 << 20
 // readConfig reads the file that --config or WHERRY_CONFIG names, which must be
 // there, or else the one in the user's folder, which need not.
 func (f *Factory) readConfig() (Config, error) {
-	path := f.Flags.ConfigFile
+	path, by := f.Flags.ConfigFile, "--config"
 	if path == "" {
-		path = f.Env("WHERRY_CONFIG")
+		path, by = f.Env("WHERRY_CONFIG"), "WHERRY_CONFIG"
 	}
 	if path != "" {
-		return loadConfig(path)
+		c, err := loadConfig(path)
+		return c, namedFile(by, err)
 	}
 	folder := f.configFolder()
 	if folder == "" {
@@ -51,6 +52,15 @@ func loadConfig(path string) (c Config, err error) {
 		return Config{}, &usageError{err: fmt.Errorf("%s: %w", path, err)}
 	}
 	return c, nil
+}
+
+// namedFile makes a wrong command line of err where it is about a file that the
+// flag or variable by names and that cannot be read.
+func namedFile(by string, err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return usagef("%s %s: %w", by, path.Path, path.Err)
+	}
+	return err
 }
 
 // configFolder returns the user's configuration folder, or nothing where there

@@ -60,7 +60,7 @@ func (a *authFile) lookUp(ctx context.Context, host string) (registry.Credential
 func (f *Factory) authFiles() ([]*authFile, error) {
 	if path := f.Flags.AuthFile; path != "" {
 		file, err := readAuthFile(path)
-		return []*authFile{file}, err
+		return []*authFile{file}, namedFile("--authfile", err)
 	}
 	var files []*authFile
 	if raw := f.Env("DOCKER_AUTH_CONFIG"); raw != "" {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
 	"github.com/wherry-dev/wherry/registry"
@@ -39,6 +40,9 @@ type Factory struct {
 	// are about. Run takes them from the arguments; a verb that knows better
 	// sets them before it asks for Client.
 	SrcHost, DstHost string
+
+	// verb is the command that runs, for advice about its line; nil before one does.
+	verb *cobra.Command
 
 	// Log returns where --verbose and --debug are written; without them only warnings are.
 	Log func() *slog.Logger

@@ -2,12 +2,17 @@ package cli
 
 import (
 	"cmp"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/transfer"
 )
@@ -20,14 +25,20 @@ func (f *Factory) hint(err error) string {
 	if errors.As(err, &usage) && usage.command != "" {
 		return "see: " + usage.command + " --help"
 	}
-	host := hostOf(err)
+	if hint := f.mistaken(err); hint != "" {
+		return hint
+	}
+	host := f.hostOf(err)
+	var invalid *invalidError
 	switch {
-	case isUsage(err):
+	case isUsage(err), errors.As(err, &invalid) && !isNetwork(err):
 		return ""
 	case errors.Is(err, content.ErrNoSpace):
 		return "make room on the disk and run the same command again: it goes on from what is there"
 	case errors.Is(err, content.ErrUnauthorized):
-		return unauthorized(host)
+		return f.unauthorized(host)
+	case errors.Is(err, content.ErrDenied) && f.runs("login"):
+		return wrongPassword
 	case errors.Is(err, content.ErrDenied):
 		return "the credential for " + cmp.Or(host, "the registry") + " does not allow this; it may also mean that the repository does not exist"
 	case errors.Is(err, content.ErrRateLimited):
@@ -36,9 +47,16 @@ func (f *Factory) hint(err error) string {
 		return "what is at the destination is damaged; wherry validate tells all that is"
 	case errors.Is(err, content.ErrCorrupt):
 		return "nothing of it was kept; if it happens again, what " + cmp.Or(host, "the source") + " has is damaged"
+	case errors.Is(err, content.ErrNotFound):
+		return f.missing(err, host)
 	}
 	return network(err, host)
 }
+
+const wrongPassword = "the user name or password is wrong; where a registry gives out tokens, the password is one of those"
+
+// runs reports whether the verb is that one.
+func (f *Factory) runs(verb string) bool { return f.verb != nil && f.verb.Name() == verb }
 
 // isAtDestination reports whether a copy failed over what it found where it
 // wanted to write, before it wrote.
@@ -47,17 +65,109 @@ func isAtDestination(err error) bool {
 	return errors.As(err, &e) && e.Side == transfer.Dst && e.Op == "resolve"
 }
 
-func unauthorized(host string) string {
-	if host == "" {
+func (f *Factory) unauthorized(host string) string {
+	switch {
+	case f.runs("login"):
+		return wrongPassword
+	case host == "":
 		return "log in with: wherry login HOST"
+	case host == f.SrcHost && f.Flags.Username != "":
+		return host + " does not take the user name or password that --username is about"
+	case host == f.DstHost && f.Flags.DstUsername != "":
+		return host + " does not take the user name or password that --dst-username is about"
+	case host == f.SrcHost && f.Flags.DstUsername != "":
+		return host + " wants a credential too: add --username USER --password-stdin, or log in with: wherry login " + host
+	case host == f.DstHost && f.Flags.Username != "":
+		return host + " wants a credential too: add --dst-username USER --dst-password-stdin, or log in with: wherry login " + host
 	}
 	return "log in with: wherry login " + host + " (some registries say so, too, where a repository does not exist)"
+}
+
+// missing says where the names are of what is there.
+func (f *Factory) missing(err error, host string) string {
+	var e *registry.Error
+	if host == "" || f.runs("exists") || !errors.As(err, &e) {
+		return ""
+	}
+	if e.Method == http.MethodPut {
+		if slices.Contains(e.Codes, "MANIFEST_BLOB_UNKNOWN") && f.verb != nil && f.verb.Flags().Changed("sparse") {
+			return host + " takes no index some of whose images are missing; run the same command without --sparse"
+		}
+		return ""
+	}
+	_, path, _ := strings.Cut(e.URL, "/v2/")
+	repository, ref, ok := strings.Cut(path, "/manifests/")
+	if !ok || strings.Contains(ref, ":") || slices.Contains(e.Codes, "NAME_UNKNOWN") {
+		return ""
+	}
+	list := "wherry tags " + host + "/" + repository
+	if ref == "latest" && !f.typed(":latest") {
+		return "no tag was given, which means latest; the tags there are: " + list
+	}
+	return "the tags there are: " + list
+}
+
+// typed reports whether an argument ends with s.
+func (f *Factory) typed(s string) bool {
+	return slices.ContainsFunc(f.arguments(), func(arg string) bool { return strings.HasSuffix(arg, s) })
+}
+
+func (f *Factory) arguments() []string {
+	if f.verb == nil {
+		return nil
+	}
+	return f.verb.Flags().Args()
+}
+
+// mistaken is about arguments that were taken for something else than was meant.
+func (f *Factory) mistaken(err error) string {
+	var reference *endpoint.Error
+	if !isOneOf(content.ErrNotFound, content.ErrUnauthorized, content.ErrDenied, content.ErrUnavailable)(err) && !isUsage(err) {
+		return ""
+	}
+	for _, arg := range f.arguments() {
+		if file, name := fileBefore(arg); file != "" {
+			return file + " is a file; an image in it is docker-archive:" + file + ":" + name + " or oci-archive:" + file + ":" + name
+		}
+		if isUsage(err) && !errors.As(err, &reference) && f.runs("tags") && looksLikeHost(arg) {
+			return "the repositories of a registry: wherry repos " + arg
+		}
+	}
+	return ""
+}
+
+// fileBefore takes FILE:NAME apart where there is such a file, and no file of the
+// whole name.
+func fileBefore(arg string) (file, name string) {
+	if _, err := os.Stat(arg); err == nil {
+		return "", ""
+	}
+	for i := range arg {
+		if arg[i] != ':' {
+			continue
+		}
+		if fi, err := os.Stat(arg[:i]); err == nil && fi.Mode().IsRegular() {
+			return arg[:i], arg[i+1:]
+		}
+	}
+	return "", ""
+}
+
+// looksLikeHost reports whether arg, which names an image, is rather HOST:PORT.
+func looksLikeHost(arg string) bool {
+	const longest = 3 // of numbers that are often tags
+	host, port, _ := strings.Cut(arg, ":")
+	if _, err := endpoint.ParseHost(arg); err != nil || port == "" || strings.Trim(port, "0123456789") != "" {
+		return false
+	}
+	return host == "localhost" || strings.Contains(host, ".") || len(port) > longest
 }
 
 // network tells the failures apart that a flag cures.
 func network(err error, host string) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
+	var record tls.RecordHeaderError
 	switch {
 	case host == "" || !isNetwork(err):
 		return ""
@@ -65,14 +175,25 @@ func network(err error, host string) string {
 		return "if you know who signed the certificate of " + host + ", name theirs with --ca FILE"
 	case errors.As(err, &name):
 		return "the certificate is somebody else's; check how " + host + " is spelt"
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return host + " speaks plain http; allow it with --plain-http " + host
+	case errors.As(err, &record), strings.Contains(err.Error(), "the host speaks plain http"):
+		return "if " + host + " speaks http: --plain-http " + host
+	case strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
+		return host + " speaks https; leave --plain-http out, in the configuration file too"
 	}
 	return ""
 }
 
-// hostOf returns the registry that err is about, as it is given to login.
-func hostOf(err error) string {
+// hostOf returns the registry that err is about, as it is given to login. What a
+// token server says is about the only registry of the command line.
+func (f *Factory) hostOf(err error) string {
+	host := addressOf(err)
+	if host != "" && f.SrcHost != "" && f.DstHost == "" && errors.Is(err, content.ErrUnauthorized) {
+		return f.SrcHost
+	}
+	return host
+}
+
+func addressOf(err error) string {
 	var e *registry.Error
 	if !errors.As(err, &e) {
 		return ""

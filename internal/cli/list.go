@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wherry-dev/wherry/content"
-	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
 )
 
@@ -57,7 +56,7 @@ func newRepos(f *Factory) *cobra.Command {
 		Args:    exactArgs(1),
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
-		host, err := endpoint.ParseHost(args[0])
+		host, err := parseHost(args[0])
 		if err != nil {
 			return render.Result{}, err
 		}

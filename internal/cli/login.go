@@ -55,7 +55,17 @@ func hostArgument(args []string) (string, error) {
 	if len(args) == 0 {
 		return hubHost, nil
 	}
-	return endpoint.ParseHost(args[0])
+	return parseHost(args[0])
+}
+
+// parseHost reads what must be a registry.
+func parseHost(arg string) (string, error) {
+	host, err := endpoint.ParseHost(arg)
+	var wrong *endpoint.Error
+	if errors.As(err, &wrong) {
+		return "", usagef("%+q is no registry: %s", arg, wrong.Msg)
+	}
+	return host, err
 }
 
 func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (render.Result, error) {

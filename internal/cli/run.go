@@ -20,6 +20,7 @@ func (f *Factory) Run(cmd *cobra.Command, do func(ctx context.Context, args []st
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		f.verb = cmd
 		if err := f.Flags.check(); err != nil {
 			return err
 		}

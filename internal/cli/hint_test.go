@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+func TestHintsAreAboutTheSchemeThatAHostSpeaks(t *testing.T) {
+	tests := []struct {
+		name string
+		err  *registry.Error
+		code int
+		want string
+	}{
+		{
+			"no TLS there", &registry.Error{URL: "https://r.test:5000/v2/", Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}},
+			9, "if r.test:5000 speaks http: --plain-http r.test:5000",
+		},
+		{
+			"an answer in http", &registry.Error{URL: "https://r.test/v2/", Err: fmt.Errorf("the host speaks plain http: %w", content.ErrUnavailable)},
+			9, "if r.test speaks http: --plain-http r.test",
+		},
+		{
+			"TLS there", &registry.Error{URL: "http://r.test:443/v2/", Status: 400, Message: "Client sent an HTTP request to an HTTPS server."},
+			9, "r.test:443 speaks https; leave --plain-http out, in the configuration file too",
+		},
+		{"another 400", &registry.Error{URL: "http://r.test/v2/", Status: 400, Message: "no"}, 6, ""},
+		{"nothing to be done", &registry.Error{URL: "http://r.test/v2/", Err: errors.New("refused")}, 9, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := fmt.Errorf("r.test/app: %w", tt.err)
+			if got := codeOf(t.Context(), err); got != tt.code {
+				t.Errorf("exit code %d, want %d", got, tt.code)
+			}
+			if got := testFactory(t, nil).hint(err); got != tt.want {
+				t.Errorf("hint %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWhatLooksLikeAHostIsTakenForOne(t *testing.T) {
+	for arg, want := range map[string]bool{
+		"localhost:5": true, "r.test:80": true, "registry:5000": true, "[::1]:5000": false,
+		"nginx:1": false, "nginx:1.27": false, "nginx": false, "r.test/a:5000": false, "ubuntu:": false,
+	} {
+		if got := looksLikeHost(arg); got != want {
+			t.Errorf("%s: %t, want %t", strings.TrimSpace(arg), got, want)
+		}
+	}
+}
