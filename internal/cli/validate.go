@@ -88,9 +88,9 @@ type invalidError struct {
 
 func (e *invalidError) Error() string {
 	if len(e.errs) == 1 {
-		return e.place + ": " + e.errs[0].Error()
+		return "1 problem in " + e.place
 	}
-	return fmt.Sprintf("%s: %d problems, the first: %v", e.place, len(e.errs), e.errs[0])
+	return fmt.Sprintf("%d problems in %s", len(e.errs), e.place)
 }
 
 func (e *invalidError) Unwrap() []error { return e.errs }
