@@ -64,6 +64,9 @@ func newExists(f *Factory) *cobra.Command {
 		result, err := runDigest(ctx, f, args[0], Platform{})
 		if errors.Is(err, content.ErrNotFound) {
 			result.Name = args[0]
+			if f.Flags.Quiet {
+				err = &silentError{err}
+			}
 			return render.Result{Value: result, Quiet: []string{}}, err
 		}
 		if err != nil {

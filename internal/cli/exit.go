@@ -52,6 +52,12 @@ func (e *PartlyError) Error() string { return e.Err.Error() }
 // Unwrap returns what failed.
 func (e *PartlyError) Unwrap() error { return e.Err }
 
+// A silentError has an exit code and is not written: it is an answer.
+type silentError struct{ err error }
+
+func (e *silentError) Error() string { return e.err.Error() }
+func (e *silentError) Unwrap() error { return e.err }
+
 // An InterruptedError is the cause of a context that a signal ended.
 type InterruptedError struct{ Signal os.Signal }
 

@@ -38,8 +38,37 @@ func newTags(f *Factory) *cobra.Command {
 			return render.Result{}, p.fail(fmt.Errorf("names cannot be listed there: %w", errors.ErrUnsupported))
 		}
 		tags, err := collect(lister.Tags(ctx))
+		if err == nil && len(tags) == 0 {
+			f.warnNameless(p.at.String(), p.images(ctx))
+		}
 		return render.Result{Value: TagsResult{Name: p.at.String(), Tags: tags}, Lines: tags}, p.fail(err)
 	})
+}
+
+func (f *Factory) warnNameless(place string, n int) {
+	switch n {
+	case 0:
+	case 1:
+		f.Warn("%s has 1 image without a name", place)
+	default:
+		f.Warn("%s has %d images without a name", place, n)
+	}
+}
+
+// images returns how many images a layout or archive has, 0 where nobody can tell.
+func (p *place) images(ctx context.Context) int {
+	roots, ok := content.As[content.RootLister](p.Source)
+	if !ok {
+		return 0
+	}
+	n := 0
+	for _, err := range roots.Roots(ctx) {
+		if err != nil {
+			return 0
+		}
+		n++
+	}
+	return n
 }
 
 // ReposResult is what `wherry repos` says.

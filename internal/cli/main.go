@@ -16,7 +16,7 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	if _, silent := errors.AsType[*silentError](err); err != nil && !silent {
 		f.report(ctx, err)
 	}
 	return codeOf(ctx, err)
