@@ -102,6 +102,9 @@ func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ r
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.filter, m.keepNames = filter, o.NoClobber
+	if err := errors.Join(m.checkSources(args[1:]), m.checkFolders(dst)); err != nil {
+		return render.Result{}, err
+	}
 	if o.AllTags {
 		err = m.addAllTags(ctx, src, dst)
 	} else {

@@ -37,7 +37,8 @@ type mover struct {
 // An openSink is a destination, or why it is none.
 type openSink struct {
 	content.Sink
-	err error
+	err      error
+	replaced bool // an archive that takes the place of a file
 }
 
 func (f *Factory) newMover(o moveOptions, compress archive.Compression) (*mover, error) {
@@ -92,13 +93,20 @@ func (m *mover) sink(ctx context.Context, e, src endpoint.Endpoint) (content.Sin
 			return nil, err
 		}
 	}
-	place := endpoint.Endpoint{Transport: e.Transport, Host: e.Host, Repository: e.Repository, Path: e.Path}
+	place := placeOf(e)
 	if known, ok := m.sinks[place]; ok {
 		return known.orBroken(), nil
 	}
+	replaced := m.replaces(e)
 	opened := m.open(ctx, e, src)
+	opened.replaced = replaced
 	m.sinks[place] = opened
 	return opened.orBroken(), nil
+}
+
+// placeOf returns e without what an image is called there.
+func placeOf(e endpoint.Endpoint) endpoint.Endpoint {
+	return endpoint.Endpoint{Transport: e.Transport, Host: e.Host, Repository: e.Repository, Path: e.Path}
 }
 
 // stream notes that an archive goes to standard output, which then has room for
@@ -122,6 +130,9 @@ func (s openSink) orBroken() content.Sink {
 }
 
 func (m *mover) open(ctx context.Context, e, src endpoint.Endpoint) openSink {
+	if err := m.checkFolder(e); err != nil {
+		return openSink{err: err}
+	}
 	if m.o.DryRun && e.Transport != endpoint.Registry {
 		return m.rehearsal(ctx, e)
 	}

@@ -41,6 +41,7 @@ type MovedTo struct {
 	Reference string   `json:"reference,omitempty"` // the destination with the digest
 	Names     []string `json:"names"`               // what the image is called there now
 	Kept      []string `json:"kept,omitempty"`      // names that existed and were left alone
+	Replaced  bool     `json:"replaced,omitempty"`  // a file that was there made room for this one
 	UpToDate  bool     `json:"upToDate"`            // all was there
 	Stored    int      `json:"stored"`              // blobs that were moved; in a plan, all that are missing
 	Existed   int      `json:"existed"`             // blobs that were there
@@ -59,8 +60,10 @@ func (m *mover) planned(p *transfer.Plan) MoveResult {
 			Error: text(image.Err), Destinations: []MovedTo{},
 		}
 		for j, t := range image.Targets {
+			end := m.ends[i][j]
 			to := MovedTo{
-				Name: t.Name, Reference: referenceAt(m.ends[i][j], image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
+				Replaced: m.sinks[placeOf(end)].replaced,
+				Name:     t.Name, Reference: referenceAt(end, image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
 				Stored: len(t.Missing), Existed: t.Present, Error: text(t.Err),
 			}
 			if to.leftAlone() {
@@ -86,12 +89,14 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 			Error: text(image.Err), Destinations: []MovedTo{},
 		}
 		for j, t := range image.Targets {
+			end := m.ends[i][j]
 			to := MovedTo{
-				Name: t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
+				Replaced: m.sinks[placeOf(end)].replaced,
+				Name:     t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
 				Stored: t.Stored, Existed: t.Existed, Mounted: t.Mounted, Bytes: t.Bytes, Error: text(t.Err),
 			}
 			if image.Err == nil && t.Err == nil && !to.leftAlone() {
-				to.Reference = referenceAt(m.ends[i][j], image.Root)
+				to.Reference = referenceAt(end, image.Root)
 			}
 			result.Bytes += t.Bytes
 			moved.Destinations = append(moved.Destinations, to)

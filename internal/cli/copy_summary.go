@@ -39,6 +39,9 @@ func (r MoveResult) sum() string {
 	fmt.Fprintf(&b, "%d of %s: %s\n", images, count(r.pairs(), "copy"), all.outcome(referrers))
 	for _, image := range r.Images {
 		for _, to := range image.arrived() {
+			if to.Replaced {
+				fmt.Fprintf(&b, "%s to %s: %s\n", term.Safe(image.Name), term.Safe(to.Name), fileReplaced)
+			}
 			for _, name := range to.Kept {
 				fmt.Fprintf(&b, "%s to %s: %s\n", term.Safe(image.Name), term.Safe(to.Name), kept(name))
 			}
@@ -98,11 +101,17 @@ func (to MovedTo) outcome(referrers int) string {
 			fmt.Sprintf("%s moved (%s), %d there, %d mounted", count(to.Stored, "blob"), humanSize(to.Bytes), to.Existed, to.Mounted),
 			count(referrers, "referrer"))
 	}
+	if to.Replaced {
+		parts = append(parts, fileReplaced)
+	}
 	for _, name := range to.Kept {
 		parts = append(parts, kept(name))
 	}
 	return strings.Join(parts, ", ")
 }
+
+// fileReplaced says that an archive took the place of another file.
+const fileReplaced = "the file that was there is replaced"
 
 // kept says that name is what it was.
 func kept(name string) string { return "tag " + term.Safe(name) + " exists and was left alone" }

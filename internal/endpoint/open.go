@@ -207,6 +207,14 @@ func (o *Opener) sniff(t Transport, path string) Transport {
 	return Layout
 }
 
+// File returns the path of the archive that e is, or will be; false where e is
+// anything else.
+func (o *Opener) File(e Endpoint) (string, bool) {
+	path := o.path(e.Path)
+	found := o.sniff(e.Transport, path)
+	return path, found == Archive || found == OCIArchive || found == DockerArchive
+}
+
 // path puts the home folder for ~, which a shell does not do behind oci:.
 func (o *Opener) path(path string) string {
 	if o.Home == "" {

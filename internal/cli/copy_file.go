@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/wherry-dev/wherry/internal/endpoint"
+)
+
+// checkSources refuses a bare path to a file that exists where there are
+// several destinations: whoever writes it may mean a second source.
+func (m *mover) checkSources(dst []string) error {
+	if len(dst) < 2 {
+		return nil
+	}
+	for _, arg := range dst {
+		e, err := endpoint.Parse(arg)
+		if err != nil {
+			return err
+		}
+		if e.Transport == endpoint.Archive && !strings.HasPrefix(arg, "archive:") && m.replaces(e) {
+			return usagef("%s is there already, and copy takes one source, the first argument; to replace it name it docker-archive:%[1]s", arg)
+		}
+	}
+	return nil
+}
+
+// replaces reports whether e is an archive that takes the place of a file.
+func (m *mover) replaces(e endpoint.Endpoint) bool {
+	path, ok := m.opener.File(e)
+	if !ok {
+		return false
+	}
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// checkFolder returns why no archive can be made at e: its folder is missing.
+func (m *mover) checkFolder(e endpoint.Endpoint) error {
+	path, ok := m.opener.File(e)
+	if !ok {
+		return nil
+	}
+	folder := filepath.Dir(path)
+	switch fi, err := os.Stat(folder); {
+	case errors.Is(err, fs.ErrNotExist):
+		// What is not found is no image: the class of err must not survive.
+		return fmt.Errorf("folder %s does not exist", folder)
+	case err == nil && !fi.IsDir():
+		return fmt.Errorf("%s is no folder", folder)
+	}
+	return nil
+}
+
+// checkFolders is checkFolder for all of dst, before any work; one of several
+// destinations is only its own matter.
+func (m *mover) checkFolders(dst []endpoint.Endpoint) error {
+	var errs []error
+	for _, e := range dst {
+		errs = append(errs, m.checkFolder(e))
+	}
+	if slices.Contains(errs, nil) {
+		return nil
+	}
+	return errors.Join(errs...)
+}
