@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/content"
 )
@@ -24,16 +26,11 @@ func (r *Repository) ReferrersState(ctx context.Context, subject digest.Digest) 
 		seen = append(seen, d.Digest.String())
 	}
 	if r.host.remembersNoReferrers() {
-		for _, tag := range content.DigestTags(subject) {
-			d, err := r.Resolve(ctx, tag)
-			if content.IsMissing(err) {
-				continue
-			}
-			if err != nil {
-				return "", err
-			}
-			seen = append(seen, tag+" "+d.Digest.String())
+		tags, err := r.digestTags(ctx, subject)
+		if err != nil {
+			return "", err
 		}
+		seen = append(seen, tags...)
 	}
 	if len(seen) == 0 {
 		return "", nil
@@ -41,4 +38,25 @@ func (r *Repository) ReferrersState(ctx context.Context, subject digest.Digest) 
 	slices.Sort(seen)
 	sum := sha256.Sum256([]byte(strings.Join(seen, "\n")))
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// digestTags returns cosign's tags of subject that exist, each with the digest
+// it points at. All are asked for at once: one round trip, not three.
+func (r *Repository) digestTags(ctx context.Context, subject digest.Digest) ([]string, error) {
+	var mu sync.Mutex
+	var seen []string
+	g, ctx := errgroup.WithContext(ctx)
+	for _, tag := range content.DigestTags(subject) {
+		g.Go(func() error {
+			d, err := r.Resolve(ctx, tag)
+			if content.IsMissing(err) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, tag+" "+d.Digest.String())
+			return err
+		})
+	}
+	return seen, g.Wait()
 }
