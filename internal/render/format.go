@@ -51,6 +51,9 @@ func ParseFormat(s string) (Format, error) {
 	if rest, ok := strings.CutPrefix(s, "table "); ok {
 		f.kind, source = kindTableTemplate, strings.TrimSpace(rest)
 	}
+	if !strings.Contains(source, "{{") {
+		return Format{}, fmt.Errorf("%q is none of table, json and a template, which has {{ }} in it", s)
+	}
 	source = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(source)
 	var err error
 	if f.body, err = template.New("format").Funcs(functions).Parse(source); err != nil {
@@ -80,7 +83,7 @@ func (p Printer) template(w *bufio.Writer, value any) error {
 	return each(value, func(v any) error {
 		var b bytes.Buffer
 		if err := p.Format.body.Execute(&b, v); err != nil {
-			return err
+			return templateError(err, v)
 		}
 		_, err := fmt.Fprintln(w, p.safe(b.String()))
 		return err
@@ -97,7 +100,7 @@ func (p Printer) safe(s string) string {
 func (p Printer) tableTemplate(w *bufio.Writer, value any) error {
 	tw := columns(w)
 	if err := p.row(tw, p.Format.header, headerOf(value)); err != nil {
-		return err
+		return headerError(err, value)
 	}
 	err := each(value, func(v any) error { return p.row(tw, p.Format.body, v) })
 	if err != nil {
@@ -109,7 +112,7 @@ func (p Printer) tableTemplate(w *bufio.Writer, value any) error {
 func (p Printer) row(w io.Writer, t *template.Template, value any) error {
 	var b bytes.Buffer
 	if err := t.Execute(&b, value); err != nil {
-		return err
+		return templateError(err, value)
 	}
 	_, err := fmt.Fprintln(w, p.safe(b.String()))
 	return err

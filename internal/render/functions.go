@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -61,7 +62,7 @@ func join(list any, sep string) (string, error) {
 		}
 		slices.Sort(parts)
 	default:
-		return "", fmt.Errorf("join: %T is no list", list)
+		return "", errors.New("join takes a list")
 	}
 	return strings.Join(parts, sep), nil
 }

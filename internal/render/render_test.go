@@ -102,7 +102,7 @@ func TestTemplatesHaveDockersFunctions(t *testing.T) {
 		{`{{json .List}}`, `["a","b"]`},
 		{`{{json "<&>"}}`, `"<&>"`},
 		{`{{range .List}}{{println .}}{{end}}`, "a\nb\n"},
-		{`a\tb\nc`, "a\tb\nc"},
+		{`a\tb\nc{{""}}`, "a\tb\nc"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.template, func(t *testing.T) {
@@ -151,6 +151,38 @@ func TestBadTemplatesAreErrors(t *testing.T) {
 	}
 	if err := (Printer{Out: term.Open(&bytes.Buffer{}, nil), Format: f}).Print(Result{Value: tags}); err == nil {
 		t.Error("a field that is not there was taken")
+	}
+}
+
+func TestWhatIsNoFormatIsRefused(t *testing.T) {
+	for _, s := range []string{"yaml", "jsno", "Name", "table Name", "}}"} {
+		if _, err := ParseFormat(s); err == nil || !strings.Contains(err.Error(), "table, json") {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}
+
+func TestTemplateErrorsSpeakOfFieldsAndNotOfTypes(t *testing.T) {
+	const fields = "; the result has Name, MediaType, Size, Labels, Created, Env"
+	tests := []struct{ format, want string }{
+		{"{{.Nope}}", "--format: {{.Nope}}: there is no field Nope" + fields},
+		{"{{.name}}", "--format: {{.name}}: there is no field name" + fields},
+		{"table {{.Name.First}}", "--format: {{.Name.First}}: there is no field First" + fields},
+		{"{{len .Size}}", "--format: {{len .Size}}: error calling len: len"},
+		{`{{join .Size ","}}`, `--format: {{join .Size ","}}: error calling join: join takes a list`},
+		{"{{index .Labels 7}}", "--format: {{index .Labels 7}}: error calling index: index out of range: 7"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.format, func(t *testing.T) {
+			f, err := ParseFormat(tt.format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = (Printer{Out: term.Open(&bytes.Buffer{}, nil), Format: f}).Print(Result{Value: tags[:1]})
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
 	}
 }
 
