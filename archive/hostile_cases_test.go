@@ -133,7 +133,7 @@ func hostiles(tb testing.TB) []hostile {
 		{"an empty file", tarOf(), content.ErrInvalid, "empty"},
 		{"no bytes at all", bytesOf(func(testing.TB) []byte { return nil }), content.ErrInvalid, "empty"},
 		{"text", bytesOf(func(testing.TB) []byte { return []byte(strings.Repeat("<html>no tar</html>\n", 100)) }), content.ErrInvalid, "not a tar"},
-		{"a short text", bytesOf(func(testing.TB) []byte { return []byte("404 page not found\n") }), content.ErrCorrupt, "cut off"},
+		{"a short text", bytesOf(func(testing.TB) []byte { return []byte("404 page not found\n") }), content.ErrInvalid, "not a tar"},
 		{"a tar of something else", tarOf(file{name: "etc/passwd", body: "root"}), content.ErrInvalid, "neither"},
 		{"repositories only", tarOf(file{name: "repositories", body: "{}"}), content.ErrInvalid, "docker 1.10 or newer"},
 

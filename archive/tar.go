@@ -74,7 +74,7 @@ func indexTar(r io.Reader) (*tarIndex, error) {
 			break
 		}
 		if err != nil {
-			return nil, t.broken(err, p.err)
+			return nil, t.broken(err, p)
 		}
 		if err := t.add(header, p); err != nil {
 			return nil, err
@@ -85,10 +85,12 @@ func indexTar(r io.Reader) (*tarIndex, error) {
 }
 
 // broken says what is wrong with a tar that archive/tar refused.
-func (t *tarIndex) broken(err, cause error) error {
+func (t *tarIndex) broken(err error, p *tape) error {
 	switch {
-	case cause != nil:
-		return classify(cause)
+	case p.err != nil:
+		return classify(p.err)
+	case t.entries == 0 && p.pos < tarBlock: // a tar has whole blocks: this is something else
+		return fmt.Errorf("not a tar file: %w", content.ErrInvalid)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("it is cut off after %d entries: %w", t.entries, content.ErrCorrupt)
 	case t.entries == 0:

@@ -204,7 +204,7 @@ func headers() []archiveCase {
 		{"no bytes at all", exactly(""), 6, "empty", false},
 		{"an empty tar", of(), 6, "empty", false},
 		{"text", exactly(strings.Repeat("<html>\x1b[2J</html>\n", 100)), 6, "not a tar file", false},
-		{"short text", exactly("404 page not found\n"), 6, "cut off", false},
+		{"short text", exactly("404 page not found\n"), 6, "not a tar", false},
 	}
 }
 
