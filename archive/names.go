@@ -80,7 +80,23 @@ func (a *Archive) only(ctx context.Context) (content.Manifest, error) {
 	case 1:
 		return a.rootManifest(ctx, roots[0])
 	}
-	return content.Manifest{}, fmt.Errorf("%d images, one must be named (%s): %w", len(roots), list(roots), content.ErrInvalid)
+	several := &content.SeveralError{}
+	for _, r := range roots {
+		several.Images = append(several.Images, r.called())
+	}
+	return content.Manifest{}, several
+}
+
+// called returns what r is asked for by: its name, or its digest. An image
+// without a manifest has none as long as that is not made up.
+func (r *root) called() string {
+	switch {
+	case len(r.names) > 0:
+		return r.names[0]
+	case r.image != nil:
+		return ""
+	}
+	return r.desc.Digest.String()
 }
 
 // refers reports whether r is a signature, an SBOM or a list of such: it has a

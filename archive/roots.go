@@ -26,3 +26,14 @@ func (a *Archive) Roots(ctx context.Context) iter.Seq2[ocispec.Descriptor, error
 		}
 	}
 }
+
+// IsLayout reports whether the images are those of index.json, in their own
+// manifests; else they are a docker archive's.
+func (a *Archive) IsLayout() bool {
+	for _, r := range a.roots {
+		if r.image != nil {
+			return false
+		}
+	}
+	return true
+}

@@ -1,6 +1,10 @@
 package content
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // The classes of failure. Every error of wherry's packages that has one of
 // these as its cause says so to errors.Is; besides them there are
@@ -16,3 +20,32 @@ var (
 	ErrConflict     = errors.New("conflicting content") // what is there forbids what was asked
 	ErrNoSpace      = errors.New("no space left")       // the disk is full
 )
+
+// A SeveralError is the answer of a place with several images that was asked
+// for its only one. It is [ErrInvalid].
+type SeveralError struct {
+	Images []string // what to ask for instead, of each image: its name, else its digest; empty where neither is known
+}
+
+// Error lists the first images.
+func (e *SeveralError) Error() string {
+	const most, longest = 10, 160
+	var names []string
+	for _, image := range e.Images[:min(most, len(e.Images))] {
+		switch {
+		case image == "":
+			names = append(names, "one without a name")
+		case len(image) > longest:
+			names = append(names, fmt.Sprintf("%q…", image[:longest]))
+		default:
+			names = append(names, fmt.Sprintf("%q", image))
+		}
+	}
+	if len(e.Images) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(e.Images)-most))
+	}
+	return fmt.Sprintf("%d images, one must be named: %s", len(e.Images), strings.Join(names, ", "))
+}
+
+// Is reports whether target is [ErrInvalid].
+func (e *SeveralError) Is(target error) bool { return target == ErrInvalid }

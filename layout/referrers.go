@@ -27,7 +27,11 @@ func (l *Layout) only(ctx context.Context, x *index) (entry, error) {
 	case 1:
 		return found[0], nil
 	}
-	return entry{}, fmt.Errorf("the layout has several images, one must be named: %s: %w", listed(found), content.ErrInvalid)
+	several := &content.SeveralError{}
+	for _, e := range found {
+		several.Images = append(several.Images, cmp.Or(e.name(), e.desc.Digest.String()))
+	}
+	return entry{}, several
 }
 
 // refers reports whether e has a subject that is there.

@@ -204,6 +204,9 @@ func (m *mover) addImage(ctx context.Context, src endpoint.Endpoint, dst []endpo
 	if err != nil {
 		return err
 	}
+	if err := checkOnly(ctx, from, src); err != nil {
+		return err
+	}
 	return m.addJob(ctx, from, src, dst)
 }
 

@@ -72,7 +72,7 @@ func (p *place) fail(err error) error {
 // root returns the manifest that the argument stands for.
 func (p *place) root(ctx context.Context) (content.Manifest, error) {
 	m, err := p.Manifest(ctx, p.Ref)
-	return m, p.fail(p.ask(ctx, err))
+	return m, p.fail(sayWhich(p.Source, p.at, err))
 }
 
 // resolve returns the descriptor of what the argument stands for, with a HEAD
@@ -80,30 +80,10 @@ func (p *place) root(ctx context.Context) (content.Manifest, error) {
 func (p *place) resolve(ctx context.Context) (ocispec.Descriptor, error) {
 	if r, ok := content.As[content.Resolver](p.Source); ok {
 		d, err := r.Resolve(ctx, p.Ref)
-		return d, p.fail(p.ask(ctx, err))
+		return d, p.fail(sayWhich(p.Source, p.at, err))
 	}
 	m, err := p.root(ctx)
 	return m.Descriptor(), err
-}
-
-// ask turns err into a wrong command line where it comes from not saying which
-// of several images is meant.
-func (p *place) ask(ctx context.Context, err error) error {
-	roots, ok := content.As[content.RootLister](p.Source)
-	if !errors.Is(err, content.ErrInvalid) || p.Ref != "" || !ok {
-		return err
-	}
-	n := 0
-	for _, broken := range roots.Roots(ctx) {
-		if broken != nil {
-			return err
-		}
-		n++
-	}
-	if n < 2 {
-		return err
-	}
-	return &usageError{err: fmt.Errorf("%w; say which, as in oci-archive:PATH:NAME or oci:PATH:NAME", err)}
 }
 
 // image returns what the argument stands for or, where a platform was given, the

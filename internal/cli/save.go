@@ -68,6 +68,9 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		if err != nil {
 			return render.Result{}, err
 		}
+		if err := checkOnly(ctx, src, ref); err != nil {
+			return render.Result{}, err
+		}
 		m.filter = filter
 		if o.AnyPlatform && !isIndexAt(ctx, src) {
 			m.filter.Platforms = nil

@@ -29,7 +29,8 @@ type Opener struct {
 // A Source is an endpoint that is open for reading. It must be closed.
 type Source struct {
 	content.Source
-	Ref   string // what to ask Source for; empty is the only image there
+	Ref   string    // what to ask Source for; empty is the only image there
+	Found Transport // which kind of place it turned out to be, for Archive too
 	close func() error
 }
 
@@ -62,7 +63,13 @@ func (o *Opener) Source(ctx context.Context, e Endpoint) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Ref = e.Ref()
+	s.Ref, s.Found = e.Ref(), o.sniff(e.Transport, o.path(e.Path))
+	if a, ok := s.Source.(*archive.Archive); ok && s.Found == Archive {
+		s.Found = DockerArchive
+		if a.IsLayout() {
+			s.Found = OCIArchive
+		}
+	}
 	return s, nil
 }
 
