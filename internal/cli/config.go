@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -49,9 +52,28 @@ func loadConfig(path string) (c Config, err error) {
 		return Config{}, err
 	}
 	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
-		return Config{}, &usageError{err: fmt.Errorf("%s: %w", path, err)}
+		return Config{}, &usageError{err: fmt.Errorf("%s: %s", path, misread(err))}
 	}
 	return c, nil
+}
+
+var unknownSetting = regexp.MustCompile(`unknown field ("[^"]*")`)
+
+// misread says what is wrong with a configuration file, without the words of the
+// packages that read it.
+func misread(err error) string {
+	const settings = "jobs (a number), progress (a word) and plainHTTP (a list of hosts)"
+	var wrong *json.UnmarshalTypeError
+	_, syntax, isSyntax := strings.Cut(err.Error(), "yaml: ")
+	switch m := unknownSetting.FindStringSubmatch(err.Error()); {
+	case m != nil:
+		return "there is no setting " + m[1] + "; there are " + settings
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return "setting " + wrong.Field + " is not of its kind; there are " + settings
+	case isSyntax:
+		return "not YAML: " + syntax
+	}
+	return "not a list of settings; there are " + settings
 }
 
 // namedFile makes a wrong command line of err where it is about a file that the
