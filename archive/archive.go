@@ -60,6 +60,10 @@ type Archive struct {
 	types map[digest.Digest]ocispec.Descriptor // what index.json and the indexes below it say of a manifest
 	blobs map[digest.Digest]span               // blobs of docker archives, which have no path of their own
 	nodes map[digest.Digest]node
+
+	unpacked     map[digest.Digest]ocispec.Descriptor // the raw layer, by the digest it has compressed
+	uncompressed map[digest.Digest]digest.Digest      // of made-up manifests, see Uncompressed
+
 	edges int // of all nodes
 	steps int // from node to node
 
@@ -182,6 +186,8 @@ func (a *Archive) load(ctx context.Context) error {
 	a.types = map[digest.Digest]ocispec.Descriptor{}
 	a.blobs = map[digest.Digest]span{}
 	a.nodes = map[digest.Digest]node{}
+	a.unpacked = map[digest.Digest]ocispec.Descriptor{}
+	a.uncompressed = map[digest.Digest]digest.Digest{}
 	images, err := a.dockerImages()
 	if err != nil {
 		return err

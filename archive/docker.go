@@ -233,6 +233,19 @@ func (a *Archive) makeUp(ctx context.Context, image *dockerImage) (content.Manif
 	for i, name := range image.Layers {
 		layers[i] = layers[first[name+"\x00"+string(diffIDs[i])]]
 	}
+	m, err := a.manifestOf(config, layers)
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	if err := a.noteRaw(m.Digest(), config, layers); err != nil {
+		return content.Manifest{}, err
+	}
+	image.manifest = m
+	return m, nil
+}
+
+// manifestOf returns the manifest of an image that has none.
+func (a *Archive) manifestOf(config ocispec.Descriptor, layers []ocispec.Descriptor) (content.Manifest, error) {
 	raw, err := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageManifest,
@@ -242,10 +255,5 @@ func (a *Archive) makeUp(ctx context.Context, image *dockerImage) (content.Manif
 	if err != nil {
 		return content.Manifest{}, err
 	}
-	m, err := content.ParseManifest(ocispec.MediaTypeImageManifest, raw, a.o.Limits)
-	if err != nil {
-		return content.Manifest{}, err
-	}
-	image.manifest = m
-	return m, nil
+	return content.ParseManifest(ocispec.MediaTypeImageManifest, raw, a.o.Limits)
 }

@@ -97,6 +97,7 @@ func (a *Archive) pack(ctx context.Context, at span, diffID digest.Digest) (d oc
 	}
 	d = ocispec.Descriptor{MediaType: mediaType, Digest: out.hash.Digest(), Size: out.size}
 	a.keep(d.Digest, span{f, 0, d.Size})
+	a.noteLayer(d.Digest, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: n})
 	return d, nil
 }
 

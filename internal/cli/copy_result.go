@@ -9,6 +9,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/transfer"
@@ -26,7 +27,8 @@ type MoveResult struct {
 type MovedImage struct {
 	Name         string        `json:"name"`
 	SourceDigest digest.Digest `json:"sourceDigest,omitempty"` // what the name stands for at the source
-	Digest       digest.Digest `json:"digest,omitempty"`       // what was written: another one where the index was rewritten
+	Digest       digest.Digest `json:"digest,omitempty"`       // what was written: another one where the index was rewritten or layers compressed
+	Compressed   bool          `json:"compressed,omitempty"`   // raw layers were compressed on the way
 	MediaType    string        `json:"mediaType,omitempty"`
 	Referrers    int           `json:"referrers"` // manifests that came along because they refer to the image
 	LeftOut      int           `json:"leftOut"`   // foreign layers that stayed behind
@@ -74,7 +76,7 @@ func (m *mover) planned(p *transfer.Plan) MoveResult {
 			}
 			moved.Destinations = append(moved.Destinations, to)
 		}
-		result.Images = append(result.Images, moved.honest())
+		result.Images = append(result.Images, m.withSource(i, moved.honest()))
 	}
 	return result
 }
@@ -101,7 +103,7 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 			result.Bytes += t.Bytes
 			moved.Destinations = append(moved.Destinations, to)
 		}
-		result.Images = append(result.Images, moved.honest())
+		result.Images = append(result.Images, m.withSource(i, moved.honest()))
 	}
 	return result
 }
@@ -122,6 +124,21 @@ func (i MovedImage) honest() MovedImage {
 		i.Digest = ""
 	}
 	return i
+}
+
+// withSource returns image i with the digest that its source has. Where raw
+// layers of a docker archive were compressed on reading, what was read is not it.
+func (m *mover) withSource(i int, image MovedImage) MovedImage {
+	src, ok := content.As[interface {
+		Uncompressed(d digest.Digest) (digest.Digest, bool)
+	}](m.jobs[i].Src)
+	if !ok {
+		return image
+	}
+	if was, ok := src.Uncompressed(image.SourceDigest); ok {
+		image.SourceDigest, image.Compressed = was, true
+	}
+	return image
 }
 
 func text(err error) string {

@@ -77,7 +77,11 @@ func (i MovedImage) remark(b *strings.Builder, name string) {
 		return
 	}
 	if i.Digest != i.SourceDigest {
-		fmt.Fprintf(b, "  %sindex rewritten: %s is now %s\n", name, i.SourceDigest, i.Digest)
+		what := "index rewritten"
+		if i.Compressed {
+			what = "layers compressed"
+		}
+		fmt.Fprintf(b, "  %s%s: %s is now %s\n", name, what, i.SourceDigest, i.Digest)
 	}
 	if i.Orphaned > 0 {
 		fmt.Fprintf(b, "  %s%s of the original index stayed behind\n", name, count(i.Orphaned, "referrer"))
