@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/wherry-dev/wherry/archive"
@@ -212,12 +213,16 @@ func (m *mover) addImage(ctx context.Context, src endpoint.Endpoint, dst []endpo
 
 func (m *mover) addJob(ctx context.Context, from content.Source, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
 	job := transfer.Job{Name: src.String(), Src: from, Ref: src.Ref(), Filter: m.filter}
+	called := src
+	if slices.ContainsFunc(dst, func(e endpoint.Endpoint) bool { return len(e.Names(src)) == 0 }) {
+		called = withOnlyName(ctx, from, src)
+	}
 	for _, e := range dst {
 		sink, err := m.sink(ctx, e, src)
 		if err != nil {
 			return err
 		}
-		job.Dst = append(job.Dst, transfer.Target{Name: e.String(), Sink: sink, Names: e.Names(src), KeepNames: m.keepNames})
+		job.Dst = append(job.Dst, transfer.Target{Name: e.String(), Sink: sink, Names: e.Names(called), KeepNames: m.keepNames})
 	}
 	m.jobs = append(m.jobs, job)
 	m.ends = append(m.ends, dst)

@@ -56,3 +56,31 @@ func checkOnly(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) e
 	}
 	return sayWhich(src, e, err)
 }
+
+// withOnlyName returns e with the name that its only image has there, if it has
+// exactly one: in a file elsewhere the image is called so again.
+func withOnlyName(ctx context.Context, src content.Source, e endpoint.Endpoint) endpoint.Endpoint {
+	names, ok := content.As[content.TagLister](src)
+	if !ok || e.Transport == endpoint.Registry || e.Name != "" || e.Digest != "" {
+		return e
+	}
+	var only string
+	for name, err := range names.Tags(ctx) {
+		switch {
+		case err != nil, only != "" && !referrersTag.MatchString(name):
+			return e
+		case !referrersTag.MatchString(name) && content.CheckName(name) == nil:
+			only = name
+		}
+	}
+	if only == "" {
+		return e
+	}
+	// The name may be that of something else than the image: of a referrer.
+	image, err := src.Manifest(ctx, "")
+	called, calledErr := src.Manifest(ctx, only)
+	if err != nil || calledErr != nil || image.Digest() != called.Digest() {
+		return e
+	}
+	return named(e, only)
+}
