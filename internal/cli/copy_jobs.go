@@ -24,9 +24,10 @@ type mover struct {
 	copier *transfer.Copier
 
 	filter    transfer.Filter
-	keepNames bool // names that exist at a destination are left alone
-	streams   bool // standard output carries an archive
-	whole     bool // all images or none: a file gets its name only when all are in it
+	keepNames bool   // names that exist at a destination are left alone
+	streams   bool   // standard output carries an archive
+	keepWhole string // what is said behind a rewritten index
+	whole     bool   // all images or none: a file gets its name only when all are in it
 
 	jobs  []transfer.Job
 	ends  [][]endpoint.Endpoint // the destinations of each job

@@ -21,6 +21,8 @@ type MoveResult struct {
 	DryRun bool         `json:"dryRun"`
 	Images []MovedImage `json:"images"`
 	Bytes  int64        `json:"bytes"` // of blobs that were moved, or would be
+
+	whole string // how an index is kept whole where nobody asked for a part of it
 }
 
 // A MovedImage is one image of a MoveResult.
@@ -83,7 +85,7 @@ func (m *mover) planned(p *transfer.Plan) MoveResult {
 
 // moved says what was done.
 func (m *mover) moved(r *transfer.Result) MoveResult {
-	result := MoveResult{Images: []MovedImage{}}
+	result := MoveResult{Images: []MovedImage{}, whole: m.keepWhole}
 	for i, image := range r.Images {
 		moved := MovedImage{
 			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,

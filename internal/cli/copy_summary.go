@@ -15,7 +15,7 @@ func (r MoveResult) summary() string {
 		for _, to := range image.arrived() {
 			fmt.Fprintf(&b, "%s to %s: %s\n", term.Safe(image.Name), term.Safe(to.Name), to.outcome(image.Referrers))
 		}
-		image.remark(&b, "")
+		image.remark(&b, "", r.whole)
 	}
 	return b.String()
 }
@@ -46,7 +46,7 @@ func (r MoveResult) sum() string {
 				fmt.Fprintf(&b, "%s to %s: %s\n", term.Safe(image.Name), term.Safe(to.Name), kept(name))
 			}
 		}
-		image.remark(&b, term.Safe(image.Name)+": ")
+		image.remark(&b, term.Safe(image.Name)+": ", r.whole)
 	}
 	return b.String()
 }
@@ -71,17 +71,18 @@ func (i MovedImage) arrived() []MovedTo {
 	return there
 }
 
-// remark says what is not as the user may expect.
-func (i MovedImage) remark(b *strings.Builder, name string) {
+// remark says what is not as the user may expect. name is put in front, whole
+// behind a rewritten index.
+func (i MovedImage) remark(b *strings.Builder, name, whole string) {
 	if !i.written() {
 		return
 	}
 	if i.Digest != i.SourceDigest {
 		what := "index rewritten"
 		if i.Compressed {
-			what = "layers compressed"
+			what, whole = "layers compressed", ""
 		}
-		fmt.Fprintf(b, "  %s%s: %s is now %s\n", name, what, i.SourceDigest, i.Digest)
+		fmt.Fprintf(b, "  %s%s: %s is now %s%s\n", name, what, i.SourceDigest, i.Digest, whole)
 	}
 	if i.Orphaned > 0 {
 		fmt.Fprintf(b, "  %s%s of the original index stayed behind\n", name, count(i.Orphaned, "referrer"))

@@ -60,6 +60,9 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.filter, m.whole = filter, true
+	if o.AnyPlatform {
+		m.keepWhole = "; --platform all keeps it whole"
+	}
 	if err := m.checkFolders([]endpoint.Endpoint{to}); err != nil {
 		return render.Result{}, err
 	}
