@@ -28,6 +28,9 @@ func (f *Factory) hint(err error) string {
 	if hint := f.mistaken(err); hint != "" {
 		return hint
 	}
+	if unnamed, ok := errors.AsType[*nameError](err); ok {
+		return "give it a name of its own: wherry copy " + unnamed.src + " " + unnamed.dst
+	}
 	host := f.hostOf(err)
 	var invalid *invalidError
 	switch {

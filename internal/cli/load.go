@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,9 +24,10 @@ type loadOptions struct {
 func newLoad(f *Factory) *cobra.Command {
 	var o loadOptions
 	cmd := &cobra.Command{
-		Use:   "load -i FILE --to REGISTRY/NAMESPACE",
+		Use:   "load -i PATH --to REGISTRY/NAMESPACE",
 		Short: "Load the images of an archive into a registry",
-		Long: "Load every image that has a name in an archive. What the archive is, and whether it is compressed, is found out.\n" +
+		Long: "Load every image that has a name in an archive or an OCI layout folder. What it is, and whether it is compressed, is\n" +
+			"found out.\n" +
 			"docker.io/library/nginx:1.27 goes to REGISTRY/NAMESPACE/nginx:1.27.",
 		Example: "  wherry load -i images.tar --to registry.example/mirror\n" +
 			"  docker save nginx | wherry load --to localhost:5000",
@@ -32,7 +35,7 @@ func newLoad(f *Factory) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	o.bind(flags)
-	flags.StringVarP(&o.Input, "input", "i", "-", "read `FILE`; - is standard input")
+	flags.StringVarP(&o.Input, "input", "i", "-", "read `PATH`, an archive or an OCI layout folder; - is standard input")
 	flags.StringVar(&o.To, "to", "", "the `REGISTRY/NAMESPACE` that gets the images")
 	flags.StringVar(&o.Compress, "compress", "", "raw layers become `gzip|zstd|none`; gzip by default")
 	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) {
@@ -56,17 +59,17 @@ func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, e
 	if err != nil {
 		return render.Result{}, err
 	}
-	f.DstHost = target.Host
+	from, err := loadSource(o.Input)
+	if err != nil {
+		return render.Result{}, err
+	}
+	f.SrcHost, f.DstHost = target.Host, target.Host // the only registry there is
 	m, err := f.newMover(o.moveOptions, compress)
 	if err != nil {
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.filter = filter
-	from := endpoint.Endpoint{Transport: endpoint.Archive, Path: o.Input}
-	if o.Input == "-" {
-		from = endpoint.Endpoint{Transport: endpoint.Stream}
-	}
 	if err := m.addNamed(ctx, from, o.To); err != nil {
 		return render.Result{}, err
 	}
@@ -75,6 +78,29 @@ func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, e
 		return result.render(), err
 	}
 	return render.Result{Value: result, Lines: m.loaded(result)}, err
+}
+
+// loadSource returns where -i leads: to standard input, to what has a transport
+// in front, or to a path, whatever it looks like.
+func loadSource(input string) (endpoint.Endpoint, error) {
+	path := endpoint.Endpoint{Transport: endpoint.Archive, Path: input}
+	if _, err := os.Stat(input); err == nil {
+		return path, nil
+	}
+	e, err := endpoint.Parse(input)
+	switch {
+	case err != nil && !strings.Contains(input, ":"):
+		return path, nil
+	case err != nil:
+		return path, err
+	case strings.HasPrefix(input, "docker://"):
+		return path, usagef("-i takes a file or a folder: copy moves %s", e)
+	case e.Transport == endpoint.Registry:
+		return path, nil
+	case e.Digest != "":
+		return path, usagef("-i takes images with names: copy moves %s", e)
+	}
+	return e, nil
 }
 
 // loadTarget returns where an image called repository:tag goes below to.
@@ -95,25 +121,19 @@ func (m *mover) addNamed(ctx context.Context, from endpoint.Endpoint, to string)
 	if err != nil {
 		return err
 	}
-	names, ok := content.As[content.TagLister](src)
-	if !ok {
-		return fmt.Errorf("%s does not list its images: %w", from, errors.ErrUnsupported)
+	names, err := namesAt(ctx, src, from)
+	if err != nil {
+		return err
 	}
 	taken := claims{}
-	for name, err := range names.Tags(ctx) {
-		if err != nil {
-			return err
-		}
+	for _, name := range names {
 		repository, tag := splitName(name)
-		if referrersTag.MatchString(tag) {
-			continue
-		}
 		target, err := placeUnder(to, repository, tag)
 		if err != nil {
-			return fmt.Errorf("image %q: %w", name, err)
+			return copyInstead(src, from, name, to, fmt.Errorf("image %q: %w", name, err))
 		}
 		if err := taken.claim(target, name); err != nil {
-			return err
+			return copyInstead(src, from, name, to, err)
 		}
 		if err := m.addJob(ctx, src, named(from, name), []endpoint.Endpoint{target}); err != nil {
 			return err
@@ -121,9 +141,58 @@ func (m *mover) addNamed(ctx context.Context, from endpoint.Endpoint, to string)
 		m.jobs[len(m.jobs)-1].Name = name
 	}
 	if len(m.jobs) == 0 {
-		return fmt.Errorf("no image in it has a name, copy it under one instead (wherry copy FILE REGISTRY/NAME:TAG): %w", content.ErrNotFound)
+		return copyInstead(src, from, "", to, fmt.Errorf("no image in it has a name: %w", content.ErrNotFound))
 	}
 	return nil
+}
+
+// namesAt returns what the images at e are called, or the name that e has.
+func namesAt(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) ([]string, error) {
+	if e.Name != "" {
+		return []string{e.Name}, nil
+	}
+	lister, ok := content.As[content.TagLister](src)
+	if !ok {
+		return nil, fmt.Errorf("%s does not list its images: %w", e, errors.ErrUnsupported)
+	}
+	var names []string
+	for name, err := range lister.Tags(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if _, tag := splitName(name); !referrersTag.MatchString(tag) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// A nameError is an image that gets no name of its own from load. Copy takes it
+// under one that the user chooses.
+type nameError struct {
+	err      error
+	src, dst string // arguments for copy
+}
+
+func (e *nameError) Error() string { return e.err.Error() }
+func (e *nameError) Unwrap() error { return e.err }
+
+// copyInstead returns err with the arguments of a copy that works.
+func copyInstead(src *endpoint.Source, from endpoint.Endpoint, name, to string, err error) error {
+	e := &nameError{err: err, src: from.String()}
+	if from.Transport != endpoint.Stream {
+		from.Transport = src.Found
+		e.src = named(from, name).String()
+	}
+	repository, tag := splitName(name)
+	if name == "" {
+		tag = "TAG"
+	}
+	if host, rest, ok := strings.Cut(repository, "/"); ok && strings.ContainsAny(host, ".:") {
+		repository = rest
+	}
+	e.dst = strings.TrimSuffix(to, "/") + "/" + cmp.Or(strings.ToLower(repository), "NAME") + ":" + tag
+	return e
 }
 
 // placeUnder returns where an image of an archive goes. The last part of its
