@@ -24,6 +24,7 @@ func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []end
 			return usagef("--all-tags takes repositories: %s names one image", e)
 		}
 	}
+	m.allTags = true
 	from, err := m.source(ctx, src)
 	if err != nil {
 		return err

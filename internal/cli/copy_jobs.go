@@ -25,6 +25,7 @@ type mover struct {
 
 	filter    transfer.Filter
 	keepNames bool   // names that exist at a destination are left alone
+	allTags   bool   // images are told apart by their names
 	streams   bool   // standard output carries an archive
 	keepWhole string // what is said behind a rewritten index
 	whole     bool   // all images or none: a file gets its name only when all are in it
@@ -60,7 +61,20 @@ func (f *Factory) newMover(o moveOptions, compress archive.Compression) (*mover,
 	if opener.Client != nil {
 		copier.Limits, copier.Facts = opener.Client.Limits, opener.Client.Facts
 	}
-	return &mover{f: f, o: o, opener: opener, copier: copier, sinks: map[endpoint.Endpoint]openSink{}}, nil
+	m := &mover{f: f, o: o, opener: opener, copier: copier, sinks: map[endpoint.Endpoint]openSink{}}
+	f.resumes = m.resumes
+	return m, nil
+}
+
+// resumes reports whether a second run finds something of what this one has
+// moved: archives are begun anew.
+func (m *mover) resumes() bool {
+	for _, e := range slices.Concat(m.ends...) {
+		if _, file := m.opener.File(e); !file && e.Transport != endpoint.Stream {
+			return true
+		}
+	}
+	return false
 }
 
 // Close closes all ends.

@@ -67,7 +67,7 @@ func (m *mover) planned(p *transfer.Plan) MoveResult {
 			end := m.ends[i][j]
 			to := MovedTo{
 				Replaced: m.sinks[placeOf(end)].replaced,
-				Name:     t.Name, Reference: referenceAt(end, image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
+				Name:     t.Name, Reference: m.reference(end, t.Names, image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
 				Stored: len(t.Missing), Existed: t.Present, Error: text(t.Err),
 			}
 			if to.leftAlone() {
@@ -100,7 +100,7 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 				Stored: t.Stored, Existed: t.Existed, Mounted: t.Mounted, Bytes: t.Bytes, Error: text(t.Err),
 			}
 			if image.Err == nil && t.Err == nil && !to.leftAlone() {
-				to.Reference = referenceAt(end, image.Root)
+				to.Reference = m.reference(end, t.Names, image.Root)
 			}
 			result.Bytes += t.Bytes
 			moved.Destinations = append(moved.Destinations, to)
@@ -141,6 +141,18 @@ func (m *mover) withSource(i int, image MovedImage) MovedImage {
 		image.SourceDigest, image.Compressed = was, true
 	}
 	return image
+}
+
+// reference returns e with the digest of what is there, and with its first name
+// where several images go to one place.
+func (m *mover) reference(e endpoint.Endpoint, names []string, root ocispec.Descriptor) string {
+	at := referenceAt(e, root)
+	if !m.allTags || len(names) == 0 || at == "" {
+		return at
+	}
+	e = named(e, names[0])
+	e.Digest = root.Digest
+	return e.String()
 }
 
 func text(err error) string {

@@ -99,12 +99,13 @@ func (to MovedTo) outcome(referrers int) string {
 	case to.UpToDate && len(to.Kept) > 0:
 	case to.UpToDate:
 		parts = append(parts, "up to date")
-	case to.Stored+to.Existed+to.Mounted == 0:
-		parts = append(parts, "no blobs to move", count(referrers, "referrer"))
+	case to.Stored+to.Mounted == 0:
+		parts = append(parts, "up to date")
 	default:
-		parts = append(parts,
-			fmt.Sprintf("%s moved (%s), %d there, %d mounted", count(to.Stored, "blob"), humanSize(to.Bytes), to.Existed, to.Mounted),
-			count(referrers, "referrer"))
+		parts = to.blobs()
+	}
+	if referrers > 0 && !to.UpToDate {
+		parts = append(parts, count(referrers, "referrer"))
 	}
 	if to.Replaced {
 		parts = append(parts, fileReplaced)
@@ -113,6 +114,21 @@ func (to MovedTo) outcome(referrers int) string {
 		parts = append(parts, kept(name))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// blobs counts what was done with blobs; what does not occur is left out.
+func (to MovedTo) blobs() []string {
+	var parts []string
+	if to.Stored > 0 {
+		parts = append(parts, fmt.Sprintf("%s moved (%s)", count(to.Stored, "blob"), humanSize(to.Bytes)))
+	}
+	if to.Mounted > 0 {
+		parts = append(parts, count(to.Mounted, "blob")+" mounted")
+	}
+	if to.Existed > 0 {
+		parts = append(parts, fmt.Sprintf("%d there", to.Existed))
+	}
+	return parts
 }
 
 // fileReplaced says that an archive took the place of another file.

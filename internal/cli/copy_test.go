@@ -94,10 +94,10 @@ func TestSummariesSayWhatBecameOfImages(t *testing.T) {
 		{Name: "none", Error: "gone", Destinations: []MovedTo{{Name: "a"}}},
 	}}
 	rewritten := "index rewritten: " + one.String() + " is now " + two.String()
-	want := `app:1\x1b to a: 1 blob moved (1.5kB), 2 there, 3 mounted, 1 referrer
+	want := `app:1\x1b to a: 1 blob moved (1.5kB), 3 blobs mounted, 2 there, 1 referrer
 app:1\x1b to b: up to date
 app:1\x1b to d: tag v1 exists and was left alone
-web:2 to a: no blobs to move, 0 referrers
+web:2 to a: up to date
   ` + rewritten + `
   2 referrers of the original index stayed behind
   1 foreign layer left out
@@ -105,7 +105,7 @@ web:2 to a: no blobs to move, 0 referrers
 	if got := result.summary(); got != want {
 		t.Errorf("summary:\n%s\nwant\n%s", got, want)
 	}
-	want = `4 of 6 copies: 1 blob moved (1.5kB), 2 there, 3 mounted, 3 referrers
+	want = `4 of 6 copies: 1 blob moved (1.5kB), 3 blobs mounted, 2 there, 3 referrers
 app:1\x1b to d: tag v1 exists and was left alone
   web:2: ` + rewritten + `
   web:2: 2 referrers of the original index stayed behind

@@ -44,6 +44,10 @@ type Factory struct {
 	// verb is the command that runs, for advice about its line; nil before one does.
 	verb *cobra.Command
 
+	// resumes reports, for advice, whether a second run of the verb goes on from
+	// what this one leaves; nil where a verb moves no images.
+	resumes func() bool
+
 	// Log returns where --verbose and --debug are written; without them only warnings are.
 	Log func() *slog.Logger
 

@@ -31,13 +31,16 @@ func (f *Factory) hint(err error) string {
 	if unnamed, ok := errors.AsType[*nameError](err); ok {
 		return "give it a name of its own: wherry copy " + unnamed.src + " " + unnamed.dst
 	}
+	if _, ok := errors.AsType[InterruptedError](err); ok {
+		return f.afterInterrupt()
+	}
 	host := f.hostOf(err)
 	var invalid *invalidError
 	switch {
 	case isUsage(err), errors.As(err, &invalid) && !isNetwork(err):
 		return ""
 	case errors.Is(err, content.ErrNoSpace):
-		return "make room on the disk and run the same command again: it goes on from what is there"
+		return "make room on the disk and run the same command again" + f.goesOn()
 	case errors.Is(err, content.ErrUnauthorized):
 		return f.unauthorized(host)
 	case errors.Is(err, content.ErrDenied) && f.runs("login"):
@@ -45,7 +48,7 @@ func (f *Factory) hint(err error) string {
 	case errors.Is(err, content.ErrDenied):
 		return "the credential for " + cmp.Or(host, "the registry") + " does not allow this; it may also mean that the repository does not exist"
 	case errors.Is(err, content.ErrRateLimited):
-		return "run the same command again later: it goes on from what is there; --max-wait lets it wait longer by itself"
+		return "run the same command again later" + f.goesOn() + "; --max-wait lets it wait longer by itself"
 	case errors.Is(err, content.ErrCorrupt) && isAtDestination(err):
 		return "what is at the destination is damaged; wherry validate tells all that is"
 	case errors.Is(err, content.ErrCorrupt):
@@ -54,6 +57,22 @@ func (f *Factory) hint(err error) string {
 		return f.missing(err, host)
 	}
 	return network(err, host)
+}
+
+// goesOn says that a second run does not begin again. An archive is always
+// written anew.
+func (f *Factory) goesOn() string {
+	if f.resumes != nil && !f.resumes() {
+		return ""
+	}
+	return ": it goes on from what is there"
+}
+
+func (f *Factory) afterInterrupt() string {
+	if f.resumes == nil || !f.resumes() {
+		return ""
+	}
+	return "run it again" + f.goesOn()
 }
 
 const wrongPassword = "the user name or password is wrong; where a registry gives out tokens, the password is one of those"

@@ -31,7 +31,7 @@ func (f *Factory) progressMode() (term.Mode, error) {
 // jobs returns how many blobs are in flight: as the flag says, else as the
 // configuration does; 0 leaves it to the engine.
 func (f *Factory) jobs(flag int) (int, error) {
-	if flag < 0 {
+	if flag < 0 || flag == 0 && f.verb != nil && f.verb.Flags().Changed("jobs") {
 		return 0, usagef("--jobs %d is less than one", flag)
 	}
 	if flag > 0 {
