@@ -243,12 +243,14 @@ func TestDamageOnARegistrysDiskIsFound(t *testing.T) {
 	}
 }
 
-// eachFails wants that exit code of each call, and that it says what is wrong.
+// eachFails wants that exit code of each call, and that it says what is wrong: in its result, as validate does, or
+// in its error.
 func (b *box) eachFails(code int, what string, calls [][]string) {
 	b.t.Helper()
 	for _, args := range calls {
-		if said := b.wherryFails(code, args...); !strings.Contains(said, what) {
-			b.t.Errorf("wherry %s does not say that it is %s: %s", strings.Join(args, " "), what, said)
+		r := b.run(call{Tool: "wherry", Args: args})
+		if said := r.Stdout + r.Stderr; r.Code != code || !strings.Contains(said, what) {
+			b.t.Errorf("wherry %s: exit code %d, want %d and %s in: %s", strings.Join(args, " "), r.Code, code, what, said)
 		}
 	}
 }
