@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -37,12 +36,8 @@ func newDestination(path string) (*destination, error) {
 			return nil, err
 		}
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]+".part")
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	return &destination{f: f, path: path, temp: temp}, nil
+	sweep(path)
+	return newPart(path)
 }
 
 // final reports whether what was written cannot be taken back.
@@ -64,10 +59,7 @@ func (d *destination) commit() error {
 	}
 	f := d.f
 	d.f = nil
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(d.temp, d.path); err != nil {
+	if err := publish(f, d.temp, d.path); err != nil {
 		return err
 	}
 	d.temp = ""

@@ -1,0 +1,38 @@
+//go:build unix && !aix && !solaris
+
+package archive
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// hold locks f until it is closed; false where another process looks at it just
+// now. File systems without locks have none.
+func hold(f *os.File) bool {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor fits
+	return !errors.Is(err, syscall.EWOULDBLOCK)
+}
+
+// removeDead removes the file at path if no process holds it.
+func removeDead(path string) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil { //nolint:gosec // a descriptor fits
+		_ = os.Remove(path) // what stays harms nobody
+	}
+}
+
+// publish gives f, which is at temp, its name once its bytes are on disk. Its
+// lock is held until it has it.
+func publish(f *os.File, temp, path string) error {
+	err := f.Sync()
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	return errors.Join(err, f.Close())
+}
