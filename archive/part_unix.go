@@ -11,7 +11,7 @@ import (
 // hold locks f until it is closed; false where another process looks at it just
 // now. File systems without locks have none.
 func hold(f *os.File) bool {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor fits
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	return !errors.Is(err, syscall.EWOULDBLOCK)
 }
 
@@ -21,8 +21,8 @@ func removeDead(path string) {
 	if err != nil {
 		return
 	}
-	defer f.Close()
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil { //nolint:gosec // a descriptor fits
+	defer func() { _ = f.Close() }() // nothing was written to it
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 		_ = os.Remove(path) // what stays harms nobody
 	}
 }
