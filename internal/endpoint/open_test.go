@@ -194,7 +194,7 @@ func TestOpenerSaysWhatIsMissing(t *testing.T) {
 		{dir + "/none", content.ErrNotFound},
 		{"-", content.ErrNotFound},
 		{"oci:" + dir + "/file", content.ErrInvalid},
-		{dir + "/file", content.ErrCorrupt},
+		{dir + "/file", content.ErrInvalid},
 		{"nginx", errors.ErrUnsupported}, // without a client
 	}
 	for _, tt := range tests {
