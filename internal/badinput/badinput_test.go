@@ -4,8 +4,6 @@
 package badinput
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,20 +12,13 @@ import (
 	"time"
 )
 
-// measureWord as first argument makes this program a stopwatch for a command.
-const measureWord = "measure"
+// program is the wherry under test, and stopwatch measures it. Neither has the race detector in it, which would be
+// measured too.
+var program, stopwatch string
 
-// program is the wherry under test. It is built without the race detector, which would be measured too.
-var program string
+func TestMain(m *testing.M) { os.Exit(built(m)) }
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 3 && os.Args[1] == measureWord {
-		os.Exit(measure(os.Args[2], os.Args[3:]))
-	}
-	os.Exit(built(m))
-}
-
-// built builds wherry and runs the tests.
+// built builds both programs and runs the tests.
 func built(m *testing.M) int {
 	folder, err := os.MkdirTemp("", "wherry-badinput-")
 	if err != nil {
@@ -39,12 +30,14 @@ func built(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
-	program = filepath.Join(folder, "wherry.exe")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/wherry-dev/wherry/cmd/wherry") //nolint:noctx // the tests' time ends it
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build wherry: %v\n%s", err, out)
-		return 1
+	program, stopwatch = filepath.Join(folder, "wherry.exe"), filepath.Join(folder, "stopwatch.exe")
+	for file, pkg := range map[string]string{program: "../../cmd/wherry", stopwatch: "./testdata/stopwatch"} {
+		build := exec.Command("go", "build", "-trimpath", "-o", file, pkg) //nolint:noctx // the tests' time ends it
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
+			return 1
+		}
 	}
 	return m.Run()
 }
@@ -56,27 +49,13 @@ type sample struct {
 	Took time.Duration
 }
 
-// measure runs a command and writes a sample of it to file. This process stands between wherry and the tests because
-// on Linux a child's peak memory starts at what its parent had, and the tests have a lot.
-func measure(file string, command []string) int {
-	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // the tests' time ends it
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	start := time.Now()
-	err := cmd.Run()
-	s := sample{Took: time.Since(start)}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	s.Code, s.RSS = cmd.ProcessState.ExitCode(), peakRSS(cmd.ProcessState)
-	raw, err := json.Marshal(s)
-	if err == nil {
-		err = os.WriteFile(file, raw, 0o600)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+// readSample reads what stopwatch wrote.
+func readSample(tb testing.TB, file string) sample {
+	tb.Helper()
+	raw, err := os.ReadFile(file)
+	must(tb, err)
+	var s sample
+	_, err = fmt.Sscan(string(raw), &s.Code, &s.RSS, (*int64)(&s.Took))
+	must(tb, err)
+	return s
 }

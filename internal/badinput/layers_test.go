@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -40,7 +41,7 @@ func layers(tb testing.TB) map[string][]byte {
 		"a checksum off by one":       spoilt(packed(tb, file("a", "x")), 0),
 		"gzip, two members":           append(gzipped(tb, packed(tb, file("a", "x"))), gzipped(tb, packed(tb, file("b", "x")))...),
 		"gzip, cut off":               gzipped(tb, packed(tb, file("a", "x")))[:20],
-		"10 GiB of zeros in gzip":     bytes.Repeat(gzipped(tb, make([]byte, 64<<20)), 160),
+		"10 GiB of zeros in gzip":     tenGiB(),
 		"gzip in gzip in gzip":        gzipped(tb, gzipped(tb, gzipped(tb, make([]byte, 1<<20)))),
 		"zstd, a frame to skip":       append([]byte{0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 'a', 'b', 'c'}, zstandard(tb, []byte("x"))...),
 		"zstd, a window of 2 GiB":     wideWindow(tb),
@@ -81,6 +82,15 @@ func gzipped(tb testing.TB, raw []byte) []byte {
 	must(tb, w.Close())
 	return out.Bytes()
 }
+
+// tenGiB is 10 GiB of zeros in gzip, which are 10 MiB: a member that stands there 160 times.
+var tenGiB = sync.OnceValue(func() []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(make([]byte, 64<<20)) // a buffer takes everything
+	_ = w.Close()
+	return bytes.Repeat(out.Bytes(), 160)
+})
 
 func zstandard(tb testing.TB, raw []byte) []byte {
 	tb.Helper()

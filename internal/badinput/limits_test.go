@@ -31,8 +31,7 @@ func TestALimitThatIsOffRefusesNothing(t *testing.T) {
 		name string // of the case
 		off  content.Limits
 	}{
-		{"100,000 children", content.Limits{ManifestSize: -1, Children: -1, GraphSize: -1}},
-		{"a million layers", content.Limits{ManifestSize: -1, Layers: -1}},
+		{"5 MiB of annotations", content.Limits{ManifestSize: -1}},
 		{"4,097 children", content.Limits{Children: -1}},
 		{"1,025 layers", content.Limits{Layers: -1}},
 		{"two indexes a level, 24 deep", content.Limits{Depth: -1}},
@@ -51,13 +50,6 @@ func TestALimitThatIsOffRefusesNothing(t *testing.T) {
 			}
 			if err := load(t, r, tt.off); errors.Is(err, content.ErrInvalid) {
 				t.Errorf("without the limit: %v", err)
-			}
-			one := tt.off
-			one.ManifestSize = 0
-			if tt.off.ManifestSize != 0 {
-				if err := load(t, r, one); !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "4194304") {
-					t.Errorf("with the limit of bytes alone: %v", err)
-				}
 			}
 		})
 	}
@@ -162,6 +154,6 @@ func padded(size int) testimage.Entry {
 func tailed(n int64) func(tb testing.TB) io.Reader {
 	return func(tb testing.TB) io.Reader {
 		tb.Helper()
-		return io.MultiReader(good()(tb), io.LimitReader(repeated("\x00", 0), n))
+		return io.MultiReader(good()(tb), io.LimitReader(repeated(strings.Repeat("\x00", 1<<20), 0), n))
 	}
 }

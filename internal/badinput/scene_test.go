@@ -99,25 +99,20 @@ func (s *scene) run(stdin io.Reader, args ...string) outcome {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), 12*mostTime)
 	defer cancel()
-	self, err := os.Executable()
-	must(s, err)
 	result := filepath.Join(s.TempDir(), "sample")
 	names := strings.NewReplacer("FROM", s.from.Host(), "TO", s.to.Host())
-	command := []string{measureWord, result, program}
+	command := []string{result, program}
 	for _, arg := range args {
 		command = append(command, names.Replace(arg))
 	}
-	cmd := exec.CommandContext(ctx, self, command...)
+	cmd := exec.CommandContext(ctx, stopwatch, command...)
 	cmd.Dir, cmd.Env, cmd.Stdin = s.dir, s.env, stdin
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		s.Fatalf("%v\n%s", err, stderr.Bytes())
 	}
-	raw, err := os.ReadFile(result)
-	must(s, err)
-	o := outcome{stdout: stdout.String(), stderr: stderr.String()}
-	must(s, json.Unmarshal(raw, &o.sample))
+	o := outcome{sample: readSample(s, result), stdout: stdout.String(), stderr: stderr.String()}
 	s.check(o)
 	return o
 }
@@ -190,7 +185,7 @@ func (s *scene) state() map[string]string {
 			return err
 		}
 		what := info.Mode().String()
-		if info.Mode().IsRegular() && info.Size() < 64<<20 {
+		if info.Mode().IsRegular() && info.Size() < 1<<20 { // what is larger is read from, not written to
 			raw, err := os.ReadFile(path)
 			if err != nil {
 				return err

@@ -1,6 +1,6 @@
 //go:build unix
 
-package badinput
+package main
 
 import (
 	"os"
@@ -15,9 +15,7 @@ func peakRSS(state *os.ProcessState) int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return int64(usage.Maxrss) //nolint:unconvert // int32 on some platforms
+		return int64(usage.Maxrss)
 	}
-	return int64(usage.Maxrss) * 1024 //nolint:unconvert // as above
+	return int64(usage.Maxrss) * 1024
 }
-
-func makePipe(path string) error { return syscall.Mkfifo(path, 0o644) }
