@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -16,13 +17,14 @@ type machine struct {
 	Image                                    string
 	Versions                                 []string
 	Absent                                   []string
+	Note                                     string
 }
 
 // describe asks the system and the tools.
 func describe(ctx context.Context, b *bench, absent []string) machine {
 	m := machine{
-		Date: b.started.UTC().Format("2006-01-02 15:04 UTC"), Cores: runtime.NumCPU(), Absent: absent,
-		CPU: field("/proc/cpuinfo", "model name"), Memory: field("/proc/meminfo", "MemTotal"), Kernel: output(ctx, "uname", "-sr"),
+		Date: b.started.UTC().Format("2006-01-02 15:04 UTC"), Cores: runtime.NumCPU(), Absent: absent, Note: b.note,
+		CPU: field("/proc/cpuinfo", "model name"), Memory: gigabytes(field("/proc/meminfo", "MemTotal")), Kernel: output(ctx, "uname", "-sr"),
 		Folders: "memory on " + fileSystem(ctx, b.memory) + ", disk on " + fileSystem(ctx, b.disk),
 		Image:   fmt.Sprintf("%d layers, %.0f MB", len(b.real.blobs)-1, float64(b.real.size())/1e6),
 		Load:    firstWords("/proc/loadavg", 3),
@@ -44,6 +46,9 @@ func (m machine) markdown() string {
 	if len(m.Absent) > 0 {
 		lines = append(lines, "- not installed, so not measured: "+strings.Join(m.Absent, ", "))
 	}
+	if m.Note != "" {
+		lines = append(lines, "- "+m.Note)
+	}
 	return strings.Join(lines, "\n") + "\n"
 }
 
@@ -61,6 +66,15 @@ func field(path, name string) string {
 		}
 	}
 	return unknown
+}
+
+// gigabytes makes "24684084 kB" readable, which counts in KiB.
+func gigabytes(kib string) string {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(kib, " kB"), 64)
+	if err != nil {
+		return kib + " memory"
+	}
+	return fmt.Sprintf("%.0f GiB memory", n/(1<<20))
 }
 
 func firstWords(path string, n int) string {

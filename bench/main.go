@@ -31,6 +31,7 @@ type settings struct {
 	disk   string
 	wherry string
 	image  string
+	note   string
 }
 
 func main() {
@@ -56,6 +57,7 @@ func parse() settings {
 	flag.StringVar(&s.disk, "disk", cacheFolder(), "`folder` on a disk")
 	flag.StringVar(&s.wherry, "wherry", "bin/wherry", "the binary to compare")
 	flag.StringVar(&s.image, "image", filepath.Join(cacheFolder(), "wherry-images", "big.tar"), "docker `archive` with gzip layers; made where it is missing")
+	flag.StringVar(&s.note, "note", "", "`text` beside the machine's description: what was special about this run")
 	flag.Parse()
 	return s
 }
@@ -117,11 +119,12 @@ type bench struct {
 	src, dst     *registry
 	real, large  image // large is made when a scenario asks for it
 	imageFile    string
+	note         string
 	started      time.Time
 }
 
 func newBench(ctx context.Context, s settings, tools []tool) (b *bench, err error) {
-	b = &bench{runs: s.runs, tools: tools, imageFile: s.image, started: time.Now()}
+	b = &bench{runs: s.runs, tools: tools, imageFile: s.image, note: s.note, started: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())

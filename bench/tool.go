@@ -152,8 +152,8 @@ func (t tool) says(ctx context.Context) string {
 	if err != nil {
 		return "unknown: " + err.Error()
 	}
-	line := firstVersion(string(out))
-	if info, err := buildinfo.ReadFile(t.path); err == nil {
+	line := strings.TrimPrefix(firstVersion(string(out)), t.name+" ")
+	if info, err := buildinfo.ReadFile(t.path); err == nil && !strings.Contains(line, info.GoVersion) {
 		line += " (" + info.GoVersion + ")"
 	}
 	return line
