@@ -78,7 +78,7 @@ func TestWhatCanBeReadInTwoWaysIsShownWithAWarning(t *testing.T) {
 			t.Errorf("wherry %s: %+v", verb, got)
 		}
 	}
-	if got := run(t, "validate", arg); got.code != 6 || !strings.Contains(got.errors, "ambiguous") {
+	if got := run(t, "validate", arg); got.code != 6 || !strings.Contains(got.out, "ambiguous") {
 		t.Errorf("wherry validate: %+v, want exit code 6", got)
 	}
 }
