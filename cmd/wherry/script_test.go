@@ -59,6 +59,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 	env.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each wherry with the race detector in it takes a second to end
 	env.Setenv("IMAGES", images)
 	env.Setenv("SCHEMAS", schemas)
 	env.Setenv("TESTDATA", data)
