@@ -75,8 +75,13 @@ type Sequential interface {
 	Sequential()
 }
 
-// A Committer gets its name at the end: a file that is a temporary one until
-// Commit. Without Commit nothing of it stays.
+// A Committer has something to do when all that a run writes is there. A file
+// gets its name: it is a temporary one until Commit, and without Commit nothing
+// of it stays. A registry looks once more at what others may have overwritten.
+// Where there is nothing to do, Commit takes no time and asks for nothing.
+//
+// A [Sequential] sink takes nothing after Commit; others go on, and may be
+// committed again.
 type Committer interface {
 	Commit(ctx context.Context) error
 }

@@ -3,15 +3,12 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
-	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
 // errNoIndex is a fallback tag that names something else than an index: it is
@@ -41,54 +38,25 @@ func (r *Repository) fallbackIndex(ctx context.Context, subject digest.Digest) (
 	return m, nil
 }
 
-// mergeReferrer adds d to the fallback index of subject, and looks again
-// whether it stayed: others may write the same tag. Within the process one
-// writes at a time.
-func (r *Repository) mergeReferrer(ctx context.Context, subject digest.Digest, d ocispec.Descriptor) error {
-	free, err := r.host.merges.lock(ctx, r.name+"@"+subject.String())
-	if err != nil {
-		return err
+// missingFrom returns those of all that index, which may be none, does not list.
+func missingFrom(index content.Manifest, all []ocispec.Descriptor) []ocispec.Descriptor {
+	listed := map[digest.Digest]bool{}
+	for _, c := range index.Children() {
+		listed[c.Digest] = true
 	}
-	defer free()
-	tag := fallbackTag(subject)
-	for try := 1; ; try++ {
-		index, err := r.fallbackIndex(ctx, subject)
-		switch {
-		case errors.Is(err, errNoIndex):
-			return nil
-		case err != nil && !errors.Is(err, content.ErrNotFound):
-			return fmt.Errorf("referrers of %s: %w", subject, err)
-		case err == nil && hasChild(index, d.Digest):
-			return nil
-		case try > r.host.client.retries():
-			return fmt.Errorf("referrers of %s: others kept overwriting tag %s: %w", subject, tag, content.ErrConflict)
-		}
-		if try > 1 {
-			if err := httpx.Wait(ctx, httpx.Backoff(r.host.client.backoff(), try-1)); err != nil {
-				return err
-			}
-		}
-		raw, err := withChild(index, d)
-		if err != nil {
-			return fmt.Errorf("referrers of %s: %w", subject, err)
-		}
-		if _, err := r.put(ctx, tag, ocispec.MediaTypeImageIndex, raw); err != nil {
-			return fmt.Errorf("referrers of %s: %w", subject, err)
-		}
-		now, err := r.Resolve(ctx, tag)
-		if err == nil && now.Digest == now.Digest.Algorithm().FromBytes(raw) {
-			return nil
+	var missing []ocispec.Descriptor
+	for _, d := range all {
+		if !listed[d.Digest] {
+			listed[d.Digest] = true
+			missing = append(missing, d)
 		}
 	}
+	return missing
 }
 
-func hasChild(index content.Manifest, d digest.Digest) bool {
-	return slices.ContainsFunc(index.Children(), func(c ocispec.Descriptor) bool { return c.Digest == d })
-}
-
-// withChild returns the bytes of index, or of a new one, with one more child.
+// withChildren returns the bytes of index, or of a new one, with more children.
 // What others wrote into it stays, known to wherry or not.
-func withChild(index content.Manifest, d ocispec.Descriptor) ([]byte, error) {
+func withChildren(index content.Manifest, more []ocispec.Descriptor) ([]byte, error) {
 	fields := map[string]json.RawMessage{}
 	var children []json.RawMessage
 	if !index.IsZero() {
@@ -102,11 +70,14 @@ func withChild(index content.Manifest, d ocispec.Descriptor) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %w", err, content.ErrInvalid)
 		}
 	}
-	child, err := json.Marshal(d)
-	if err != nil {
-		return nil, err
+	for _, d := range more {
+		child, err := json.Marshal(d)
+		if err != nil {
+			return nil, err
+		}
+		children = append(children, child)
 	}
-	all, err := json.Marshal(append(children, child))
+	all, err := json.Marshal(children)
 	if err != nil {
 		return nil, err
 	}

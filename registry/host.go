@@ -45,7 +45,7 @@ type host struct {
 
 	blobs  blobMemory
 	quirks quirks
-	merges keyedLock // of fallback indexes, by repository and subject
+	merges mergeMemory
 }
 
 // host returns the host of that name, always the same one.

@@ -17,6 +17,7 @@ import (
 const (
 	maxPage  = 32 << 20 // bytes of one page of a list
 	maxPages = 100_000
+	maxNames = 1 << 20 // of one list
 )
 
 // A listing is a list of names in pages.
@@ -45,6 +46,10 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 			names, err := parseNames(raw, l.field)
 			if err != nil {
 				yield("", fmt.Errorf("%s of %s: %w", l.path, h.name, err))
+				return
+			}
+			if len(seen)+len(names) > maxNames {
+				yield("", fmt.Errorf("%s of %s: more than %d names: %w", l.path, h.name, maxNames, content.ErrInvalid))
 				return
 			}
 			if fresh := unseen(names, seen); len(fresh) == 0 || !yieldAll(fresh, yield) {

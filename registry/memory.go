@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"maps"
 	"net/http"
 	"slices"
@@ -127,40 +126,4 @@ func (h *host) rememberNoReferrers() {
 	if h.client.Facts != nil {
 		h.client.Facts.Remember("referrers-api "+h.name, "none")
 	}
-}
-
-// A keyedLock is one lock for each key.
-type keyedLock struct {
-	mu   sync.Mutex
-	held map[string]chan struct{} // closed when it is free again
-}
-
-// lock waits for the lock of key and returns what frees it.
-func (l *keyedLock) lock(ctx context.Context, key string) (func(), error) {
-	for {
-		l.mu.Lock()
-		busy, held := l.held[key]
-		if !held {
-			if l.held == nil {
-				l.held = map[string]chan struct{}{}
-			}
-			mine := make(chan struct{})
-			l.held[key] = mine
-			l.mu.Unlock()
-			return func() { l.free(key, mine) }, nil
-		}
-		l.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-func (l *keyedLock) free(key string, mine chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.held, key)
-	close(mine)
 }

@@ -15,6 +15,10 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
+// maxReferrers is more than refer to any manifest; a list that goes on beyond is
+// not worth its memory.
+const maxReferrers = 1 << 14
+
 // Referrers implements [content.ReferrerLister]: from the referrers API, or
 // where a registry has none from the fallback tag. That a host has no such API
 // is remembered.
@@ -111,6 +115,9 @@ func (r *Repository) yieldPage(raw []byte, seen map[digest.Digest]bool, yield fu
 	for _, d := range index.Children() {
 		if seen[d.Digest] {
 			continue
+		}
+		if len(seen) == maxReferrers {
+			return false, fmt.Errorf("more than %d are listed: %w", maxReferrers, content.ErrInvalid)
 		}
 		seen[d.Digest] = true
 		if !yield(d, nil) {

@@ -31,6 +31,7 @@ var (
 	_ content.ReferrerWatcher = (*Repository)(nil)
 	_ content.Deleter         = (*Repository)(nil)
 	_ content.Originer        = (*Repository)(nil)
+	_ content.Committer       = (*Repository)(nil)
 )
 
 // The grammar of the distribution spec for <name> and for a tag as <reference>.

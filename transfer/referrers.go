@@ -105,6 +105,9 @@ func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest
 		if err != nil {
 			return nil, err
 		}
+		if len(found) == maxExtras {
+			return nil, invalidf("more than %d manifests refer to %s", maxExtras, subject)
+		}
 		found = append(found, d.Digest)
 	}
 	return found, nil

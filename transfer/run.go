@@ -28,6 +28,11 @@ func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
 	each(len(r.idle), askJobs, func(i int) { r.finish(ctx, r.idle[i]) })
 	wg.Wait()
 	r.commit(ctx)
+	for _, tr := range r.all {
+		if tr.result.Err == nil {
+			c.remember(tr.image, tr.plan)
+		}
+	}
 	c.observe(Event{Kind: RunDone})
 	return r.result, r.result.Err()
 }
@@ -56,8 +61,9 @@ type targetRun struct {
 	result *TargetResult
 
 	mu      sync.Mutex
-	pending int   // blobs that are not settled
-	err     error // of the first blob that failed
+	pending int                                      // blobs that are not settled
+	err     error                                    // of the first blob that failed
+	listed  map[digest.Digest]map[digest.Digest]bool // what the target lists as referrers, by subject
 }
 
 // prepare turns a plan into tasks, each blob once.
@@ -203,42 +209,36 @@ func (r *runner) finish(ctx context.Context, tr *targetRun) {
 		err = interrupted(ctx, tr.write(ctx))
 	}
 	tr.result.Err = err
-	if err == nil {
-		r.copier.remember(tr.image, tr.plan)
-	} else {
+	if err != nil {
 		tr.result.Names = nil
 	}
 	r.copier.observe(Event{Kind: ImageDone, Image: tr.image.Name, Target: tr.plan.Name, Desc: tr.image.Root, Err: err})
 }
 
-// commit gives their names to the sinks that want one and got at least one
-// whole image.
+// commit ends the run at the sinks that want to know and got at least one whole
+// image, at all of them side by side.
 func (r *runner) commit(ctx context.Context) {
 	bySink := map[content.Sink][]*targetRun{}
 	var sinks []content.Sink
 	for _, tr := range r.all {
-		if _, ok := content.As[content.Committer](tr.plan.sink); !ok {
+		if _, ok := content.As[content.Committer](tr.plan.sink); !ok || tr.result.Err != nil {
 			continue
 		}
 		if bySink[tr.plan.sink] == nil {
 			sinks = append(sinks, tr.plan.sink)
 		}
-		if tr.result.Err == nil {
-			bySink[tr.plan.sink] = append(bySink[tr.plan.sink], tr)
-		}
+		bySink[tr.plan.sink] = append(bySink[tr.plan.sink], tr)
 	}
-	for _, sink := range sinks {
-		done := bySink[sink]
-		if len(done) == 0 {
-			continue
+	each(len(sinks), askJobs, func(i int) {
+		committer, _ := content.As[content.Committer](sinks[i])
+		err := committer.Commit(ctx)
+		if err == nil {
+			return
 		}
-		committer, _ := content.As[content.Committer](sink)
-		if err := committer.Commit(ctx); err != nil {
-			for _, tr := range done {
-				tr.result.Names, tr.result.Err = nil, at(Dst, "commit", ocispec.Descriptor{}, interrupted(ctx, err))
-			}
+		for _, tr := range bySink[sinks[i]] {
+			tr.result.Names, tr.result.Err = nil, at(Dst, "commit", ocispec.Descriptor{}, interrupted(ctx, err))
 		}
-	}
+	})
 }
 
 // write puts the manifests of the image and of what refers to it, each after
@@ -317,9 +317,10 @@ func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
 }
 
 // put stores m unless the target, which has had some version of the image, has
-// it already.
+// it already. That a referrer is there does not prove that it is listed: an
+// earlier run may have ended in between.
 func (tr *targetRun) put(ctx context.Context, m content.Manifest, names ...string) error {
-	if tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) {
+	if tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) && tr.lists(ctx, m) {
 		return nil
 	}
 	return at(Dst, "put", m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
@@ -349,4 +350,31 @@ func (tr *targetRun) standsFor(ctx context.Context, name string, m content.Manif
 	}
 	d, err := resolver.Resolve(ctx, name)
 	return err == nil && d.Digest == m.Digest()
+}
+
+// lists reports whether the target lists m as a referrer, if it is one and the
+// target lists any. What refers to a manifest is asked for once.
+func (tr *targetRun) lists(ctx context.Context, m content.Manifest) bool {
+	subject, refers := m.Subject()
+	lister, able := content.As[content.ReferrerLister](tr.plan.sink)
+	if !refers || !able {
+		return true
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	listed, asked := tr.listed[subject.Digest]
+	if !asked {
+		listed = map[digest.Digest]bool{}
+		for d, err := range lister.Referrers(ctx, subject.Digest, "") {
+			if err != nil {
+				break // what is not known to be listed is put again
+			}
+			listed[d.Digest] = true
+		}
+		if tr.listed == nil {
+			tr.listed = map[digest.Digest]map[digest.Digest]bool{}
+		}
+		tr.listed[subject.Digest] = listed
+	}
+	return listed[m.Digest()]
 }

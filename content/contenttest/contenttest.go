@@ -36,7 +36,8 @@ type Instance struct {
 
 	// Reopen returns a new source over what Sink wrote, as another process would
 	// see it. Where Sink is a [content.Committer], the suite has committed it, and
-	// writes no more. Reopen is called any number of times.
+	// where it is [content.Sequential] too, writes no more. Reopen is called any
+	// number of times.
 	Reopen func(t *testing.T) content.Source
 
 	// Again returns another sink over the same place, as a second process would
@@ -115,15 +116,19 @@ func (s *stage) putBlob(t *testing.T, b *Blob) {
 	}
 }
 
-// source ends the writing and opens the place for reading.
+// source ends the writing, where that has an end, and opens the place for reading.
 func (s *stage) source(t *testing.T) content.Source {
 	t.Helper()
-	if c, ok := content.As[content.Committer](s.Sink); ok && !s.committed {
+	c, ok := content.As[content.Committer](s.Sink)
+	if !ok || s.committed {
+		return s.Reopen(t)
+	}
+	if s.sequential() {
 		s.committed = true
 		s.put(t, Anchor(t), s.name("anchor"))
-		if err := c.Commit(t.Context()); err != nil {
-			t.Fatalf("Commit: %v", err)
-		}
+	}
+	if err := c.Commit(t.Context()); err != nil {
+		t.Fatalf("Commit: %v", err)
 	}
 	return s.Reopen(t)
 }

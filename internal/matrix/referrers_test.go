@@ -2,6 +2,8 @@ package matrix
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -34,12 +36,17 @@ func listed(t *testing.T, r *testregistry.Registry, subject digest.Digest) []dig
 	return found
 }
 
-// signed returns an image with n referrers, and one more that only other has.
-func signed(n int) (img testimage.Image, others testimage.Image) {
+// signed returns an image with n referrers that everybody has, and as many more
+// that only one has who was given that number. A referrer that nobody has who
+// copies is listed by the fallback tag of others.
+func signed(n, one int) (img, others testimage.Image) {
 	b := testimage.Builder{Seed: 40}
 	root := b.Image("linux/amd64", b.Layer(testimage.Gzip, 1000))
 	for range n {
 		b.Refer(root, "application/vnd.example.signature")
+	}
+	for i := range n {
+		b.Refer(root, fmt.Sprintf("application/vnd.example.of-%d-%d", one, i))
 	}
 	img = b.Done(root)
 	other := testimage.Builder{Seed: 41}
@@ -48,24 +55,26 @@ func signed(n int) (img testimage.Image, others testimage.Image) {
 }
 
 func TestTheFallbackIndexIsMerged(t *testing.T) {
-	const many = 16
-	img, others := signed(many)
-	from := fromRegistry(t, img)
-	to := toRegistry(t)
-	to.registry = testregistry.Start(t, testregistry.Config{NoReferrers: true, AllowMissing: true})
-	others.PutTo(to.registry, repo, "other")
-	var want []digest.Digest
-	for _, d := range append(slices.Clone(img.Referrers), others.Referrers...) {
-		want = append(want, d.Digest)
+	const processes, many = 4, 6
+	to := testregistry.Start(t, testregistry.Config{NoReferrers: true, AllowMissing: true})
+	wanted := map[digest.Digest]bool{}
+	var subject digest.Digest
+	var jobs []transfer.Job
+	for i := range processes {
+		img, others := signed(many, i)
+		others.PutTo(to, repo, "other")
+		for _, d := range slices.Concat(img.Referrers, others.Referrers) {
+			wanted[d.Digest] = true
+		}
+		subject = img.Root.Digest
+		jobs = append(jobs, transfer.Job{
+			Name: "image", Src: fromRegistry(t, img).open(t), Ref: tag, Filter: transfer.Filter{Referrers: true},
+			Dst: []transfer.Target{{Name: "there", Sink: repository(t, to, repo), Names: []string{tag}}},
+		})
 	}
-	slices.Sort(want)
 
 	g, ctx := errgroup.WithContext(t.Context())
-	for range 3 { // processes that know nothing of each other
-		job := transfer.Job{
-			Name: "image", Src: from.open(t), Ref: tag, Filter: transfer.Filter{Referrers: true},
-			Dst: []transfer.Target{{Name: "there", Sink: repository(t, to.registry, repo), Names: []string{tag}}},
-		}
+	for _, job := range jobs { // each with a client of its own, as processes have that know nothing of each other
 		g.Go(func() error {
 			copier := &transfer.Copier{Jobs: 8}
 			plan, err := copier.Plan(ctx, job)
@@ -79,7 +88,11 @@ func TestTheFallbackIndexIsMerged(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if got := listed(t, to.registry, img.Root.Digest); !slices.Equal(got, want) {
+	if len(wanted) != processes*many+many+1 {
+		t.Fatalf("%d different referrers were made", len(wanted))
+	}
+	want := slices.Sorted(maps.Keys(wanted))
+	if got := listed(t, to, subject); !slices.Equal(got, want) {
 		t.Errorf("%d referrers are listed, want %d", len(got), len(want))
 	}
 }

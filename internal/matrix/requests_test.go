@@ -112,9 +112,9 @@ func asked(kind string, manifests int) tally {
 }
 
 // extras is how many manifests refer to the image of a kind, with how many
-// blobs, and under which names.
-var extras = map[string]struct{ manifests, blobs, tags int }{
-	"referrers": {manifests: 4, blobs: 5},
+// blobs, to how many subjects, and under which names.
+var extras = map[string]struct{ manifests, blobs, subjects, tags int }{
+	"referrers": {manifests: 4, blobs: 5, subjects: 3},
 	"cosign":    {manifests: 6, blobs: 4, tags: 6},
 }
 
@@ -154,6 +154,7 @@ func wantSecond(t *testing.T, from origin, to *goal, kind string) {
 	if from.registry == nil && refers(t, kind, want) {
 		write["HEAD manifest"] += extras[kind].manifests
 		write["HEAD blob"] = extras[kind].blobs
+		write["GET referrers"] = extras[kind].subjects // that they are there does not say that they are listed
 	}
 	if to.registry == nil {
 		read = asked(kind, manifests)
