@@ -294,7 +294,9 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdSignals runs a program, sends it a signal when a fault of the registry
-// strikes for the first time, and checks the exit code.
+// strikes for the first time, and checks the exit code. Each takes a registry of
+// its own: what an earlier program asked of it may be served late, and the fault
+// would strike before the next program listens for signals.
 func cmdSignals(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) >= 5, "signals CODE INT|TERM NAME FAULT PROGRAM [ARGUMENT…]")
 	want, err := strconv.Atoi(args[0])
