@@ -22,9 +22,10 @@ type DigestResult struct {
 func newDigest(f *Factory) *cobra.Command {
 	var platform Platform
 	cmd := &cobra.Command{
-		Use:   "digest IMAGE",
-		Short: "Show an image's digest, without a pull",
-		Args:  exactArgs(1),
+		Use:     "digest IMAGE",
+		Short:   "Show an image's digest, without a pull",
+		Example: "  wherry digest nginx:1.27\n  wherry digest --platform linux/arm64 oci:images:nginx",
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().Var(&platform, "platform", "the digest of the image for `os/arch[/variant]` in an index")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
@@ -56,9 +57,10 @@ func runDigest(ctx context.Context, f *Factory, arg string, platform Platform) (
 
 func newExists(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "exists IMAGE",
-		Short: "Exit with 0 if an image exists and with 4 if it does not",
-		Args:  exactArgs(1),
+		Use:     "exists IMAGE",
+		Short:   "Exit with 0 if an image exists and with 4 if it does not",
+		Example: "  wherry exists -q ghcr.io/org/app:2 || make image",
+		Args:    exactArgs(1),
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		result, err := runDigest(ctx, f, args[0], Platform{})

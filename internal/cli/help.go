@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/wherry-dev/wherry/internal/render"
 )
 
@@ -19,19 +21,40 @@ const exitHelp = `Exit codes:
   130 interrupted · 143 terminated
 `
 
-// usage writes the usage of c. That a switch can be given a value is not worth
-// the room it takes.
+// everyday are those of the flags of all verbs that the help of each shows.
+var everyday = []string{"format", "json", "quiet", "verbose", "debug", "progress", "plain-http", "username", "password-stdin"}
+
+// usage writes the usage of c. The rarer flags of all verbs stand in `help flags`
+// alone.
 func usage(c *cobra.Command) error {
 	var b bytes.Buffer
 	out := c.OutOrStderr()
 	c.SetOut(&b)
 	defer c.SetOut(out)
-	if err := (&cobra.Command{}).UsageFunc()(c); err != nil {
+	shared := c.Root().PersistentFlags()
+	folded := map[*pflag.Flag]bool{}
+	shared.VisitAll(func(flag *pflag.Flag) {
+		if !flag.Hidden && !slices.Contains(everyday, flag.Name) {
+			flag.Hidden, folded[flag] = true, true
+		}
+	})
+	err := (&cobra.Command{}).UsageFunc()(c)
+	for flag := range folded {
+		flag.Hidden = false
+	}
+	if err != nil {
 		return err
 	}
-	const noise = "[=true|false]"
-	_, err := io.WriteString(out, strings.ReplaceAll(b.String(), noise, strings.Repeat(" ", len(noise))))
+	b.WriteString("\nCredentials, certificates, retries and limits: see \"wherry help flags\" for the flags that all verbs have.\n")
+	_, err = io.WriteString(out, quieter(b.String()))
 	return err
+}
+
+// quieter leaves out of a usage that a switch can be given a value, which is not
+// worth the room it takes.
+func quieter(usage string) string {
+	const noise = "[=true|false]"
+	return strings.ReplaceAll(usage, noise, strings.Repeat(" ", len(noise)))
 }
 
 // unknownVerb is asked about arguments that are no verb.
@@ -48,9 +71,15 @@ func unknownVerb(cmd *cobra.Command, args []string) error {
 
 func newHelp() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [VERB]",
-		Short: "Show what wherry, or a verb, does",
+		Use:     "help [VERB|flags]",
+		Short:   "Show what wherry, or a verb, does, or the flags of all verbs",
+		Example: "  wherry help copy\n  wherry help flags",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if slices.Equal(args, []string{"flags"}) {
+				flags := cmd.Root().PersistentFlags().FlagUsages()
+				_, err := io.WriteString(cmd.OutOrStdout(), "Flags that all verbs have:\n"+quieter(flags)+"\n"+exitHelp)
+				return err
+			}
 			verb, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
 				return unknownVerb(cmd.Root(), args)

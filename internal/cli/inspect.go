@@ -76,7 +76,9 @@ func newInspect(f *Factory) *cobra.Command {
 		Use:   "inspect IMAGE",
 		Short: "Show what an image is: platforms, sizes, layers, settings",
 		Long:  "Show what an image is, without pulling it. Of an index its images are shown; with --platform one of them.",
-		Args:  exactArgs(1),
+		Example: "  wherry inspect nginx:1.27\n  wherry inspect --platform linux/arm64 ./images.tar\n" +
+			"  wherry inspect --platform linux/amd64 --format '{{json .Image.Labels}}' nginx:1.27",
+		Args: exactArgs(1),
 	}
 	cmd.Flags().Var(&o.Platform, "platform", "look into the image for `os/arch[/variant]` in an index")
 	cmd.Flags().BoolVar(&o.Raw, "raw", false, "write the manifest, byte for byte")

@@ -22,6 +22,7 @@ func newTags(f *Factory) *cobra.Command {
 		Use:     "tags REPOSITORY|LAYOUT|ARCHIVE",
 		Aliases: []string{"ls"},
 		Short:   "List the tags of a repository, or the names in a layout or archive",
+		Example: "  wherry tags ghcr.io/org/app\n  wherry tags oci:images\n  wherry tags --format '{{join .Tags \" \"}}' ./images.tar",
 		Args:    exactArgs(1),
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
@@ -82,6 +83,7 @@ func newRepos(f *Factory) *cobra.Command {
 		Use:     "repos HOST",
 		Aliases: []string{"catalog"},
 		Short:   "List the repositories of a registry, where it lets them be listed",
+		Example: "  wherry repos registry.example:5000",
 		Args:    exactArgs(1),
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {

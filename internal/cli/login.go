@@ -61,8 +61,7 @@ func hostArgument(args []string) (string, error) {
 // parseHost reads what must be a registry.
 func parseHost(arg string) (string, error) {
 	host, err := endpoint.ParseHost(arg)
-	var wrong *endpoint.Error
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*endpoint.Error](err); ok {
 		return "", usagef("%+q is no registry: %s", arg, wrong.Msg)
 	}
 	return host, err
@@ -139,9 +138,10 @@ func (f *Factory) askCredential(ctx context.Context, host string, o loginOptions
 
 func newLogout(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "logout [HOST]",
-		Short: "Forget the credential for a registry",
-		Args:  upToArgs(1),
+		Use:     "logout [HOST]",
+		Short:   "Forget the credential for a registry",
+		Example: "  wherry logout\n  wherry logout ghcr.io",
+		Args:    upToArgs(1),
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		host, err := hostArgument(args)

@@ -24,9 +24,10 @@ type ManifestResult struct {
 func newManifest(f *Factory) *cobra.Command {
 	var platform Platform
 	cmd := &cobra.Command{
-		Use:   "manifest IMAGE",
-		Short: "Write an image's manifest or index, byte for byte",
-		Args:  exactArgs(1),
+		Use:     "manifest IMAGE",
+		Short:   "Write an image's manifest or index, byte for byte",
+		Example: "  wherry manifest nginx:1.27\n  wherry manifest --platform linux/arm64 nginx:1.27 > manifest.json",
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().Var(&platform, "platform", "the manifest of the image for `os/arch[/variant]` in an index")
 	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
@@ -71,9 +72,10 @@ type ConfigResult struct {
 func newConfig(f *Factory) *cobra.Command {
 	var platform Platform
 	cmd := &cobra.Command{
-		Use:   "config IMAGE",
-		Short: "Write an image's config, byte for byte",
-		Args:  exactArgs(1),
+		Use:     "config IMAGE",
+		Short:   "Write an image's config, byte for byte",
+		Example: "  wherry config nginx:1.27\n  wherry config --platform linux/arm64 --format '{{.Digest}}' nginx:1.27",
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().Var(&platform, "platform", "of the image for `os/arch[/variant]` in an index; this machine's by default")
 	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {

@@ -20,7 +20,14 @@ func newRoot(f *Factory) *cobra.Command {
 		Short: "Carry container images between registries, layouts and archives, without a daemon",
 		Long: "wherry carries container images between registries, OCI layouts and archives. It speaks the registry API itself and needs no daemon.\n\n" +
 			"An image is named as docker names it (nginx, host:5000/a/b:tag, name@sha256:…), or with a transport in front:\n" +
-			"oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF], dir:PATH, a path to an archive, or - for a stream.",
+			"  oci:PATH[:NAME]              an OCI layout, which is a folder\n" +
+			"  oci-archive:PATH[:NAME]      a tar of one\n" +
+			"  docker-archive:PATH[:NAME]   what docker save writes\n" +
+			"  dir:PATH                     skopeo's folder of one image\n" +
+			"  archive:PATH                 whatever is there: an archive, compressed or not, or a layout\n" +
+			"  ./PATH, /PATH, ~/PATH, …tar  the same, for a path that looks like one\n" +
+			"  -                            an archive on standard input or output\n" +
+			"PATH@sha256:… names an image of a layout or archive by its digest.",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -48,7 +48,8 @@ func newValidate(f *Factory) *cobra.Command {
 		Short: "Check that all of an image, layout or archive is there and right",
 		Long: "Read every manifest and every blob of an image, of what refers to it, or of everything in a layout or archive,\n" +
 			"and compare size and digest. Each problem is reported; the exit code is 4 where something is missing and 6 where\nsomething is wrong.",
-		Args: exactArgs(1),
+		Example: "  wherry validate nginx:1.27\n  wherry validate oci:/mnt/usb/images\n  wherry validate --fast ./images.tar",
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().BoolVar(&o.Fast, "fast", false, "ask whether blobs are there, and do not read them")
 	cmd.Flags().BoolVar(&o.NoReferrers, "no-referrers", false, "leave out what refers to the image")

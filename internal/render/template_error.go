@@ -40,8 +40,7 @@ var (
 // templateError says in the words of a user what a template did wrong with
 // value. What is no error of the template stays as it is.
 func templateError(err error, value any) error {
-	var failed template.ExecError
-	if !errors.As(err, &failed) {
+	if _, ok := errors.AsType[template.ExecError](err); !ok {
 		return err
 	}
 	e := &TemplateError{Fields: fieldsOf(reflect.TypeOf(value)), Err: err}
