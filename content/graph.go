@@ -155,7 +155,8 @@ func (l Loader) fetch(ctx context.Context, src Source, wanted []ocispec.Descript
 			return nil
 		})
 	}
-	return got, g.Wait()
+	err := g.Wait()
+	return got, err
 }
 
 // child reads the manifest that d names, near by if it is there.

@@ -58,5 +58,6 @@ func (r *Repository) digestTags(ctx context.Context, subject digest.Digest) ([]s
 			return err
 		})
 	}
-	return seen, g.Wait()
+	err := g.Wait()
+	return seen, err
 }

@@ -143,7 +143,8 @@ func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]st
 			return err
 		})
 	}
-	return found, g.Wait()
+	err := g.Wait()
+	return found, err
 }
 
 func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects []digest.Digest) ([]string, error) {
