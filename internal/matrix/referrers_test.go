@@ -97,6 +97,30 @@ func TestTheFallbackIndexIsMerged(t *testing.T) {
 	}
 }
 
+func TestACopyListsAgainWhatIsThereAndNotListed(t *testing.T) {
+	img, _ := signed(2, 0)
+	from := fromRegistry(t, img)
+	to := testregistry.Start(t, testregistry.Config{NoReferrers: true})
+	var want []digest.Digest
+	for _, d := range img.Referrers {
+		want = append(want, d.Digest)
+	}
+	slices.Sort(want)
+	for range 2 {
+		result := run(t, &transfer.Copier{}, transfer.Job{
+			Name: "image", Src: from.open(t), Ref: tag, Filter: transfer.Filter{Referrers: true},
+			Dst: []transfer.Target{{Name: "there", Sink: repository(t, to, repo), Names: []string{tag}}},
+		})
+		if err := result.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got := listed(t, to, img.Root.Digest); !slices.Equal(got, want) {
+			t.Errorf("%d referrers are listed, want %d", len(got), len(want))
+		}
+		to.Untag(repo, "sha256-"+img.Root.Digest.Encoded()) // as a process leaves it that ended too early
+	}
+}
+
 func TestReferrersComeFromTheFallbackTag(t *testing.T) {
 	img := testimage.WithFallback(42)
 	r := testregistry.Start(t, testregistry.Config{NoReferrers: true})
