@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // link finds the target of a Markdown link or picture: [text](target) and [text](target "title").
@@ -29,6 +32,85 @@ func TestMarkdownLinksLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestMarkdownAnchorsAreHeadings(t *testing.T) {
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range anchors(page, string(text)) {
+			there, err := os.ReadFile(a.file)
+			if err != nil {
+				continue // the links to files say so
+			}
+			if !slices.Contains(headings(string(there)), a.heading) {
+				t.Errorf("%s: %s has no heading #%s", page, a.file, a.heading)
+			}
+		}
+	}
+}
+
+func TestMarkdownHeadingsAreNamedAsOnTheWeb(t *testing.T) {
+	page := "# One two\n```\n# no heading\n```\n## How to …\n### `code`, and-more_x\n## One two\ntext # no\n"
+	got := strings.Join(headings(page), " ")
+	if want := "one-two how-to- code-and-more_x one-two-1"; got != want {
+		t.Errorf("headings = %q, want %q", got, want)
+	}
+}
+
+// An anchor is a place within a page that a link leads to.
+type anchor struct{ file, heading string }
+
+// anchors lists the headings of Markdown files that page links to, its own too.
+func anchors(name, page string) []anchor {
+	var all []anchor
+	for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		u, err := url.Parse(m[1])
+		if err != nil || u.Scheme != "" || u.Fragment == "" {
+			continue
+		}
+		file := name
+		if u.Path != "" {
+			file = filepath.Join(filepath.Dir(name), filepath.FromSlash(u.Path))
+		}
+		if strings.HasSuffix(file, ".md") {
+			all = append(all, anchor{file, u.Fragment})
+		}
+	}
+	return all
+}
+
+// block is a fence of whole lines: in a heading, code counts.
+var block = regexp.MustCompile("(?ms)^```.*?^```")
+
+// headings lists what the headings of a page are called in links: lower case, with
+// dashes for blanks and without punctuation, and a number where one is met again.
+func headings(page string) []string {
+	var names []string
+	met := map[string]int{}
+	for line := range strings.Lines(block.ReplaceAllString(page, "")) {
+		text := strings.TrimLeft(line, "#")
+		if level := len(line) - len(text); level == 0 || level > 6 || !strings.HasPrefix(text, " ") {
+			continue
+		}
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(text))
+		met[name]++
+		if again := met[name] - 1; again > 0 {
+			name += "-" + strconv.Itoa(again)
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 func TestMarkdownTargetsAreTheFilesAPageLinksTo(t *testing.T) {

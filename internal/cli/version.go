@@ -20,7 +20,12 @@ type VersionResult struct {
 }
 
 func newVersion(f *Factory) *cobra.Command {
-	cmd := &cobra.Command{Use: "version", Short: "Show the version", Args: noArgs}
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Show the version",
+		Example: "  wherry version\n  wherry version --format '{{.Version}}'",
+		Args:    noArgs,
+	}
 	return f.Run(cmd, func(context.Context, []string) (render.Result, error) {
 		v := VersionResult{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 		return render.Result{

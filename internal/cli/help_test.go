@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+func TestEveryVerbHasAnExampleOfItself(t *testing.T) {
+	for _, cmd := range newRoot(testFactory(t, nil)).Commands() {
+		if !strings.Contains(cmd.Example, "wherry "+cmd.Name()) {
+			t.Errorf("wherry %s has no example", cmd.Name())
+		}
+	}
+}
+
+func TestRareFlagsStandInHelpFlagsAlone(t *testing.T) {
+	verb, all := run(t, "inspect", "--help").out, run(t, "help", "flags").out
+	newRoot(testFactory(t, nil)).PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		name := "--" + flag.Name + " "
+		if !strings.Contains(all, name) {
+			t.Errorf("wherry help flags does not have %s", name)
+		}
+		if rare := !strings.Contains(verb, name); rare == slices.Contains(everyday, flag.Name) {
+			t.Errorf("wherry inspect --help: %s is left out: %t", name, rare)
+		}
+	})
+	if !strings.Contains(verb, "wherry help flags") {
+		t.Error("wherry inspect --help does not say where the rare flags are")
+	}
+	if got := run(t, "help", "flag"); got.code != 2 {
+		t.Errorf("help of what there is not: exit code %d", got.code)
+	}
+}
+
+// docs/verbs.md carries on what the help and the types say.
+func TestTheDocumentationHasEveryExitCodeAndSetting(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "verbs.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(raw)
+	codes := regexp.MustCompile(`(\d+) ([a-z ]+)`).FindAllStringSubmatch(exitHelp, -1)
+	if len(codes) != 13 {
+		t.Fatalf("%d exit codes in the help, want 13", len(codes))
+	}
+	for _, m := range codes {
+		if row := "| `" + m[1] + "` | " + strings.TrimSpace(m[2]); !strings.Contains(page, row) {
+			t.Errorf("docs/verbs.md does not have %s", row)
+		}
+	}
+	for field := range reflect.TypeFor[Config]().Fields() {
+		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !strings.Contains(page, "| `"+key+"` |") {
+			t.Errorf("docs/verbs.md does not have the setting %s", key)
+		}
+	}
+}
