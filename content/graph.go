@@ -75,7 +75,7 @@ func (l Loader) Load(ctx context.Context, src Source, root Manifest) (*Graph, er
 		}
 	}
 	g.sort()
-	return g, nil
+	return g, g.checkSizes()
 }
 
 // admit reports whether the graph may grow by wanted. Sizes are as stated; what
@@ -182,6 +182,20 @@ func CheckChild(m Manifest, d ocispec.Descriptor) error {
 	}
 	if !isGeneric(d.MediaType) && d.MediaType != m.MediaType() {
 		return fmt.Errorf("manifest %s: ambiguous: its index says %q, it is %q: %w", d.Digest, clip(d.MediaType), clip(m.MediaType()), ErrInvalid)
+	}
+	return nil
+}
+
+// checkSizes reports a blob that two places of the graph give different sizes.
+func (g *Graph) checkSizes() error {
+	size := map[digest.Digest]int64{}
+	for _, m := range g.Order {
+		for _, d := range g.Manifests[m].Blobs() {
+			if s, ok := size[d.Digest]; ok && s != d.Size {
+				return &MismatchError{Want: d, Size: s}
+			}
+			size[d.Digest] = d.Size
+		}
 	}
 	return nil
 }

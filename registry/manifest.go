@@ -244,6 +244,10 @@ func (r *Repository) put(ctx context.Context, name, mediaType string, raw []byte
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated && resp.Header.Get("Location") == "" && resp.Header.Get(digestHeader) == "" {
+		// Something in between answered; what a registry has stored it names.
+		return nil, fmt.Errorf("PUT %s: %s is no answer to a manifest: %w", httpx.Redact(resp.Request.URL), resp.Status, content.ErrUnavailable)
+	}
 	if err := checkStated(resp.Header, raw); err != nil {
 		return nil, fmt.Errorf("PUT %s: %w", httpx.Redact(resp.Request.URL), err)
 	}

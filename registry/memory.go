@@ -123,6 +123,10 @@ func (h *host) remembersNoReferrers() bool {
 
 func (h *host) rememberNoReferrers() {
 	h.quirks.get(func(q *quirks) { q.noReferrers = true })
+}
+
+// recordNoReferrers tells the processes to come.
+func (h *host) recordNoReferrers() {
 	if h.client.Facts != nil {
 		h.client.Facts.Remember("referrers-api "+h.name, "none")
 	}

@@ -87,14 +87,19 @@ func (r *Repository) referrersCall(subject digest.Digest, artifactType string) c
 }
 
 // lacksReferrers reports whether the first answer is that of a registry without
-// the API: not found, whatever it calls it, or a web page. Access that was
-// denied is looked up by the tag too, and not taken for a fact about the host.
+// the API: not found, whatever it calls it, or a web page. Only a plain 404 is
+// remembered beyond the process; the rest may be the doing of something in
+// between. Access that was denied says nothing about the host.
 func (r *Repository) lacksReferrers(err error) bool {
 	status := statusOf(err)
 	switch {
 	case err == nil:
 		return false
 	case status == http.StatusForbidden:
+		return true
+	case status == http.StatusNotFound && !hasCode(err, "NAME_UNKNOWN"):
+		r.host.rememberNoReferrers()
+		r.host.recordNoReferrers()
 		return true
 	case status >= 300 && status < 400,
 		errors.Is(err, content.ErrNotFound), errors.Is(err, errors.ErrUnsupported),

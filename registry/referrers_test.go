@@ -112,7 +112,8 @@ func TestAFallbackIndexOfOthersIsMergedAndNothingElseOverwritten(t *testing.T) {
 func TestThatAHostHasNoReferrersAPIIsRemembered(t *testing.T) {
 	subject := manifest(t, "image", "").Digest()
 	facts := memoryFacts{}
-	for _, answer := range []int64{404, 405, 406, 303, 400} {
+	// Anything but a plain 404 may be the doing of something in between: the next process asks again.
+	for answer, asked := range map[int64]int{404: 1, 405: 2, 406: 2, 303: 2, 400: 2} {
 		t.Run(fmt.Sprint(answer), func(t *testing.T) {
 			server := testregistry.Start(t, testregistry.Config{Faults: []fault{
 				{Kind: testregistry.KindReferrers, Effect: testregistry.Answer, N: answer, Header: http.Header{"Location": {"/elsewhere"}}},
@@ -128,8 +129,8 @@ func TestThatAHostHasNoReferrersAPIIsRemembered(t *testing.T) {
 					}
 				}
 			}
-			if n := server.Count(testregistry.Is("", testregistry.KindReferrers)); n != 1 {
-				t.Errorf("asked %d times, want once", n)
+			if n := server.Count(testregistry.Is("", testregistry.KindReferrers)); n != asked {
+				t.Errorf("asked %d times, want %d", n, asked)
 			}
 			if n := server.Count(testregistry.Is("", testregistry.KindManifest)); n != 4 {
 				t.Errorf("the tag was looked up %d times, want 4", n)

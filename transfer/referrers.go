@@ -99,8 +99,8 @@ func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest
 	}
 	var found []digest.Digest
 	for d, err := range lister.Referrers(ctx, subject, "") {
-		if content.IsMissing(err) {
-			return found, nil
+		if content.IsMissing(err) && len(found) == 0 {
+			return nil, nil // there is no such list
 		}
 		if err != nil {
 			return nil, err
@@ -153,13 +153,15 @@ func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects 
 		wanted[tag] = true
 	}
 	var found []string
+	begun := false
 	for tag, err := range lister.Tags(ctx) {
-		if content.IsMissing(err) {
-			break
+		if content.IsMissing(err) && !begun {
+			break // there is no such list
 		}
 		if err != nil {
 			return nil, err
 		}
+		begun = true
 		if wanted[tag] {
 			found = append(found, tag)
 		}

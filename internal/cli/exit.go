@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"syscall"
 	"text/template"
@@ -125,8 +126,11 @@ func isOneOf(targets ...error) func(error) bool {
 }
 
 func isNetwork(err error) bool {
-	var netErr net.Error
-	return errors.Is(err, content.ErrUnavailable) || errors.As(err, &netErr)
+	// A bare syscall.Errno is a net.Error too, and may be the disk's.
+	_, isOp := errors.AsType[*net.OpError](err)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	_, isURL := errors.AsType[*url.Error](err)
+	return isOp || isDNS || isURL || errors.Is(err, content.ErrUnavailable)
 }
 
 func isUsage(err error) bool {

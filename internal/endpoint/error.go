@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,11 +17,15 @@ type Error struct {
 // Error returns one line. The argument is quoted: control characters, look-alike
 // letters and broken UTF-8 are shown as code points and bytes, never raw.
 func (e *Error) Error() string {
+	arg := quote(password.ReplaceAllString(e.Arg, "$1***@"))
 	if e.At < 0 {
-		return quote(e.Arg) + ": " + e.Msg
+		return arg + ": " + e.Msg
 	}
-	return fmt.Sprintf("%s is no image reference: at byte %d%s: %s", quote(e.Arg), e.At, e.found(), e.Msg)
+	return fmt.Sprintf("%s is no image reference: at byte %d%s: %s", arg, e.At, e.found(), e.Msg)
 }
+
+// password finds what stands behind a user's name in a URL.
+var password = regexp.MustCompile(`^((?:[a-z][a-z0-9+.-]*://)?[^/@:]+:)[^/@]+@`)
 
 // found shows what stands at the wrong byte.
 func (e *Error) found() string {

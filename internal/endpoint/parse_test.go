@@ -265,3 +265,12 @@ func TestRefAndFullName(t *testing.T) {
 		}
 	}
 }
+
+func TestAPasswordInAWrongArgumentIsNotShown(t *testing.T) {
+	for _, arg := range []string{"https://me:S3cret@host/a:v", "docker://me:S3cret@host/a", "me:S3cret@host/a"} {
+		_, err := Parse(arg)
+		if err == nil || strings.Contains(err.Error(), "S3cret") {
+			t.Errorf("%q: %v", arg, err)
+		}
+	}
+}
