@@ -223,7 +223,24 @@ func (r *Repository) PutManifest(ctx context.Context, m content.Manifest, names 
 
 // put stores a manifest under one name. A registry that states another digest
 // than the bytes have has changed them: [content.ErrCorrupt].
+//
+// Distribution before v3 writes its links in place. Where another client puts a
+// child of an index at that moment, the link to it reads as empty, and the
+// registry finds no digest in it and then no child: that passes.
 func (r *Repository) put(ctx context.Context, name, mediaType string, raw []byte) (http.Header, error) {
+	for try := 1; ; try++ {
+		h, err := r.putOnce(ctx, name, mediaType, raw)
+		halfWritten := hasCode(err, "DIGEST_INVALID") && hasCode(err, "MANIFEST_BLOB_UNKNOWN")
+		if !halfWritten || try >= r.host.client.retries() {
+			return h, err
+		}
+		if err := httpx.Wait(ctx, httpx.Backoff(r.host.client.backoff(), try)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *Repository) putOnce(ctx context.Context, name, mediaType string, raw []byte) (http.Header, error) {
 	if isDigest(name) {
 		if got := digest.Digest(name).Algorithm().FromBytes(raw); got != digest.Digest(name) {
 			return nil, fmt.Errorf("manifest is not what its name says: %w",

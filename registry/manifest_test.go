@@ -164,6 +164,7 @@ func TestPuttingAManifestIsCheckedOnBothSides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const halfWritten = `{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}`
 	tests := []struct {
 		name   string
 		m      content.Manifest
@@ -177,6 +178,8 @@ func TestPuttingAManifestIsCheckedOnBothSides(t *testing.T) {
 		{"500 once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 500, Times: 1}}, nil, 2},
 		{"answer lost once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.CutAfter, N: 10, Times: 1}}, nil, 2},
 		{"429 once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 429, Times: 1}}, nil, 2},
+		{"a link that is half written, once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Times: 1, Body: halfWritten}}, nil, 2},
+		{"a link that stays half written", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Body: halfWritten}}, content.ErrNotFound, 5},
 		{"a registry that changes it", m, []string{"v1"}, []fault{{Effect: testregistry.DigestHeader, Value: "wrong"}}, content.ErrCorrupt, 1},
 		{"one that can be read in two ways", twofold, []string{"v1"}, nil, content.ErrInvalid, 0},
 		{"another one's digest as its name", m, []string{digest.FromString("x").String()}, nil, content.ErrCorrupt, 0},
