@@ -68,26 +68,63 @@ func TestEightProcessesWriteOneLayout(t *testing.T) {
 }
 
 // TestProcessesWriteOneRegistry starts four copies of a fleet into one repository at once, under tags of their own, where
-// referrers have to be merged into a fallback tag.
+// referrers have to be merged into a fallback tag and all write the same children.
 func TestProcessesWriteOneRegistry(t *testing.T) {
-	src, dst, b := startRegistry(t, withReferrers), startRegistry(t, distribution3), newBox(t)
-	f := smallFleet(t, src, "app")
-	here := src.remote(t, "app")
-	for i := range 8 {
-		f.Referrers[f.Index.Digest] = append(f.Referrers[f.Index.Digest], here.refer(f.Index, "application/vnd.example.scan", fmt.Sprint(i)))
-	}
-	var running sync.WaitGroup
-	for i := range 4 {
-		cmd := exec.CommandContext(t.Context(), tool(t, "wherry"), "copy", src.ref("app:v1"), dst.ref(fmt.Sprintf("app:v%d", i)))
-		cmd.Env, cmd.Dir = b.env, b.Dir
-		running.Go(func() {
-			if said, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("process %d: %v\n%s", i, err, said)
+	for _, kind := range []registryKind{distribution3, distribution2, craneServe} {
+		t.Run(kind.Name, func(t *testing.T) {
+			src, dst, b := startRegistry(t, withReferrers), startRegistry(t, kind), newBox(t)
+			f := smallFleet(t, src, "app")
+			here := src.remote(t, "app")
+			for i := range 8 {
+				f.Referrers[f.Index.Digest] = append(f.Referrers[f.Index.Digest], here.refer(f.Index, "application/vnd.example.scan", fmt.Sprint(i)))
+			}
+			var running sync.WaitGroup
+			for i := range 4 {
+				cmd := exec.CommandContext(t.Context(), tool(t, "wherry"), "copy", src.ref("app:v1"), dst.ref(fmt.Sprintf("app:v%d", i)))
+				cmd.Env, cmd.Dir = b.env, b.Dir
+				running.Go(func() {
+					if said, err := cmd.CombinedOutput(); err != nil {
+						t.Errorf("process %d: %v\n%s", i, err, said)
+					}
+				})
+			}
+			running.Wait()
+			for i := range 4 {
+				sameFleet(t, f, dst.remote(t, "app"), fmt.Sprintf("v%d", i))
 			}
 		})
 	}
-	running.Wait()
-	for i := range 4 {
-		sameFleet(t, f, dst.remote(t, "app"), fmt.Sprintf("v%d", i))
+}
+
+// TestRunnersSignOneImage has six processes each bring a signature of its own to one image, on registries where each has to
+// write into the same fallback tag.
+func TestRunnersSignOneImage(t *testing.T) {
+	for _, kind := range []registryKind{distribution3, distribution2, craneServe} {
+		t.Run(kind.Name, func(t *testing.T) {
+			dst, b := startRegistry(t, kind), newBox(t)
+			var f fleet
+			var running sync.WaitGroup
+			src := make([]*registry, 6)
+			for i := range src {
+				src[i] = startRegistry(t, withReferrers)
+				own := smallFleet(t, src[i], "app")
+				if i == 0 {
+					f = own
+				}
+				d := src[i].remote(t, "app").refer(own.Index, "application/vnd.example.signature", fmt.Sprint(i))
+				f.Referrers[f.Index.Digest] = append(f.Referrers[f.Index.Digest], d)
+			}
+			for i := range src {
+				cmd := exec.CommandContext(t.Context(), tool(t, "wherry"), "copy", src[i].ref("app:v1"), dst.ref("app:v1"))
+				cmd.Env, cmd.Dir = b.env, b.Dir
+				running.Go(func() {
+					if said, err := cmd.CombinedOutput(); err != nil {
+						t.Errorf("process %d: %v\n%s", i, err, said)
+					}
+				})
+			}
+			running.Wait()
+			sameFleet(t, f, dst.remote(t, "app"), "v1")
+		})
 	}
 }
