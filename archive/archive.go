@@ -15,6 +15,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -255,18 +256,21 @@ func (a *Archive) blob(ctx context.Context, d digest.Digest) (span, error) {
 		f, err := a.index.find(path)
 		return span{a.data, f.off, f.size}, err
 	}
+	var broken error
 	for _, r := range a.roots {
-		if r.image == nil {
-			continue
+		if s, ok := a.kept(d); ok {
+			return s, nil
 		}
-		if _, err := a.makeUp(ctx, r.image); err != nil {
-			return span{}, err
+		if r.image != nil {
+			_, err := a.makeUp(ctx, r.image)
+			broken = cmp.Or(broken, err)
 		}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if s, ok := a.blobs[d]; ok {
+	if s, ok := a.kept(d); ok {
 		return s, nil
+	}
+	if broken != nil {
+		return span{}, broken // it may be one of its blobs
 	}
 	return span{}, a.index.missing(fmt.Errorf("blob %s: %w", d, content.ErrNotFound))
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"maps"
@@ -20,6 +21,7 @@ type catalog struct {
 	manifests map[digest.Digest]leaf
 	names     map[string]called             // by what is the same for docker
 	unnamed   map[digest.Digest]listedEntry // roots and referrers
+	diffIDs   map[digest.Digest]int         // how many each config has
 }
 
 // A called is a name as it was given, and what it stands for.
@@ -48,6 +50,7 @@ func newCatalog() catalog {
 		manifests: map[digest.Digest]leaf{},
 		names:     map[string]called{},
 		unnamed:   map[digest.Digest]listedEntry{},
+		diffIDs:   map[digest.Digest]int{},
 	}
 }
 
@@ -144,7 +147,8 @@ type loadable struct {
 }
 
 // manifestJSON returns manifest.json, one entry for each named or rooted image
-// whose blobs are all there (sizes has them); nil where there is none.
+// that docker can load (sizes has the blobs that are there); nil where there is
+// none.
 func (c *catalog) manifestJSON(sizes map[digest.Digest]int64) ([]byte, error) {
 	tags := map[digest.Digest][]string{}
 	for _, n := range c.names {
@@ -199,7 +203,7 @@ func (c *catalog) pick(root digest.Digest, sizes map[digest.Digest]int64) (diges
 		}
 		seen[d.Digest] = true
 		todo = append(slices.Clone(l.children), todo...)
-		if !l.loads(sizes) || content.IsAttestation(d) {
+		if !c.loads(l, sizes) || content.IsAttestation(d) {
 			continue
 		}
 		if d.Platform != nil && host.Matches(content.PlatformOf(*d.Platform)) {
@@ -212,9 +216,10 @@ func (c *catalog) pick(root digest.Digest, sizes map[digest.Digest]int64) (diges
 	return first, first != ""
 }
 
-// loads reports whether docker can load the image: all of it is there.
-func (l leaf) loads(sizes map[digest.Digest]int64) bool {
-	if !l.image {
+// loads reports whether docker can load the image: all of it is there, and its
+// config has a diff ID for each layer.
+func (c *catalog) loads(l leaf, sizes map[digest.Digest]int64) bool {
+	if n, ok := c.diffIDs[l.config]; !ok || n != len(l.layers) || !l.image {
 		return false
 	}
 	for _, d := range append([]digest.Digest{l.config}, l.layers...) {
@@ -223,4 +228,37 @@ func (l leaf) loads(sizes map[digest.Digest]int64) bool {
 		}
 	}
 	return true
+}
+
+// noteConfig counts the diff IDs of blob d, if it is the config of an image.
+func (c *catalog) noteConfig(d digest.Digest, raw []byte) {
+	var config imageConfig
+	if len(raw) == 0 || json.Unmarshal(raw, &config) != nil {
+		return
+	}
+	for _, id := range config.RootFS.DiffIDs {
+		if content.CheckDigest(id) != nil {
+			return
+		}
+	}
+	c.diffIDs[d] = len(config.RootFS.DiffIDs)
+}
+
+// A configKeeper keeps what is written to it, unless that is no JSON object or
+// is larger than any config.
+type configKeeper struct {
+	raw []byte
+	not bool
+}
+
+func (k *configKeeper) Write(p []byte) (int, error) {
+	begins := bytes.TrimLeft(p, " \t\r\n")
+	k.not = k.not || len(k.raw) == 0 && len(begins) > 0 && begins[0] != '{' ||
+		int64(len(k.raw)+len(p)) > content.Limits{}.MaxManifest()
+	if k.not {
+		k.raw = nil
+		return len(p), nil
+	}
+	k.raw = append(k.raw, p...)
+	return len(p), nil
 }

@@ -36,6 +36,7 @@ type dockerImage struct {
 
 	busy     chan struct{} // held while the manifest is made
 	manifest content.Manifest
+	broken   error // why it has none
 }
 
 // names returns the names of the image; docker once wrote <none>:<none> for none.
@@ -53,6 +54,14 @@ func (d *dockerImage) names() []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+// String returns what the image is called in a message.
+func (d *dockerImage) String() string {
+	if names := d.names(); len(names) > 0 {
+		return fmt.Sprintf("%q", clip(names[0]))
+	}
+	return fmt.Sprintf("with config %q", clip(d.Config))
 }
 
 // dockerImages reads manifest.json; nil says that there is none.
@@ -154,30 +163,35 @@ type imageConfig struct {
 }
 
 // config reads the config of an image; its bytes are its blob.
-func (a *Archive) config(image *dockerImage) (ocispec.Descriptor, []digest.Digest, error) {
+func (a *Archive) config(image *dockerImage) (d ocispec.Descriptor, raw []byte, err error) {
 	f, err := a.index.follow(image.Config)
 	if err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return d, nil, err
 	}
-	raw, err := a.small(image.Config, f, a.o.Limits.MaxManifest())
+	raw, err = a.small(image.Config, f, a.o.Limits.MaxManifest())
 	if err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return d, nil, err
 	}
-	var c imageConfig
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return ocispec.Descriptor{}, nil, fmt.Errorf("config %q: not JSON: %w: %w", clip(image.Config), err, content.ErrInvalid)
-	}
-	if want, got := len(c.RootFS.DiffIDs), len(image.Layers); want != got {
-		return ocispec.Descriptor{}, nil, fmt.Errorf("config %q has %d diff IDs for %d layers: %w", clip(image.Config), want, got, content.ErrInvalid)
-	}
-	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	d = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
 	if stated, ok := statedDigest(image.Config); ok {
 		if d.Digest = stated.Algorithm().FromBytes(raw); d.Digest != stated {
-			return ocispec.Descriptor{}, nil, &content.MismatchError{Want: ocispec.Descriptor{Digest: stated, Size: d.Size}, Got: d.Digest, Size: d.Size}
+			return d, nil, &content.MismatchError{Want: ocispec.Descriptor{Digest: stated, Size: d.Size}, Got: d.Digest, Size: d.Size}
 		}
 	}
 	a.keep(d.Digest, span{a.data, f.off, f.size})
-	return d, c.RootFS.DiffIDs, nil
+	return d, raw, nil
+}
+
+// diffIDs returns the diff IDs of the image's layers, which stand in its config.
+func (d *dockerImage) diffIDs(config []byte) ([]digest.Digest, error) {
+	var c imageConfig
+	if err := json.Unmarshal(config, &c); err != nil {
+		return nil, fmt.Errorf("config %q: not JSON: %w: %w", clip(d.Config), err, content.ErrInvalid)
+	}
+	if has, want := len(c.RootFS.DiffIDs), len(d.Layers); has != want {
+		return nil, fmt.Errorf("config %q has %d diff IDs for %d layers: %w", clip(d.Config), has, want, content.ErrInvalid)
+	}
+	return c.RootFS.DiffIDs, nil
 }
 
 // statedDigest returns the digest that a path in the blobs folder says its file
@@ -195,8 +209,16 @@ func (a *Archive) keep(d digest.Digest, s span) {
 	a.blobs[d] = s
 }
 
-// makeUp makes the manifest of an image that came without one, once: the
-// config as it is, with its digest, and the layers as [Options].Compress says.
+// kept returns where a blob is, once that is known.
+func (a *Archive) kept(d digest.Digest) (span, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, ok := a.blobs[d]
+	return s, ok
+}
+
+// makeUp makes the manifest of an image that came without one, once. An image
+// that is broken is not looked at again.
 func (a *Archive) makeUp(ctx context.Context, image *dockerImage) (content.Manifest, error) {
 	select {
 	case image.busy <- struct{}{}:
@@ -204,10 +226,28 @@ func (a *Archive) makeUp(ctx context.Context, image *dockerImage) (content.Manif
 	case <-ctx.Done():
 		return content.Manifest{}, context.Cause(ctx)
 	}
-	if !image.manifest.IsZero() {
-		return image.manifest, nil
+	if image.broken != nil || !image.manifest.IsZero() {
+		return image.manifest, image.broken
 	}
-	config, diffIDs, err := a.config(image)
+	m, err := a.assemble(ctx, image)
+	if err != nil {
+		err = fmt.Errorf("image %s: %w", image, err)
+	}
+	if errors.Is(err, content.ErrInvalid) || errors.Is(err, content.ErrCorrupt) {
+		image.broken = err
+	}
+	image.manifest = m
+	return m, err
+}
+
+// assemble makes a manifest of the config as it is, with its digest, and the
+// layers as [Options].Compress says.
+func (a *Archive) assemble(ctx context.Context, image *dockerImage) (content.Manifest, error) {
+	config, raw, err := a.config(image)
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	diffIDs, err := image.diffIDs(raw)
 	if err != nil {
 		return content.Manifest{}, err
 	}
@@ -237,11 +277,7 @@ func (a *Archive) makeUp(ctx context.Context, image *dockerImage) (content.Manif
 	if err != nil {
 		return content.Manifest{}, err
 	}
-	if err := a.noteRaw(m.Digest(), config, layers); err != nil {
-		return content.Manifest{}, err
-	}
-	image.manifest = m
-	return m, nil
+	return m, a.noteRaw(m.Digest(), config, layers)
 }
 
 // manifestOf returns the manifest of an image that has none.

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,14 +127,19 @@ func (a *Archive) rootManifest(ctx context.Context, r *root) (content.Manifest, 
 // byDigest finds a manifest that is in the file, or that was made up for a
 // docker archive's image.
 func (a *Archive) byDigest(ctx context.Context, d digest.Digest) (content.Manifest, error) {
+	var broken error
 	for _, r := range a.roots {
 		if r.image == nil {
 			continue
 		}
 		m, err := a.makeUp(ctx, r.image)
-		if err != nil || m.Digest() == d {
-			return m, err
+		if err == nil && m.Digest() == d {
+			return m, nil
 		}
+		broken = cmp.Or(broken, err)
+	}
+	if broken != nil && !a.index.has(blobPath(d)) {
+		return content.Manifest{}, broken // it may be the one
 	}
 	if err := a.learn(ctx, d); err != nil {
 		return content.Manifest{}, err
@@ -186,7 +192,7 @@ func list(roots []*root) string {
 		case len(r.names) > 0:
 			names = append(names, fmt.Sprintf("%q", clip(r.names[0])))
 		case r.image != nil:
-			names = append(names, fmt.Sprintf("an unnamed one with config %q", clip(r.image.Config)))
+			names = append(names, "an unnamed one "+r.image.String())
 		default:
 			names = append(names, r.desc.Digest.String())
 		}

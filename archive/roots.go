@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"iter"
 
@@ -8,21 +9,26 @@ import (
 )
 
 // Roots implements [content.RootLister]: the images of the file, in its order.
+// Broken ones are left out, and make the last pair an error.
 func (a *Archive) Roots(ctx context.Context) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
+		var broken error
 		for _, r := range a.roots {
 			d := r.desc
 			if r.image != nil {
 				m, err := a.makeUp(ctx, r.image)
 				if err != nil {
-					yield(ocispec.Descriptor{}, a.fail(err))
-					return
+					broken = cmp.Or(broken, err)
+					continue
 				}
 				d = m.Descriptor()
 			}
 			if !yield(d, nil) {
 				return
 			}
+		}
+		if broken != nil {
+			yield(ocispec.Descriptor{}, a.fail(broken))
 		}
 	}
 }

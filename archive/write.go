@@ -107,9 +107,11 @@ func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, 
 	if err != nil {
 		return 0, err
 	}
-	if err := w.blob(d, verified); err != nil {
+	var config configKeeper
+	if err := w.blob(d, io.TeeReader(verified, &config)); err != nil {
 		return 0, err
 	}
+	w.noteConfig(d.Digest, config.raw)
 	return content.Stored, nil
 }
 
