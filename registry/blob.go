@@ -118,7 +118,8 @@ func (b *body) Read(p []byte) (int, error) {
 		if n > 0 {
 			b.failed = 0
 			if b.off == b.end {
-				return n, b.finish()
+				b.err = b.finish()
+				return n, b.err
 			}
 			return n, nil // an error comes back with the next read
 		}

@@ -166,8 +166,12 @@ func (s *source) fail(err error) error {
 // that it is the end.
 func (s *source) check() error {
 	if s.buf != nil {
-		if more, _ := s.buf.Peek(1); len(more) > 0 { // all that was promised is here; how the rest fails is no matter
-			return s.fail(&content.MismatchError{Want: s.desc, Size: s.desc.Size + 1})
+		more, err := s.buf.Peek(1)
+		if len(more) > 0 {
+			err = &content.MismatchError{Want: s.desc, Size: s.desc.Size + 1}
+		}
+		if errors.Is(err, content.ErrCorrupt) { // all that was promised is here; how else the rest fails is no matter
+			return s.fail(err)
 		}
 	}
 	if got := digest.NewDigest(s.desc.Digest.Algorithm(), s.hash); got != s.desc.Digest {
@@ -236,6 +240,9 @@ func (f *feed) Read(p []byte) (int, error) {
 	s.add(p[:n])
 	f.left -= int64(n)
 	if s.pos == s.desc.Size {
+		if errors.Is(err, content.ErrCorrupt) {
+			return 0, s.fail(err)
+		}
 		if err := s.check(); err != nil {
 			return 0, err
 		}

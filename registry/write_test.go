@@ -187,6 +187,21 @@ func TestBytesThatAreNotTheBlobAreNeverCommitted(t *testing.T) {
 	}
 }
 
+func TestABlobThatGoesOnAfterItsEndIsNeverCommitted(t *testing.T) {
+	for _, size := range []int{1, 1000, 64 << 10, 1 << 20} {
+		raw := random(size, 15)
+		from := testregistry.Start(t, testregistry.Config{Faults: []fault{{Effect: testregistry.Endless}}})
+		from.PutBlob("app", raw)
+		to := testregistry.Start(t, testregistry.Config{})
+		c := client(t)
+		blob := content.NewBlob(repository(t, c, from, "app"), descriptorOf(raw))
+		_, err := repository(t, c, to, "app").PutBlob(t.Context(), blob)
+		if _, there := to.Blob("app", blob.Descriptor().Digest); there || !errors.Is(err, content.ErrCorrupt) {
+			t.Errorf("of %d bytes: there %t, error %v", size, there, err)
+		}
+	}
+}
+
 func TestResumingReadsLittleOfTheSourceAgain(t *testing.T) {
 	const size = 24 << 20
 	raw := random(size, 8)
