@@ -106,3 +106,51 @@ func TestALayoutWithAnImageThatDockerCannotLoadIsRead(t *testing.T) {
 	_, err := load(t, a, "bad:1")
 	must(t, err)
 }
+
+// A blob that two images give two sizes made the archive of both unreadable.
+func TestWhatGivesABlobAnotherSizeIsRefusedAlone(t *testing.T) {
+	config := configOf(t, "layer")
+	absent := describe(ocispec.MediaTypeImageManifest, "{}")
+	tests := map[string]func(good content.Manifest) string{
+		"a layer": func(content.Manifest) string {
+			m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: describe(ocispec.MediaTypeImageConfig, config)}
+			m.SchemaVersion, m.Layers = 2, []ocispec.Descriptor{larger(describe(ocispec.MediaTypeImageLayer, "a layer"))}
+			return marshal(t, m)
+		},
+		"a config": func(content.Manifest) string {
+			m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: larger(describe(ocispec.MediaTypeImageConfig, config))}
+			m.SchemaVersion, m.Layers = 2, []ocispec.Descriptor{}
+			return marshal(t, m)
+		},
+		"a child":                   func(good content.Manifest) string { return indexOf(t, larger(good.Descriptor())) },
+		"a child that is not there": func(content.Manifest) string { return indexOf(t, larger(absent)) },
+	}
+	for name, bad := range tests {
+		t.Run(name, func(t *testing.T) {
+			var buf bytes.Buffer
+			w := archive.NewWriter(&buf)
+			putImage(t, w, "good:1", config, "layer")
+			good := putImage(t, w, "good:2", configOf(t, "a layer"), "a layer")
+			putManifest(t, w, indexOf(t, good.Descriptor(), absent), "good:3")
+			m, err := content.ParseManifest("", []byte(bad(good)), content.Limits{})
+			must(t, err)
+			if err := w.PutManifest(t.Context(), m, "bad:1"); !errors.Is(err, content.ErrCorrupt) {
+				t.Errorf("error = %v, want one of class %v", err, content.ErrCorrupt)
+			}
+			must(t, w.Commit(t.Context()))
+			a, err := archive.Read(t.Context(), &buf, archive.Options{TempDir: t.TempDir()})
+			closed(t, a, err)
+			if got := tagsOf(t, a); !reflect.DeepEqual(got, []string{"good:1", "good:2", "good:3"}) {
+				t.Errorf("the archive has %q", got)
+			}
+			_, err = load(t, a, "good:1")
+			must(t, err)
+		})
+	}
+}
+
+// larger returns d with another size.
+func larger(d ocispec.Descriptor) ocispec.Descriptor {
+	d.Size += 5
+	return d
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,9 @@ type Writer struct {
 	done  bool
 	sizes map[digest.Digest]int64 // of what is in the archive
 	dirs  map[string]bool
+
+	// What indexes say of manifests that were not there. They may come later.
+	missing map[digest.Digest]int64
 	catalog
 }
 
@@ -60,6 +64,7 @@ func NewWriter(w io.Writer) *Writer {
 		buf:     make([]byte, bufSize),
 		sizes:   map[digest.Digest]int64{},
 		dirs:    map[string]bool{},
+		missing: map[digest.Digest]int64{},
 		catalog: newCatalog(),
 	}
 }
@@ -130,10 +135,8 @@ func (w *Writer) PutManifest(ctx context.Context, m content.Manifest, names ...s
 	if err := w.ready(ctx); err != nil {
 		return err
 	}
-	for _, d := range m.Blobs() {
-		if _, ok := w.sizes[d.Digest]; !ok && !content.IsForeign(d.MediaType) {
-			return fmt.Errorf("manifest %s: blob %s: %w", m.Digest(), d.Digest, content.ErrNotFound)
-		}
+	if err := w.checkNeeds(m); err != nil {
+		return err
 	}
 	if _, ok := w.sizes[m.Digest()]; !ok {
 		if err := w.blob(m.Descriptor(), bytes.NewReader(m.Raw())); err != nil {
@@ -141,6 +144,32 @@ func (w *Writer) PutManifest(ctx context.Context, m content.Manifest, names ...s
 		}
 	}
 	return w.enter(m, names)
+}
+
+// checkNeeds reports what m needs and the archive has not, and what m gives
+// another size than it has in the archive already: readers take no archive that
+// contradicts itself.
+func (w *Writer) checkNeeds(m content.Manifest) error {
+	for _, d := range m.Blobs() {
+		if _, ok := w.sizes[d.Digest]; !ok && !content.IsForeign(d.MediaType) {
+			return fmt.Errorf("manifest %s: blob %s: %w", m.Digest(), d.Digest, content.ErrNotFound)
+		}
+	}
+	for _, d := range slices.Concat([]ocispec.Descriptor{m.Descriptor()}, m.Blobs(), m.Children()) {
+		size, known := w.sizes[d.Digest]
+		if !known {
+			size, known = w.missing[d.Digest]
+		}
+		if known && size != d.Size {
+			return fmt.Errorf("manifest %s: %w", m.Digest(), &content.MismatchError{Want: d, Size: size})
+		}
+	}
+	for _, d := range m.Children() {
+		if _, ok := w.sizes[d.Digest]; !ok {
+			w.missing[d.Digest] = d.Size
+		}
+	}
+	return nil
 }
 
 // Commit implements [content.Committer]: it writes the end of the archive, and
