@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/wherry-dev/wherry/internal/durable"
 	"github.com/wherry-dev/wherry/registry"
 )
 
@@ -171,25 +173,51 @@ func authHost(key string) string {
 	return host
 }
 
-// edit changes the file at path, which need not be there: change gets its
+// editAuthFile changes the file at path, which need not be there: change gets its
 // entries, by key, and everything else in it stays as it is. The file is
-// replaced at once, readable by its owner only; a link to it stays one.
-func editAuthFile(path string, change func(auths map[string]json.RawMessage)) (err error) {
+// replaced at once, readable by its owner only; a link to it stays one. One
+// process does so at a time: what others write meanwhile is not lost.
+func editAuthFile(ctx context.Context, path string, change func(auths map[string]json.RawMessage)) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	lock, err := durable.Acquire(ctx, root, "."+filepath.Base(path)+".lock", nil)
+	if err != nil {
+		return fmt.Errorf("credentials in %s: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	raw, err := changed(path, change)
+	if err != nil {
+		return err
+	}
+	return replaceFile(root, filepath.Base(path), raw)
+}
+
+// changed returns what the file at path becomes by change.
+func changed(path string, change func(auths map[string]json.RawMessage)) ([]byte, error) {
 	all := map[string]json.RawMessage{}
 	raw, err := readBounded(path, maxAuthFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return err
+		return nil, err
 	case len(bytes.TrimSpace(raw)) > 0:
 		if err := json.Unmarshal(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), &all); err != nil {
-			return fmt.Errorf("credentials in %s: not of the form docker and podman write", path)
+			return nil, fmt.Errorf("credentials in %s: not of the form docker and podman write", path)
 		}
 	}
 	auths := map[string]json.RawMessage{}
 	if part, ok := all["auths"]; ok {
 		if err := json.Unmarshal(part, &auths); err != nil {
-			return fmt.Errorf("credentials in %s: auths is no object", path)
+			return nil, fmt.Errorf("credentials in %s: auths is no object", path)
 		}
 	}
 	if auths == nil {
@@ -197,38 +225,31 @@ func editAuthFile(path string, change func(auths map[string]json.RawMessage)) (e
 	}
 	change(auths)
 	if all["auths"], err = json.Marshal(auths); err != nil {
-		return err
+		return nil, err
 	}
 	raw, err = json.MarshalIndent(all, "", "\t")
-	if err != nil {
-		return err
-	}
-	return replaceFile(path, append(raw, '\n'))
+	return append(raw, '\n'), err
 }
 
-// replaceFile puts raw at path, or where a link there leads, in one step.
-func replaceFile(path string, raw []byte) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+// replaceFile puts raw in place of file name, in one step.
+func replaceFile(root *os.Root, name string, raw []byte) error {
+	temporary := "." + name + ".new" // of whoever holds the lock
+	if err := root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
+	f, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	_, err = tmp.Write(raw)
+	_, err = f.Write(raw)
 	if err == nil {
-		err = tmp.Sync()
+		err = f.Sync()
 	}
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = durable.Publish(root, temporary, name)
 	}
-	return os.Rename(tmp.Name(), path)
+	if err != nil {
+		return errors.Join(err, root.Remove(temporary))
+	}
+	return nil
 }

@@ -185,7 +185,7 @@ func TestAFileOfCredentialsKeepsWhatItHas(t *testing.T) {
 		t.Skipf("no symbolic links here: %v", err)
 	}
 	file := &authFile{path: path}
-	if err := file.store("docker.io", registry.Credential{Username: "u", Password: "p"}); err != nil {
+	if err := file.store(t.Context(), "docker.io", registry.Credential{Username: "u", Password: "p"}); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, "real.json"))

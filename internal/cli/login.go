@@ -91,7 +91,7 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 		result = LoginResult{Host: host, Store: name}
 		err = helper(name).store(ctx, host, c)
 	} else {
-		err = file.store(host, c)
+		err = file.store(ctx, host, c)
 		f.Warn("the credential is kept unencrypted in %s; a credential helper keeps it better", file.path)
 	}
 	if err != nil {
@@ -101,12 +101,12 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 }
 
 // store puts c into the file.
-func (a *authFile) store(host string, c registry.Credential) error {
+func (a *authFile) store(ctx context.Context, host string, c registry.Credential) error {
 	entry, err := json.Marshal(map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))})
 	if err != nil {
 		return err
 	}
-	return editAuthFile(a.path, func(auths map[string]json.RawMessage) {
+	return editAuthFile(ctx, a.path, func(auths map[string]json.RawMessage) {
 		auths[authKey(host)] = entry
 	})
 }
@@ -173,7 +173,7 @@ func runLogout(ctx context.Context, f *Factory, host string) (render.Result, err
 	}
 	if file.has(host) {
 		result.File = file.path
-		if err := file.forget(host); err != nil {
+		if err := file.forget(ctx, host); err != nil {
 			return render.Result{}, err
 		}
 	}
@@ -195,8 +195,8 @@ func (a *authFile) has(host string) bool {
 }
 
 // forget takes what stands in the file for host out of it.
-func (a *authFile) forget(host string) error {
-	return editAuthFile(a.path, func(auths map[string]json.RawMessage) {
+func (a *authFile) forget(ctx context.Context, host string) error {
+	return editAuthFile(ctx, a.path, func(auths map[string]json.RawMessage) {
 		for key := range auths {
 			if authHost(key) == host {
 				delete(auths, key)
