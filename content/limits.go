@@ -9,7 +9,7 @@ type Limits struct {
 	Layers       int   // layers of one manifest; 1,024
 	Nesting      int   // JSON objects and arrays within each other; 64
 	Nodes        int   // manifests of one graph; 65,536
-	GraphSize    int64 // bytes of all manifests of one graph; 32 MiB
+	GraphSize    int64 // bytes of all manifests of one graph; 16 MiB
 }
 
 const unlimited = int(^uint(0) >> 1)
@@ -21,7 +21,7 @@ func (l Limits) withDefaults() Limits {
 	l.Layers = bound(l.Layers, 1024)
 	l.Nesting = bound(l.Nesting, 64)
 	l.Nodes = bound(l.Nodes, 1<<16)
-	l.GraphSize = int64(bound(int(l.GraphSize), 32<<20))
+	l.GraphSize = int64(bound(int(l.GraphSize), 16<<20))
 	return l
 }
 
@@ -37,3 +37,9 @@ func bound(v, standard int) int {
 
 // MaxManifest returns the number of bytes a manifest may have.
 func (l Limits) MaxManifest() int64 { return l.withDefaults().ManifestSize }
+
+// MaxGraph returns the number of bytes the manifests of one graph may have.
+func (l Limits) MaxGraph() int64 { return l.withDefaults().GraphSize }
+
+// MaxDepth returns how many indexes may be within each other.
+func (l Limits) MaxDepth() int { return l.withDefaults().Depth }

@@ -216,16 +216,21 @@ func (t *TargetPlan) ask(ctx context.Context, blobs []ocispec.Descriptor) error 
 // once, in the order of the graphs, without the foreign layers that stay
 // behind. The first own of them are the image's.
 func (image *ImagePlan) wantedBlobs(ctx context.Context) (blobs []ocispec.Descriptor, own int, err error) {
-	seen := map[digest.Digest]int64{}
+	normal := image.normalBlobs()
+	seen := sizes{}
 	for i, g := range image.graphs() {
 		for _, d := range g.Blobs() {
-			if size, ok := seen[d.Digest]; ok {
-				if size != d.Size {
-					return nil, 0, &content.MismatchError{Want: d, Size: size}
-				}
+			fresh, err := seen.add(d)
+			if err != nil {
+				return nil, 0, err
+			}
+			if !fresh {
 				continue
 			}
-			seen[d.Digest] = d.Size
+			if usual, ok := normal[d.Digest]; ok {
+				blobs = append(blobs, usual)
+				continue
+			}
 			keep, err := image.keepsBlob(ctx, d)
 			if err != nil {
 				return nil, 0, err
@@ -243,14 +248,43 @@ func (image *ImagePlan) wantedBlobs(ctx context.Context) (blobs []ocispec.Descri
 	return blobs, own, nil
 }
 
-// keepsBlob applies the policy for foreign layers. Whether the source has one
+// sizes are those of the blobs that were seen. A blob has one.
+type sizes map[digest.Digest]int64
+
+func (s sizes) add(d ocispec.Descriptor) (fresh bool, err error) {
+	size, known := s[d.Digest]
+	if known && size != d.Size {
+		return false, &content.MismatchError{Want: d, Size: size}
+	}
+	s[d.Digest] = d.Size
+	return !known, nil
+}
+
+// normalBlobs returns the blobs that some manifest names as what they are. One
+// that is a foreign layer elsewhere in the image has to come along all the same.
+func (image *ImagePlan) normalBlobs() map[digest.Digest]ocispec.Descriptor {
+	normal := map[digest.Digest]ocispec.Descriptor{}
+	for _, g := range image.graphs() {
+		for _, m := range g.Order {
+			for _, d := range g.Manifests[m].Blobs() {
+				if _, known := normal[d.Digest]; !known && !content.IsForeign(d.MediaType) {
+					normal[d.Digest] = d
+				}
+			}
+		}
+	}
+	return normal
+}
+
+// keepsBlob applies the policy to foreign layer d. Whether the source has one
 // is found out by asking for its first byte.
 func (image *ImagePlan) keepsBlob(ctx context.Context, d ocispec.Descriptor) (bool, error) {
-	if !content.IsForeign(d.MediaType) || image.job.Filter.Foreign == ForeignFetch {
+	switch image.job.Filter.Foreign {
+	case ForeignFetch:
 		return true, nil
-	}
-	if image.job.Filter.Foreign == ForeignSkip {
+	case ForeignSkip:
 		return false, nil
+	case ForeignAuto:
 	}
 	rc, err := image.job.Src.Open(ctx, d, content.Range{Len: min(1, d.Size)})
 	if content.IsMissing(err) {

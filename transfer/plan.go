@@ -211,6 +211,9 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 	}
 	for i, name := range names {
 		d, err := resolver.Resolve(ctx, name)
+		if to.KeepNames && content.IsMissing(err) {
+			d, err = readName(ctx, to.Sink, name)
+		}
 		switch {
 		case content.IsMissing(err):
 			continue
@@ -225,6 +228,18 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 		}
 	}
 	return nil
+}
+
+// readName looks for name by reading what it stands for: some registries do not
+// find by HEAD what they give by GET, and a name that must be kept is asked for
+// twice rather than lost.
+func readName(ctx context.Context, sink content.Sink, name string) (ocispec.Descriptor, error) {
+	src, ok := content.As[content.Source](sink)
+	if !ok {
+		return ocispec.Descriptor{}, content.ErrNotFound
+	}
+	m, err := src.Manifest(ctx, name)
+	return m.Descriptor(), err
 }
 
 // keep takes name off the names that are written.

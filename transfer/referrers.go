@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/wherry-dev/wherry/content"
@@ -25,7 +26,7 @@ const maxExtras = 4096
 // findExtras finds what refers to the image, to its children, and to what was
 // found, sorted, so that the same image gives the same plan.
 func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, error) {
-	f := finder{copier: c, image: image, seen: map[digest.Digest]bool{}}
+	f := c.newFinder(image)
 	subjects := image.graph.Order
 	if image.Root.Digest != image.Source.Digest {
 		orphaned, err := f.referrers(ctx, image.Source.Digest)
@@ -36,7 +37,10 @@ func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, err
 		subjects = slices.DeleteFunc(slices.Clone(subjects), func(d digest.Digest) bool { return d == image.Root.Digest })
 	}
 	var all []extra
-	for len(subjects) > 0 {
+	for depth := 0; len(subjects) > 0; depth++ {
+		if depth > c.Limits.MaxDepth() {
+			return nil, invalidf("what refers to the image is referred to more than %d times over", c.Limits.MaxDepth())
+		}
 		found, err := f.round(ctx, subjects)
 		if err != nil {
 			return nil, err
@@ -56,7 +60,52 @@ func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, err
 type finder struct {
 	copier *Copier
 	image  *ImagePlan
+	src    content.Source // the image's, for as many bytes as its referrers may have
+	near   content.Source // the image's near, likewise; nil where there is none
 	seen   map[digest.Digest]bool
+}
+
+func (c *Copier) newFinder(image *ImagePlan) *finder {
+	r := &ration{most: c.Limits.MaxGraph()}
+	f := &finder{copier: c, image: image, src: rationed{image.src, r}, seen: map[digest.Digest]bool{}}
+	if near := image.near(); near != nil {
+		f.near = rationed{near, r}
+	}
+	return f
+}
+
+// A ration is how many bytes of manifests may be read. Each of the many
+// referrers an image may have is within the limits of a graph; together they
+// have to be within them too.
+type ration struct {
+	most int64
+	used atomic.Int64
+}
+
+type rationed struct {
+	content.Source
+	ration *ration
+}
+
+// Unwrap shows the abilities of the source.
+func (r rationed) Unwrap() any { return r.Source }
+
+func (r rationed) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
+	if err := r.ration.take(0); err != nil {
+		return content.Manifest{}, err
+	}
+	m, err := r.Source.Manifest(ctx, ref)
+	if err != nil {
+		return m, err
+	}
+	return m, r.ration.take(m.Size())
+}
+
+func (r *ration) take(n int64) error {
+	if r.used.Add(n) > r.most {
+		return invalidf("the manifests that refer to the image have more than %d bytes", r.most)
+	}
+	return nil
 }
 
 // round finds what refers to any of subjects and was not found before.
@@ -181,8 +230,7 @@ func (f *finder) candidates(subjects []digest.Digest) []string {
 
 // load reads the graphs of what was found, and drops what is known already.
 func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
-	src := f.image.src
-	loader := content.Loader{Jobs: askJobs, Limits: f.copier.Limits, Near: f.image.near()}
+	loader := content.Loader{Jobs: askJobs, Limits: f.copier.Limits, Near: f.near}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(askJobs)
 	for i, e := range found {
@@ -194,7 +242,7 @@ func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
 			if err != nil {
 				return err
 			}
-			found[i].graph, err = loader.Load(gctx, src, m)
+			found[i].graph, err = loader.Load(gctx, f.src, m)
 			return err
 		})
 	}
@@ -214,12 +262,15 @@ func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
 // read reads the root of e; by digest it may be near.
 func (f *finder) read(ctx context.Context, e extra) (content.Manifest, error) {
 	if e.tag != "" {
-		return f.image.src.Manifest(ctx, e.tag)
+		return f.src.Manifest(ctx, e.tag)
 	}
-	if m, ok := f.image.nearby(ctx, e.graph.Root); ok {
-		return m, nil
+	ref := e.graph.Root.String()
+	if f.near != nil {
+		if m, err := f.near.Manifest(ctx, ref); err == nil && m.Digest() == e.graph.Root {
+			return m, nil
+		}
 	}
-	return f.image.src.Manifest(ctx, e.graph.Root.String())
+	return f.src.Manifest(ctx, ref)
 }
 
 // sibling returns tag as a name in the same repository as ref, a name of

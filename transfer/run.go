@@ -69,7 +69,7 @@ type targetRun struct {
 // prepare turns a plan into tasks, each blob once.
 func (c *Copier) prepare(p *Plan) *runner {
 	r := &runner{copier: c, result: &Result{}}
-	tasks := map[digest.Digest]*task{}
+	tasks := map[blobKey]*task{}
 	var order []*task
 	for _, image := range p.Images {
 		res := &ImageResult{
@@ -97,13 +97,14 @@ func (c *Copier) prepare(p *Plan) *runner {
 
 // tasks enters the target's missing blobs into known and returns the tasks
 // that were new.
-func (tr *targetRun) tasks(known map[digest.Digest]*task) []*task {
+func (tr *targetRun) tasks(known map[blobKey]*task) []*task {
 	var fresh []*task
 	for _, d := range tr.plan.Missing {
-		t, ok := known[d.Digest]
+		key := blobKey{d.Digest, d.Size}
+		t, ok := known[key]
 		if !ok {
 			t = &task{desc: d}
-			known[d.Digest] = t
+			known[key] = t
 			fresh = append(fresh, t)
 		}
 		t.addSource(tr.image.job.Src)

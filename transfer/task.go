@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/wherry-dev/wherry/content"
 )
@@ -17,6 +18,13 @@ type task struct {
 	desc ocispec.Descriptor
 	srcs []content.Source // every place in the run that has it, none twice
 	uses []*use
+}
+
+// A blobKey tells tasks apart. An image that states a wrong size of a blob it
+// shares fails with a task of its own.
+type blobKey struct {
+	digest digest.Digest
+	size   int64
 }
 
 // A use is one sink that a task's blob goes to.

@@ -310,46 +310,6 @@ func TestCopyOfAPlatformThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestCopyTakesReferrersAlong(t *testing.T) {
-	src := &maker{t: t}
-	made := src.app("v1")
-	made.root.ArtifactType = ""
-	signature := src.image("linux/amd64", &made.root, "signature")
-	signature.ArtifactType = ""
-	ofSignature := src.image("linux/amd64", &signature, "signature of the signature")
-	sbom := src.image("linux/amd64", &made.amd64, "sbom of a child")
-	cosign := src.image("linux/amd64", nil, "cosign signature")
-	tag := "sha256-" + made.root.Digest.Encoded() + ".sig"
-	m, err := src.Manifest(t.Context(), cosign.Digest.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := src.PutManifest(t.Context(), m, tag); err != nil {
-		t.Fatal(err)
-	}
-	dst := newSpy(&content.Memory{})
-	job := transfer.Job{
-		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
-		Filter: transfer.Filter{Referrers: true},
-	}
-	result := run(t, &transfer.Copier{}, job)
-	if err := result.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if got := result.Images[0].Referrers; got != 4 {
-		t.Errorf("%d referrers counted, want 4", got)
-	}
-	for what, ref := range map[string]string{"referrer": signature.Digest.String(), "its own": ofSignature.Digest.String(), "a child's": sbom.Digest.String(), "cosign's": tag} {
-		if _, err := dst.Manifest(t.Context(), ref); err != nil {
-			t.Errorf("%s is not there: %v", what, err)
-		}
-	}
-	puts := dst.puts()
-	if len(puts) != 9 || !strings.HasSuffix(puts[len(puts)-1], made.root.Digest.String()+" v1") {
-		t.Errorf("puts are %v, want three children, the root by digest, four referrers, the root by name", puts)
-	}
-}
-
 func TestCopyReadsOnceForSeveralDestinations(t *testing.T) {
 	src := &maker{t: t}
 	src.app("v1")
@@ -407,54 +367,6 @@ func TestOneImageLeavesTheOthersAlone(t *testing.T) {
 	var typed *transfer.Error
 	if !errors.As(result.Images[0].Targets[0].Err, &typed) || typed.Side != transfer.Src {
 		t.Errorf("error %v does not name the source", result.Images[0].Targets[0].Err)
-	}
-}
-
-func TestNamesThatExistAreKept(t *testing.T) {
-	src, dst := &maker{t: t}, &maker{t: t}
-	src.app("v1")
-	old := dst.image("linux/amd64", nil, "old")
-	m, err := dst.Manifest(t.Context(), old.Digest.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := dst.PutManifest(t.Context(), m, "v1"); err != nil {
-		t.Fatal(err)
-	}
-	result := run(t, &transfer.Copier{}, transfer.Job{Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{
-		{Sink: &dst.Memory, Names: []string{"v1"}, KeepNames: true},
-	}})
-	got := result.Images[0].Targets[0]
-	if result.Err() != nil || !slices.Equal(got.Kept, []string{"v1"}) || digestOf(t, dst, "v1") != old.Digest {
-		t.Errorf("got %+v, v1 is %s", got, digestOf(t, dst, "v1"))
-	}
-}
-
-func TestForeignLayers(t *testing.T) {
-	src := &maker{t: t}
-	kept := src.blob(content.DockerForeignLayer, "kept at the source")
-	gone := ocispec.Descriptor{MediaType: content.DockerForeignLayer, Digest: digest.FromString("gone"), Size: 4, URLs: []string{"https://layers.test/gone"}}
-	config := src.blob(content.DockerConfig, "{}")
-	src.manifest(map[string]any{"schemaVersion": 2, "mediaType": content.DockerManifest, "config": config, "layers": []ocispec.Descriptor{kept, gone}}, content.DockerManifest, "v1")
-	for policy, want := range map[transfer.Foreign]struct{ stored, leftOut int }{
-		transfer.ForeignAuto: {2, 1},
-		transfer.ForeignSkip: {1, 2},
-	} {
-		result := run(t, &transfer.Copier{}, transfer.Job{
-			Name: "windows", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: &content.Memory{}, Names: []string{"v1"}}},
-			Filter: transfer.Filter{Foreign: policy},
-		})
-		image := result.Images[0]
-		if result.Err() != nil || image.LeftOut != want.leftOut || image.Targets[0].Stored != want.stored {
-			t.Errorf("policy %d: %v, %d left out, %d stored, want %+v", policy, result.Err(), image.LeftOut, image.Targets[0].Stored, want)
-		}
-	}
-	fetch := run(t, &transfer.Copier{}, transfer.Job{
-		Name: "windows", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: &content.Memory{}, Names: []string{"v1"}}},
-		Filter: transfer.Filter{Foreign: transfer.ForeignFetch},
-	})
-	if !errors.Is(fetch.Err(), content.ErrNotFound) {
-		t.Errorf("fetch of what no source has: %v", fetch.Err())
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/ulikunitz/xz"
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 )
@@ -101,10 +102,11 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	m.PutTo(registryOf(ts, args[0]), repo, tag)
 }
 
-// cmdRefer puts something that refers to an image into its registry: by a
-// subject, or by a cosign tag (TYPE .sig, .att or .sbom).
+// cmdRefer puts something that refers to an image, or to its child for
+// PLATFORM, into its registry: by a subject, or by a cosign tag (TYPE .sig,
+// .att or .sbom).
 func cmdRefer(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) == 3, "refer NAME REPOSITORY:TAG TYPE")
+	usage(ts, !neg && (len(args) == 3 || len(args) == 4), "refer NAME REPOSITORY:TAG TYPE [PLATFORM]")
 	r := registryOf(ts, args[0])
 	repo, tag := split(ts, args[1])
 	m, ok := r.Manifest(repo, tag)
@@ -112,6 +114,9 @@ func cmdRefer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is not at %s", args[1], args[0])
 	}
 	subject := ocispec.Descriptor{MediaType: m.MediaType, Digest: r.Digest(repo, tag), Size: int64(len(m.Bytes))}
+	if len(args) == 4 {
+		subject = childFor(ts, m, args[3])
+	}
 	b := testimage.Builder{Seed: 99}
 	if kind := args[2]; strings.HasPrefix(kind, ".") {
 		d := b.Artifact("application/vnd.example"+kind, b.Blob("text/plain", []byte(subject.Digest)))
@@ -119,12 +124,23 @@ func cmdRefer(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	put := b.Done(b.Refer(subject, args[2]))
-	for d, content := range put.Blobs {
-		r.PutBlobAs(repo, d, content)
+	for d, raw := range put.Blobs {
+		r.PutBlobAs(repo, d, raw)
 	}
 	for d, stored := range put.Manifests {
 		r.PutManifest(repo, d.String(), stored.MediaType, stored.Bytes)
 	}
+}
+
+// childFor returns the child of index m for platform.
+func childFor(ts *testscript.TestScript, m testregistry.Manifest, platform string) ocispec.Descriptor {
+	want, err := content.ParsePlatform(platform)
+	ts.Check(err)
+	index, err := content.ParseManifest(m.MediaType, m.Bytes, content.Limits{})
+	ts.Check(err)
+	child, err := content.PickPlatform(index, want)
+	ts.Check(err)
+	return ocispec.Descriptor{MediaType: child.MediaType, Digest: child.Digest, Size: child.Size}
 }
 
 // cmdForget forgets a registry's requests so far.

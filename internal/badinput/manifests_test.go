@@ -185,7 +185,7 @@ func counts() []manifestCase {
 				children = append(children, described(large(w, 3900<<10, i), "", ""))
 			}
 			return w.index(strings.Join(children, ","), "")
-		}, 6, "more than 33554432 bytes", false},
+		}, 6, "more than 16777216 bytes", false},
 		{"JSON nested 1,000 deep", with(`,"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000)), 6, "nested more than 64 deep", false},
 		{"JSON nested 10,000 deep", with(`,"x":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)), 6, "nested more than 64 deep", false},
 		{"5 MiB of spaces", func(w *workshop) ocispec.Descriptor {

@@ -1,0 +1,92 @@
+package transfer_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/transfer"
+)
+
+func TestCopyTakesReferrersAlong(t *testing.T) {
+	src := &maker{t: t}
+	made := src.app("v1")
+	made.root.ArtifactType = ""
+	signature := src.image("linux/amd64", &made.root, "signature")
+	signature.ArtifactType = ""
+	ofSignature := src.image("linux/amd64", &signature, "signature of the signature")
+	sbom := src.image("linux/amd64", &made.amd64, "sbom of a child")
+	cosign := src.image("linux/amd64", nil, "cosign signature")
+	tag := "sha256-" + made.root.Digest.Encoded() + ".sig"
+	m, err := src.Manifest(t.Context(), cosign.Digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.PutManifest(t.Context(), m, tag); err != nil {
+		t.Fatal(err)
+	}
+	dst := newSpy(&content.Memory{})
+	job := transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Referrers: true},
+	}
+	result := run(t, &transfer.Copier{}, job)
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := result.Images[0].Referrers; got != 4 {
+		t.Errorf("%d referrers counted, want 4", got)
+	}
+	for what, ref := range map[string]string{"referrer": signature.Digest.String(), "its own": ofSignature.Digest.String(), "a child's": sbom.Digest.String(), "cosign's": tag} {
+		if _, err := dst.Manifest(t.Context(), ref); err != nil {
+			t.Errorf("%s is not there: %v", what, err)
+		}
+	}
+	puts := dst.puts()
+	if len(puts) != 9 || !strings.HasSuffix(puts[len(puts)-1], made.root.Digest.String()+" v1") {
+		t.Errorf("puts are %v, want three children, the root by digest, four referrers, the root by name", puts)
+	}
+}
+
+func TestReferrersAreBoundedTogether(t *testing.T) {
+	src := &maker{t: t}
+	made := src.app("v1")
+	made.amd64.ArtifactType, made.amd64.Platform = "", nil
+	for _, layer := range []string{"one", "two", "three"} {
+		src.image("linux/"+strings.Repeat("x", 200), &made.amd64, layer)
+	}
+	job := transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: &content.Memory{}, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Referrers: true},
+	}
+	if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
+		t.Fatal(err)
+	}
+	const most = 2 << 10 // the image has fewer bytes of manifests, and so has each referrer
+	err := run(t, &transfer.Copier{Limits: content.Limits{GraphSize: most}}, job).Err()
+	if !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "2048 bytes") {
+		t.Errorf("error is %v, want the limit", err)
+	}
+}
+
+func TestReferrersOfReferrersEnd(t *testing.T) {
+	src := &maker{t: t}
+	made := src.app("v1")
+	subject := made.root
+	for range 5 {
+		subject.ArtifactType, subject.Annotations = "", nil
+		subject = src.image("linux/amd64", &subject, "refers to "+subject.Digest.String())
+	}
+	job := transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: &content.Memory{}, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Referrers: true},
+	}
+	if result := run(t, &transfer.Copier{}, job); result.Err() != nil || result.Images[0].Referrers != 5 {
+		t.Errorf("%d referrers, %v, want 5", result.Images[0].Referrers, result.Err())
+	}
+	err := run(t, &transfer.Copier{Limits: content.Limits{Depth: 3}}, job).Err()
+	if !errors.Is(err, content.ErrInvalid) {
+		t.Errorf("error is %v, want the limit", err)
+	}
+}
