@@ -21,7 +21,8 @@ import (
 // answer at all. [errors.Is] finds its class: a 404 is [content.ErrNotFound],
 // 401 [content.ErrUnauthorized], 403 [content.ErrDenied], 429
 // [content.ErrRateLimited], a network or host that failed
-// [content.ErrUnavailable], and so on.
+// [content.ErrUnavailable], and so on. A manifest that a registry refuses because
+// it does not have what that names is [content.ErrConflict].
 type Error struct {
 	Method     string
 	URL        string        // redacted
@@ -119,7 +120,10 @@ func (e *Error) class() error {
 // classOfCodes is for statuses that say too little: registries answer 400 for
 // nearly everything.
 func (e *Error) classOfCodes() error {
-	if slices.Contains(e.Codes, "MANIFEST_BLOB_UNKNOWN") {
+	switch {
+	case e.refusesManifest():
+		return content.ErrConflict
+	case e.has("MANIFEST_BLOB_UNKNOWN"):
 		return content.ErrNotFound // one implementation says it with a 500
 	}
 	if e.Status != http.StatusBadRequest && e.Status != http.StatusForbidden {
@@ -142,12 +146,21 @@ func (e *Error) classOfCodes() error {
 	return nil
 }
 
+// refusesManifest reports whether a registry was given a manifest and lacks, in
+// its own view, what that needs. Nothing that the user named is missing.
+func (e *Error) refusesManifest() bool {
+	return e.Method == http.MethodPut && e.has("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
+}
+
+// has reports whether the registry gave one of these codes.
+func (e *Error) has(codes ...string) bool {
+	return slices.ContainsFunc(e.Codes, func(c string) bool { return slices.Contains(codes, strings.ToUpper(c)) })
+}
+
 // hasCode reports whether err is a registry's answer with one of these codes.
 func hasCode(err error, codes ...string) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && slices.ContainsFunc(e.Codes, func(c string) bool {
-		return slices.Contains(codes, strings.ToUpper(c))
-	})
+	return ok && e.has(codes...)
 }
 
 // statusOf returns the status of the answer that err is, 0 if it is none.

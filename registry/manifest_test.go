@@ -179,7 +179,7 @@ func TestPuttingAManifestIsCheckedOnBothSides(t *testing.T) {
 		{"answer lost once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.CutAfter, N: 10, Times: 1}}, nil, 2},
 		{"429 once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 429, Times: 1}}, nil, 2},
 		{"a link that is half written, once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Times: 1, Body: halfWritten}}, nil, 2},
-		{"a link that stays half written", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Body: halfWritten}}, content.ErrNotFound, 5},
+		{"a link that stays half written", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Body: halfWritten}}, content.ErrConflict, 5},
 		{"a registry that changes it", m, []string{"v1"}, []fault{{Effect: testregistry.DigestHeader, Value: "wrong"}}, content.ErrCorrupt, 1},
 		{"one that can be read in two ways", twofold, []string{"v1"}, nil, content.ErrInvalid, 0},
 		{"another one's digest as its name", m, []string{digest.FromString("x").String()}, nil, content.ErrCorrupt, 0},
@@ -220,8 +220,8 @@ func TestAMissingBlobIsAskedForAnew(t *testing.T) {
 	}
 	server.DeleteBlob("app", d)
 	m := manifest(t, "one", "")
-	if err := repo.PutManifest(t.Context(), m, "v1"); !errors.Is(err, content.ErrNotFound) {
-		t.Fatalf("error %v, want not found", err)
+	if err := repo.PutManifest(t.Context(), m, "v1"); !errors.Is(err, content.ErrConflict) || errors.Is(err, content.ErrNotFound) {
+		t.Fatalf("error %v, want a conflict: what was named is there", err)
 	}
 	if got, err := repo.PutBlob(t.Context(), blob); got != content.Stored || err != nil {
 		t.Fatal(got, err)

@@ -55,6 +55,8 @@ func (f *Factory) hint(err error) string {
 		return "nothing of it was kept; if it happens again, what " + cmp.Or(host, "the source") + " has is damaged"
 	case errors.Is(err, content.ErrNotFound):
 		return f.missing(err, host)
+	case errors.Is(err, content.ErrConflict):
+		return f.conflict(err, host)
 	}
 	return network(err, host)
 }
@@ -108,13 +110,7 @@ func (f *Factory) unauthorized(host string) string {
 // missing says where the names are of what is there.
 func (f *Factory) missing(err error, host string) string {
 	var e *registry.Error
-	if host == "" || f.runs("exists") || !errors.As(err, &e) {
-		return ""
-	}
-	if e.Method == http.MethodPut {
-		if slices.Contains(e.Codes, "MANIFEST_BLOB_UNKNOWN") && f.verb != nil && f.verb.Flags().Changed("sparse") {
-			return host + " takes no index some of whose images are missing; run the same command without --sparse"
-		}
+	if host == "" || f.runs("exists") || !errors.As(err, &e) || e.Method == http.MethodPut {
 		return ""
 	}
 	_, path, _ := strings.Cut(e.URL, "/v2/")
@@ -127,6 +123,15 @@ func (f *Factory) missing(err error, host string) string {
 		return "no tag was given, which means latest; the tags there are: " + list
 	}
 	return "the tags there are: " + list
+}
+
+// conflict is about a registry that misses what a manifest names.
+func (f *Factory) conflict(err error, host string) string {
+	var e *registry.Error
+	if errors.As(err, &e) && slices.Contains(e.Codes, "MANIFEST_BLOB_UNKNOWN") && f.verb != nil && f.verb.Flags().Changed("sparse") {
+		return host + " takes no index some of whose images are missing; run the same command without --sparse"
+	}
+	return ""
 }
 
 // typed reports whether an argument ends with s.
