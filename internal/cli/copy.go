@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -102,7 +103,7 @@ func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ r
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.filter, m.keepNames = filter, o.NoClobber
-	if err := errors.Join(m.checkSources(args[1:]), m.checkFolders(dst)); err != nil {
+	if err := cmp.Or(m.checkPlaces([]endpoint.Endpoint{src}, dst), m.checkSources(args[1:]), m.checkFolders(dst)); err != nil {
 		return render.Result{}, err
 	}
 	if o.AllTags {

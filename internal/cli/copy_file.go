@@ -30,6 +30,50 @@ func (m *mover) checkSources(dst []string) error {
 	return nil
 }
 
+// checkPlaces refuses a file or folder that is given twice under two spellings,
+// as destinations or as source and destination: each would be written as if it
+// were another. Of one spelling a folder takes several images, and may give
+// what it gets; an archive is always written anew.
+func (m *mover) checkPlaces(src, dst []endpoint.Endpoint) error {
+	written := map[string]endpoint.Endpoint{}
+	for _, e := range dst {
+		at, err := m.opener.Place(e)
+		if err != nil {
+			return err
+		}
+		if first, twice := written[at]; at != "" && twice && placeOf(first) != placeOf(e) {
+			return usagef("%s and %s are the same place: name it once, or in one spelling", spelling(first), spelling(e))
+		}
+		written[at] = e
+	}
+	for _, e := range src {
+		at, err := m.opener.Place(e)
+		if err != nil {
+			return err
+		}
+		to, ok := written[at]
+		if at == "" || !ok {
+			continue
+		}
+		if _, file := m.opener.File(to); file || placeOf(e) != placeOf(to) {
+			both := spelling(e)
+			if other := spelling(to); other != both {
+				both += " and " + other + " are the same place, which"
+			}
+			return usagef("%s cannot be source and destination at once", both)
+		}
+	}
+	return nil
+}
+
+// spelling returns e much as it was typed.
+func spelling(e endpoint.Endpoint) string {
+	if e.Transport == endpoint.Archive {
+		return e.Path
+	}
+	return e.String()
+}
+
 // replaces reports whether e is an archive that takes the place of a file.
 func (m *mover) replaces(e endpoint.Endpoint) bool {
 	path, ok := m.opener.File(e)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -63,7 +64,7 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 	if o.AnyPlatform {
 		m.keepWhole = "; --platform all keeps it whole"
 	}
-	if err := m.checkFolders([]endpoint.Endpoint{to}); err != nil {
+	if err := cmp.Or(m.checkPlaces(refs, []endpoint.Endpoint{to}), m.checkFolder(to)); err != nil {
 		return render.Result{}, err
 	}
 	for _, ref := range refs {
