@@ -28,6 +28,7 @@ type upload struct {
 	least    int64    // bytes a chunk must have, but for the last
 	sessions int      // sessions opened
 	restarts int      // times the registry found the bytes wrong at the end
+	anew     bool     // began anew where not even the first bytes were welcome
 	refused  int64    // the byte from which the last 401 came, plus one
 }
 
@@ -278,7 +279,7 @@ func (u *upload) recover(ctx context.Context, err error) error {
 		}
 	case status == http.StatusRequestedRangeNotSatisfiable:
 		if u.off == 0 && !u.shrink(smallChunk) {
-			return err
+			return u.beginAnew(ctx, err)
 		}
 	case hasCode(err, "DIGEST_INVALID"):
 		return u.startOver(err)
@@ -310,6 +311,17 @@ func (u *upload) shrink(first int64) bool {
 // withoutChunks is for registries that lose chunks: from here on, blobs go there whole.
 func (u *upload) withoutChunks(ctx context.Context) error {
 	u.repo.host.quirks.get(func(q *quirks) { q.noChunks, q.chunk = true, 0 })
+	u.cancel(ctx)
+	return nil
+}
+
+// beginAnew is for a session that does not stand at its beginning, although
+// nothing was sent. The next one may; one that does not either is an error.
+func (u *upload) beginAnew(ctx context.Context, err error) error {
+	if u.anew {
+		return err
+	}
+	u.anew = true
 	u.cancel(ctx)
 	return nil
 }

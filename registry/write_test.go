@@ -202,6 +202,39 @@ func TestABlobThatGoesOnAfterItsEndIsNeverCommitted(t *testing.T) {
 	}
 }
 
+func TestASmallUploadThatDoesNotFitItsSessionBeginsAnewOnce(t *testing.T) {
+	small := testregistry.Config{Faults: []fault{{Method: http.MethodPut, Kind: testregistry.KindUpload, Effect: testregistry.Answer, N: 413, Times: 1}}}
+	for _, tt := range []struct {
+		name   string
+		method string
+		config testregistry.Config
+		times  int // 416 is answered; 0 is for ever
+		size   int
+		want   error
+	}{
+		{"in one request", http.MethodPut, testregistry.Config{}, 1, 1000, nil},
+		{"in chunks", http.MethodPatch, small, 1, 512 << 10, nil},
+		{"in one request, for ever", http.MethodPut, testregistry.Config{}, 0, 1000, content.ErrInvalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			raw := random(tt.size, 16)
+			config := tt.config
+			config.Faults = append(config.Faults, fault{Method: tt.method, Kind: testregistry.KindUpload, Effect: testregistry.Answer, N: 416, Times: tt.times})
+			server := testregistry.Start(t, config)
+			_, err := repository(t, client(t), server, "app").PutBlob(t.Context(), made(raw))
+			if _, there := server.Blob("app", descriptorOf(raw).Digest); !errors.Is(err, tt.want) || there != (tt.want == nil) {
+				t.Errorf("there: %t, %v; want %v", there, err, tt.want)
+			}
+			if n := server.Count(testregistry.Is(tt.method, testregistry.KindUpload)); n > 4 {
+				t.Errorf("%d times %s", n, tt.method)
+			}
+			if n := server.Uploads(); n != 0 {
+				t.Errorf("%d upload sessions are left open", n)
+			}
+		})
+	}
+}
+
 func TestResumingReadsLittleOfTheSourceAgain(t *testing.T) {
 	const size = 24 << 20
 	raw := random(size, 8)
