@@ -20,6 +20,9 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		cancel(cli.InterruptedError{Signal: <-signals})
 		os.Exit(cli.InterruptedError{Signal: <-signals}.Code()) // the second signal does not wait

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ import (
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 )
 
-var signalNamed = map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
+var signalNamed = map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
 
 type registriesKey struct{}
 
@@ -314,11 +315,11 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 // its own: what an earlier program asked of it may be served late, and the fault
 // would strike before the next program listens for signals.
 func cmdSignals(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) >= 5, "signals CODE INT|TERM NAME FAULT PROGRAM [ARGUMENT…]")
+	usage(ts, !neg && len(args) >= 5, "signals CODE INT|TERM|HUP NAME FAULT PROGRAM [ARGUMENT…]")
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	signal, ok := signalNamed[args[1]]
-	usage(ts, ok, "signals CODE INT|TERM …")
+	sent, ok := signalNamed[args[1]]
+	usage(ts, ok, "signals CODE INT|TERM|HUP …")
 	fault, err := testregistry.ParseFault(args[3])
 	ts.Check(err)
 	path, err := exec.LookPath(args[4])
@@ -335,9 +336,12 @@ func cmdSignals(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	registryOf(ts, args[2]).SetFaults(fault)
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, sent) // the program does not inherit that we may ignore it
 	ts.Check(cmd.Start())
+	signal.Stop(caught)
 	<-struck
-	ts.Check(cmd.Process.Signal(signal))
+	ts.Check(cmd.Process.Signal(sent))
 	var failed *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &failed) || failed.ExitCode() != want {
 		ts.Fatalf("%v, want exit code %d", err, want)

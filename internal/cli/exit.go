@@ -27,6 +27,7 @@ const (
 	exitRateLimited  = 8
 	exitNetwork      = 9
 	exitNoSpace      = 10
+	exitHungUp       = 129
 	exitInterrupted  = 130
 	exitTerminated   = 143
 )
@@ -63,7 +64,10 @@ func (e *silentError) Unwrap() error { return e.err }
 type InterruptedError struct{ Signal os.Signal }
 
 func (i InterruptedError) Error() string {
-	if i.Signal == syscall.SIGTERM {
+	switch i.Signal {
+	case syscall.SIGHUP:
+		return "hung up"
+	case syscall.SIGTERM:
 		return "terminated"
 	}
 	return "interrupted"
@@ -71,7 +75,10 @@ func (i InterruptedError) Error() string {
 
 // Code returns the exit code of a process that the signal ended, 128 and its number.
 func (i InterruptedError) Code() int {
-	if i.Signal == syscall.SIGTERM {
+	switch i.Signal {
+	case syscall.SIGHUP:
+		return exitHungUp
+	case syscall.SIGTERM:
 		return exitTerminated
 	}
 	return exitInterrupted

@@ -40,6 +40,7 @@ func TestEveryClassHasItsExitCode(t *testing.T) {
 		{"the system's no space", syscall.ENOSPC, 10},
 		{"interrupted", InterruptedError{os.Interrupt}, 130},
 		{"terminated", InterruptedError{syscall.SIGTERM}, 143},
+		{"hung up", InterruptedError{syscall.SIGHUP}, 129},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
