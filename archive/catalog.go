@@ -19,21 +19,15 @@ import (
 // and what they are called.
 type catalog struct {
 	manifests map[digest.Digest]leaf
-	names     map[string]called             // by what is the same for docker
-	unnamed   map[digest.Digest]listedEntry // roots and referrers
-	diffIDs   map[digest.Digest]int         // how many each config has
+	names     map[string]called        // by what is the same for docker
+	unnamed   map[digest.Digest]string // artifact types of roots and referrers; "" for roots
+	diffIDs   map[digest.Digest]int    // how many each config has
 }
 
 // A called is a name as it was given, and what it stands for.
 type called struct {
 	name string
 	to   digest.Digest
-}
-
-// A listedEntry is what index.json says of a manifest without a name.
-type listedEntry struct {
-	artifactType string
-	annotations  map[string]string
 }
 
 // A leaf is what is kept of a manifest: its bytes are in the archive.
@@ -49,7 +43,7 @@ func newCatalog() catalog {
 	return catalog{
 		manifests: map[digest.Digest]leaf{},
 		names:     map[string]called{},
-		unnamed:   map[digest.Digest]listedEntry{},
+		unnamed:   map[digest.Digest]string{},
 		diffIDs:   map[digest.Digest]int{},
 	}
 }
@@ -64,7 +58,7 @@ func (c *catalog) enter(m content.Manifest, names []string) error {
 	}
 	c.manifests[d] = newLeaf(m)
 	if _, refers := m.Subject(); refers {
-		c.unnamed[d] = listedEntry{artifactType: m.ArtifactType(), annotations: m.Annotations()}
+		c.unnamed[d] = m.ArtifactType()
 	}
 	for _, name := range names {
 		if name != d.String() {
@@ -72,7 +66,7 @@ func (c *catalog) enter(m content.Manifest, names []string) error {
 			continue
 		}
 		if _, ok := c.unnamed[d]; !ok {
-			c.unnamed[d] = listedEntry{}
+			c.unnamed[d] = ""
 		}
 	}
 	return nil
@@ -133,7 +127,7 @@ func (c *catalog) indexJSON() ([]byte, error) {
 			continue
 		}
 		d := c.manifests[to].desc
-		d.ArtifactType, d.Annotations = c.unnamed[to].artifactType, c.unnamed[to].annotations
+		d.ArtifactType = c.unnamed[to]
 		index.Manifests = append(index.Manifests, d)
 	}
 	return json.Marshal(index)
@@ -158,8 +152,8 @@ func (c *catalog) manifestJSON(sizes map[digest.Digest]int64) ([]byte, error) {
 		}
 		tags[image] = append(tags[image], content.FamiliarName(n.name))
 	}
-	for root, entry := range c.unnamed {
-		if image, ok := c.pick(root, sizes); ok && entry.artifactType == "" {
+	for root, artifactType := range c.unnamed {
+		if image, ok := c.pick(root, sizes); ok && artifactType == "" {
 			tags[image] = append(tags[image], "")
 		}
 	}

@@ -317,3 +317,28 @@ func TestNamesThatCannotBeNamesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// What a manifest says of itself in annotations named it in index.json.
+func TestAnnotationsOfAReferrerNameNothing(t *testing.T) {
+	var buf bytes.Buffer
+	w := archive.NewWriter(&buf)
+	image := put(t, w, "amd64", "image", "image:1")
+	to := image.Descriptor()
+	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.example", Config: describe(ocispec.MediaTypeEmptyJSON, "{}"), Layers: []ocispec.Descriptor{}, Subject: &to}
+	m.SchemaVersion = 2
+	m.Annotations = map[string]string{ocispec.AnnotationRefName: "docker.io/library/image:2", content.AnnotationContainerdName: "docker.io/library/image:3", "sbom": strings.Repeat("x", 1<<20)}
+	_, err := w.PutBlob(t.Context(), contenttest.NewBlob(ocispec.MediaTypeEmptyJSON, []byte("{}")))
+	must(t, err)
+	referrer := putManifest(t, w, marshal(t, m))
+	must(t, w.Commit(t.Context()))
+	a, err := archive.Read(t.Context(), &buf, archive.Options{TempDir: t.TempDir()})
+	closed(t, a, err)
+	if got := tagsOf(t, a); !slices.Equal(got, []string{"image:1"}) {
+		t.Errorf("the names are %q", got)
+	}
+	for d, err := range a.Referrers(t.Context(), image.Digest(), "") {
+		if err != nil || d.Digest != referrer.Digest() || d.Annotations["sbom"] == "" {
+			t.Errorf("a referrer %s with %d annotations, %v", d.Digest, len(d.Annotations), err)
+		}
+	}
+}

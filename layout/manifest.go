@@ -95,18 +95,16 @@ func (l *Layout) PutManifest(ctx context.Context, m content.Manifest, names ...s
 	return l.edit(ctx, func(x *index) (bool, error) { return x.put(d, names) })
 }
 
-// entryDescriptor returns what stands in index.json about m, which has the
-// artifact type and annotations of a referrer, and no name.
+// entryDescriptor returns what stands in index.json about m: without a name, and
+// without m's annotations, which may be larger than index.json and are read
+// from m itself.
 func entryDescriptor(m content.Manifest) (d ocispec.Descriptor, refers bool) {
-	if _, refers = m.Subject(); !refers {
-		d = m.Descriptor()
+	const longestType = 255 // RFC 6838 §4.2
+	d = m.Descriptor()
+	if _, refers = m.Subject(); !refers || len(d.ArtifactType) > longestType {
 		d.ArtifactType = ""
-		return d, false
 	}
-	d = content.ReferrerDescriptor(m)
-	delete(d.Annotations, ocispec.AnnotationRefName)
-	delete(d.Annotations, content.AnnotationContainerdName)
-	return d, true
+	return d, refers
 }
 
 func (x *index) put(d ocispec.Descriptor, names []string) (changed bool, err error) {

@@ -335,3 +335,27 @@ func TestACorruptReferrerIsAnErrorAndAMissingOneIsNot(t *testing.T) {
 		t.Errorf("a missing referrer: %s, %v", d.Digest, err)
 	}
 }
+
+// Annotations were copied into index.json, which has room for 256 KiB an entry.
+func TestReferrersOfAnySizeAreKept(t *testing.T) {
+	l := created(t)
+	a := anImage(t, "a")
+	put(t, l, a, "v1")
+	long := strings.Repeat("x", 1<<20)
+	to := a.m.Descriptor()
+	for name, change := range map[string]func(m *ocispec.Manifest){
+		"annotations":      func(m *ocispec.Manifest) { m.Annotations = map[string]string{"sbom": long} },
+		"an artifact type": func(m *ocispec.Manifest) { m.ArtifactType = long },
+	} {
+		empty := bytesOf(ocispec.MediaTypeEmptyJSON, "{}")
+		m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.example", Config: empty.d, Layers: []ocispec.Descriptor{empty.d}, Subject: &to}
+		m.SchemaVersion = 2
+		change(&m)
+		r := testImage{parsed(t, m), []memoryBlob{empty}}
+		put(t, l, r)
+		wantReferrer(t, l, r.m)
+		if len(indexOf(t, l)) > 4<<10 {
+			t.Errorf("%s stand in index.json", name)
+		}
+	}
+}
