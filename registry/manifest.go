@@ -23,11 +23,23 @@ const digestHeader = "Docker-Content-Digest"
 
 // Manifest implements [content.Source]. What was asked for by digest has it;
 // what was asked for by tag has the digest that the registry states, where it
-// states one: other bytes are [content.ErrCorrupt].
+// states one: other bytes, given twice, are [content.ErrCorrupt].
 func (r *Repository) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
 	if err := checkRef(ref); err != nil {
 		return content.Manifest{}, err
 	}
+	m, err := r.get(ctx, ref)
+	if errors.Is(err, content.ErrCorrupt) {
+		m, err = r.get(ctx, ref) // it may have been hurt on its way
+	}
+	if err != nil {
+		return content.Manifest{}, err
+	}
+	r.host.quirks.found(r.path("manifests", ref))
+	return m, nil
+}
+
+func (r *Repository) get(ctx context.Context, ref string) (content.Manifest, error) {
 	most := r.host.client.Limits.MaxManifest()
 	resp, err := r.host.do(httpx.Whole(ctx, most), r.manifestCall(http.MethodGet, ref))
 	if err != nil {
@@ -45,7 +57,6 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (content.Manifest
 	if err != nil {
 		return content.Manifest{}, fmt.Errorf("%s: %w", r, err)
 	}
-	r.host.quirks.found(r.path("manifests", ref))
 	return m, nil
 }
 
