@@ -20,8 +20,10 @@ type extra struct {
 	tag   string
 }
 
-// maxExtras is more referrers than any image has.
-const maxExtras = 4096
+const (
+	maxExtras = 4096 // more referrers than any image has
+	loadJobs  = 8    // of them read at once: each may be as large as a manifest may be
+)
 
 // findExtras finds what refers to the image, to its children, and to what was
 // found, sorted, so that the same image gives the same plan.
@@ -62,14 +64,15 @@ type finder struct {
 	image  *ImagePlan
 	src    content.Source // the image's, for as many bytes as its referrers may have
 	near   content.Source // the image's near, likewise; nil where there is none
+	ration *ration
 	seen   map[digest.Digest]bool
 }
 
 func (c *Copier) newFinder(image *ImagePlan) *finder {
-	r := &ration{most: c.Limits.MaxGraph()}
-	f := &finder{copier: c, image: image, src: rationed{image.src, r}, seen: map[digest.Digest]bool{}}
+	f := &finder{copier: c, image: image, ration: &ration{most: c.Limits.MaxGraph()}, seen: map[digest.Digest]bool{}}
+	f.src = rationed{image.src, f.ration}
 	if near := image.near(); near != nil {
-		f.near = rationed{near, r}
+		f.near = rationed{near, f.ration}
 	}
 	return f
 }
@@ -103,9 +106,13 @@ func (r rationed) Manifest(ctx context.Context, ref string) (content.Manifest, e
 
 func (r *ration) take(n int64) error {
 	if r.used.Add(n) > r.most {
-		return invalidf("the manifests that refer to the image have more than %d bytes", r.most)
+		return r.over()
 	}
 	return nil
+}
+
+func (r *ration) over() error {
+	return invalidf("the manifests that refer to the image have more than %d bytes", r.most)
 }
 
 // round finds what refers to any of subjects and was not found before.
@@ -147,6 +154,7 @@ func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest
 		return nil, nil
 	}
 	var found []digest.Digest
+	var stated int64
 	for d, err := range lister.Referrers(ctx, subject, "") {
 		if content.IsMissing(err) && len(found) == 0 {
 			return nil, nil // there is no such list
@@ -156,6 +164,9 @@ func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest
 		}
 		if len(found) == maxExtras {
 			return nil, invalidf("more than %d manifests refer to %s", maxExtras, subject)
+		}
+		if stated += d.Size; stated > f.ration.most {
+			return nil, f.ration.over()
 		}
 		found = append(found, d.Digest)
 	}
@@ -232,7 +243,7 @@ func (f *finder) candidates(subjects []digest.Digest) []string {
 func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
 	loader := content.Loader{Jobs: askJobs, Limits: f.copier.Limits, Near: f.near}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(askJobs)
+	g.SetLimit(loadJobs)
 	for i, e := range found {
 		if e.tag == "" && f.seen[e.graph.Root] {
 			continue

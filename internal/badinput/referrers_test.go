@@ -1,0 +1,58 @@
+package badinput
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// referred is an image that n manifests with so many bytes refer to, each to the image or to the one
+// before it.
+func referred(n, bytes int, chained bool) func(w *workshop) ocispec.Descriptor {
+	return func(w *workshop) ocispec.Descriptor {
+		root := w.image(w.layer(), "")
+		subject := root
+		for i := range n {
+			d := w.image("", `,"subject":`+described(subject, "", "")+`,"n":"`+strconv.Itoa(i)+strings.Repeat("x", bytes)+`"`)
+			if chained {
+				subject = d
+			}
+		}
+		return root
+	}
+}
+
+// TestReferrers copies images that are referred to in more ways than there can be reason for.
+func TestReferrers(t *testing.T) {
+	tests := []struct {
+		name string
+		make func(w *workshop) ocispec.Descriptor
+		code int
+		says string
+	}{
+		{"300", referred(300, 0, false), 0, ""},
+		{"15 of 1 MiB", referred(15, 1<<20, false), 0, ""},
+		{"40 of 1 MiB", referred(40, 1<<20, false), 6, "more than 16777216 bytes"},
+		{"20 of 3.9 MiB", referred(20, 3900<<10, false), 6, "more than 16777216 bytes"},
+		{"5,000", referred(5000, 0, false), 6, "over the limit of 4096"},
+		{"8 that refer to one another", referred(8, 0, true), 0, ""},
+		{"100 that refer to one another", referred(100, 0, true), 6, "more than 8 times over"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			var w workshop
+			root := s.give(&w.Builder, tt.make(&w))
+			for _, to := range []string{"TO/app:v1", "oci:layout:v1", "oci-archive:image.tar:v1"} {
+				if tt.code != 0 {
+					s.refused(nil, tt.code, tt.says, "copy", "FROM/app:v1", to)
+					continue
+				}
+				s.arrives(root, "copy", "FROM/app:v1", to)
+			}
+		})
+	}
+}
