@@ -29,13 +29,34 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (content.Manifest
 		return content.Manifest{}, err
 	}
 	m, err := r.get(ctx, ref)
-	if errors.Is(err, content.ErrCorrupt) {
+	switch {
+	case errors.Is(err, content.ErrCorrupt):
 		m, err = r.get(ctx, ref) // it may have been hurt on its way
+	case errors.Is(err, content.ErrNotFound) && isDigest(ref):
+		m, err = r.getNamed(ctx, digest.Digest(ref), err)
 	}
 	if err != nil {
 		return content.Manifest{}, err
 	}
 	r.host.quirks.found(r.path("manifests", ref))
+	return m, nil
+}
+
+// getNamed looks for manifest d, which is not found, under the tag for which a
+// HEAD named it. A host that gives other bytes there names digests it does not
+// have: [content.ErrCorrupt].
+func (r *Repository) getNamed(ctx context.Context, d digest.Digest, missing error) (content.Manifest, error) {
+	tag, named := r.host.quirks.nameOf(r.path("manifests", d.String()))
+	if !named {
+		return content.Manifest{}, missing
+	}
+	m, err := r.get(ctx, tag)
+	if err == nil {
+		m, err = content.VerifyManifest(ocispec.Descriptor{MediaType: m.MediaType(), Digest: d}, m.Raw(), r.host.client.Limits)
+	}
+	if err != nil {
+		return content.Manifest{}, fmt.Errorf("%s names digest %s for tag %s and does not have it: %w", r.host.name, d, tag, err)
+	}
 	return m, nil
 }
 
@@ -151,6 +172,7 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 			return ocispec.Descriptor{}, fmt.Errorf("%s:%s: %w", r, ref, err)
 		}
 		if complete(d) {
+			r.host.quirks.name(r.path("manifests", d.Digest.String()), ref)
 			return d, nil
 		}
 		return r.resolveByGet(ctx, ref)

@@ -69,13 +69,16 @@ func (m *blobMemory) forget(repo string, blobs []ocispec.Descriptor) {
 // quirks are what a host was found to do in its own way.
 type quirks struct {
 	mu          sync.Mutex
-	noReferrers bool            // no referrers API
-	blindHead   bool            // HEAD does not find what GET gives
-	misses      map[string]bool // paths that HEAD did not find
-	noMount     bool            // a mount is an error
-	chunk       int64           // largest body of an upload; 0 is no limit
-	noChunks    bool            // chunks get lost
+	noReferrers bool              // no referrers API
+	blindHead   bool              // HEAD does not find what GET gives
+	misses      map[string]bool   // paths that HEAD did not find
+	names       map[string]string // tags by the paths that HEAD named for them and nobody got since
+	noMount     bool              // a mount is an error
+	chunk       int64             // largest body of an upload; 0 is no limit
+	noChunks    bool              // chunks get lost
 }
+
+const mostPaths = 4096 // remembered of a host, in misses and in names
 
 func (q *quirks) get(f func(*quirks)) {
 	q.mu.Lock()
@@ -86,7 +89,6 @@ func (q *quirks) get(f func(*quirks)) {
 // missed notes that HEAD did not find path, and reports whether that can be
 // doubted: of one product it is known, of others it is learnt.
 func (q *quirks) missed(path string, h http.Header) bool {
-	const most = 4096
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.blindHead || strings.HasPrefix(h.Get("Server"), "Nexus/") {
@@ -95,7 +97,7 @@ func (q *quirks) missed(path string, h http.Header) bool {
 	if q.misses == nil {
 		q.misses = map[string]bool{}
 	}
-	if len(q.misses) < most {
+	if len(q.misses) < mostPaths {
 		q.misses[path] = true
 	}
 	return false
@@ -108,6 +110,28 @@ func (q *quirks) found(path string) {
 	if q.misses[path] {
 		q.blindHead = true
 	}
+	delete(q.names, path)
+}
+
+// name notes that HEAD named path for ref.
+func (q *quirks) name(path, ref string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if isDigest(ref) || len(q.names) == mostPaths {
+		return
+	}
+	if q.names == nil {
+		q.names = map[string]string{}
+	}
+	q.names[path] = ref
+}
+
+// nameOf returns the tag for which HEAD named path, if there is one.
+func (q *quirks) nameOf(path string) (tag string, named bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	tag, named = q.names[path]
+	return tag, named
 }
 
 // remembersNoReferrers asks this process and the ones before it.
