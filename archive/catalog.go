@@ -248,7 +248,7 @@ type configKeeper struct {
 func (k *configKeeper) Write(p []byte) (int, error) {
 	begins := bytes.TrimLeft(p, " \t\r\n")
 	k.not = k.not || len(k.raw) == 0 && len(begins) > 0 && begins[0] != '{' ||
-		int64(len(k.raw)+len(p)) > content.Limits{}.MaxManifest()
+		int64(len(k.raw)+len(p)) > content.Limits{}.Effective().ManifestSize
 	if k.not {
 		k.raw = nil
 		return len(p), nil

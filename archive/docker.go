@@ -168,7 +168,7 @@ func (a *Archive) config(image *dockerImage) (d ocispec.Descriptor, raw []byte, 
 	if err != nil {
 		return d, nil, err
 	}
-	raw, err = a.small(image.Config, f, a.o.Limits.MaxManifest())
+	raw, err = a.small(image.Config, f, a.o.Limits.Effective().ManifestSize)
 	if err != nil {
 		return d, nil, err
 	}

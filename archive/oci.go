@@ -222,7 +222,7 @@ func (a *Archive) manifest(d digest.Digest) (content.Manifest, error) {
 	if !known {
 		want = ocispec.Descriptor{Digest: d}
 	}
-	if limit := a.o.Limits.MaxManifest(); f.size > limit {
+	if limit := a.o.Limits.Effective().ManifestSize; f.size > limit {
 		return content.Manifest{}, fmt.Errorf("manifest %s has %d bytes, more than %d: %w", d, f.size, limit, content.ErrInvalid)
 	}
 	raw, err := io.ReadAll(span{a.data, f.off, f.size}.reader())

@@ -29,15 +29,6 @@ func (a *Archive) Referrers(ctx context.Context, subject digest.Digest, artifact
 	}
 }
 
-// fallbackTag returns the tag under which registries without the referrers API
-// keep the list of what refers to d
-// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#unavailable-referrers-api).
-func fallbackTag(d digest.Digest) string {
-	const most = 64
-	hex := d.Encoded()
-	return string(d.Algorithm()) + "-" + hex[:min(len(hex), most)]
-}
-
 func (a *Archive) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
 	candidates, err := a.candidates(subject)
 	if err != nil {
@@ -68,7 +59,7 @@ func (a *Archive) candidates(subject digest.Digest) ([]digest.Digest, error) {
 	if err := content.CheckDigest(subject); err != nil {
 		return nil, err
 	}
-	fallback := fallbackTag(subject)
+	fallback := content.FallbackTag(subject)
 	var all []digest.Digest
 	for _, r := range a.roots {
 		if r.image != nil {

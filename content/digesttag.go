@@ -1,6 +1,10 @@
 package content
 
-import "github.com/opencontainers/go-digest"
+import (
+	"regexp"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // DigestTags returns the tags under which cosign keeps what it says of the
 // manifest d: signatures, attestations and SBOMs, each in a repository of d.
@@ -9,3 +13,17 @@ func DigestTags(d digest.Digest) []string {
 	tag := d.Algorithm().String() + "-" + d.Encoded()
 	return []string{tag + ".sig", tag + ".att", tag + ".sbom"}
 }
+
+// FallbackTag returns the tag under which a registry without the referrers API
+// has the index of what refers to d.
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema
+func FallbackTag(d digest.Digest) string {
+	alg, hex := d.Algorithm().String(), d.Encoded()
+	return alg[:min(len(alg), 32)] + "-" + hex[:min(len(hex), 64)]
+}
+
+var digestTag = regexp.MustCompile(`^(?:.*:)?sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(?:\.[a-z]+)?$`)
+
+// IsDigestTag reports whether name is, or ends in, a tag under which clients
+// keep what refers to an image: a [FallbackTag] or one of the [DigestTags].
+func IsDigestTag(name string) bool { return digestTag.MatchString(name) }

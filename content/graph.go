@@ -52,7 +52,7 @@ type Loader struct {
 // is not what its parent says is [ErrCorrupt], one that is missing is
 // [ErrNotFound], and too many or too deep ones are [ErrInvalid].
 func (l Loader) Load(ctx context.Context, src Source, root Manifest) (*Graph, error) {
-	limits := l.Limits.withDefaults()
+	limits := l.Limits.Effective()
 	g := &Graph{Root: root.Digest(), Manifests: map[digest.Digest]Manifest{root.Digest(): root}}
 	level := []Manifest{root}
 	for depth := 0; len(level) > 0; depth++ {

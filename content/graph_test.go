@@ -206,7 +206,7 @@ func TestGraphLimits(t *testing.T) {
 		}
 		root := src.add(t, index(strings.Join(children, ","), ""))
 		_, err := content.Loader{}.Load(t.Context(), &src, root)
-		if !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "more than 33554432 bytes") || len(src.asked) > 0 {
+		if !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "more than 16777216 bytes") || len(src.asked) > 0 {
 			t.Errorf("got %v after %d reads", err, len(src.asked))
 		}
 	})

@@ -14,7 +14,9 @@ type Limits struct {
 
 const unlimited = int(^uint(0) >> 1)
 
-func (l Limits) withDefaults() Limits {
+// Effective returns l with the defaults filled in; no limit is the largest
+// number there is.
+func (l Limits) Effective() Limits {
 	l.ManifestSize = int64(bound(int(l.ManifestSize), 4<<20))
 	l.Depth = bound(l.Depth, 8)
 	l.Children = bound(l.Children, 4096)
@@ -34,12 +36,3 @@ func bound(v, standard int) int {
 	}
 	return v
 }
-
-// MaxManifest returns the number of bytes a manifest may have.
-func (l Limits) MaxManifest() int64 { return l.withDefaults().ManifestSize }
-
-// MaxGraph returns the number of bytes the manifests of one graph may have.
-func (l Limits) MaxGraph() int64 { return l.withDefaults().GraphSize }
-
-// MaxDepth returns how many indexes may be within each other.
-func (l Limits) MaxDepth() int { return l.withDefaults().Depth }

@@ -49,7 +49,7 @@ type Manifest struct {
 // has no edges.
 func ParseManifest(mediaType string, raw []byte, l Limits) (Manifest, error) {
 	d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
-	return parse(d, raw, l.withDefaults())
+	return parse(d, raw, l.Effective())
 }
 
 // VerifyManifest is ParseManifest for raw that must be what want says. Other
@@ -67,7 +67,7 @@ func VerifyManifest(want ocispec.Descriptor, raw []byte, l Limits) (Manifest, er
 		return Manifest{}, &MismatchError{Want: want, Size: size}
 	}
 	d := ocispec.Descriptor{MediaType: want.MediaType, Digest: want.Digest, Size: size}
-	return parse(d, raw, l.withDefaults())
+	return parse(d, raw, l.Effective())
 }
 
 // Descriptor returns media type, digest and size, and the artifact type where

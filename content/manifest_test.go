@@ -289,8 +289,8 @@ func TestTurningALimitOffLetsContentThrough(t *testing.T) {
 			}
 		})
 	}
-	if got := (content.Limits{}).MaxManifest(); got != 4<<20 {
-		t.Errorf("MaxManifest() = %d, want 4 MiB", got)
+	if got := (content.Limits{}).Effective().ManifestSize; got != 4<<20 {
+		t.Errorf("ManifestSize is %d, want 4 MiB", got)
 	}
 }
 

@@ -3,13 +3,13 @@ package content
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -97,6 +97,34 @@ func TagOf(name string) string {
 	return tagged.Tag()
 }
 
+// SplitName takes name apart without reading a meaning into it: a repository,
+// empty where name is a tag or a digest alone, and a tag. Where a repository
+// stands alone the tag is latest; what follows an @ is left out.
+func SplitName(name string) (repository, tag string) {
+	name, _, _ = strings.Cut(name, "@")
+	slash, colon := strings.LastIndexByte(name, '/'), strings.LastIndexByte(name, ':')
+	switch {
+	case CheckDigest(digest.Digest(name)) == nil:
+		return "", ""
+	case colon > slash:
+		return name[:colon], name[colon+1:]
+	case slash >= 0:
+		return name, "latest"
+	}
+	return "", name
+}
+
+// BesideName returns tag as a name in the repository of name, and as it is
+// where name has none: docker.io/library/nginx:1 has docker.io/library/nginx:tag
+// beside it, and v1 has tag.
+func BesideName(name, tag string) string {
+	repository, _ := SplitName(name)
+	if repository == "" {
+		return tag
+	}
+	return repository + ":" + tag
+}
+
 // FindName returns those of entries that ref means: the ones it means most
 // closely. Closest is the name an entry shows; then any of its names; then the
 // same reference to docker; then a tag alone for a full name with that tag.
@@ -126,13 +154,6 @@ func FindName[E any](entries []E, names func(E) []string, ref string) []E {
 	}
 	return nil
 }
-
-var digestTag = regexp.MustCompile(`^(?:.*:)?sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(?:\.[a-z]+)?$`)
-
-// IsDigestTag reports whether name is one under which clients keep what refers
-// to an image where a registry has no referrers API: the distribution
-// specification's or cosign's.
-func IsDigestTag(name string) bool { return digestTag.MatchString(name) }
 
 // maxName is more bytes than any name has.
 const maxName = 4096

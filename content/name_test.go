@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -117,3 +118,37 @@ func TestCheckName(t *testing.T) {
 }
 
 func zeros(n int) string { return strings.Repeat("0", n) }
+
+func TestBesideName(t *testing.T) {
+	const tag = "sha256-0.sig"
+	for name, want := range map[string]string{
+		"":                                  tag,
+		"v1":                                tag,
+		"nginx:1":                           "nginx:" + tag,
+		"docker.io/library/nginx:1":         "docker.io/library/nginx:" + tag,
+		"localhost:5000/a":                  "localhost:5000/a:" + tag,
+		"localhost:5000/a:1@sha256:00":      "localhost:5000/a:" + tag,
+		digest.FromString("image").String(): tag,
+	} {
+		if got := content.BesideName(name, tag); got != want {
+			t.Errorf("beside %q is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestTagsThatReferToADigest(t *testing.T) {
+	for _, d := range []digest.Digest{digest.FromString("image"), digest.SHA512.FromString("image")} {
+		tags := append(content.DigestTags(d), content.FallbackTag(d))
+		for _, tag := range tags {
+			if !content.IsDigestTag(tag) || !content.IsDigestTag("localhost:5000/a/b:"+tag) {
+				t.Errorf("%s is not known as a tag that refers to a digest", tag)
+			}
+			if tag == content.FallbackTag(d) && len(tag) > 128 {
+				t.Errorf("%s is longer than a tag may be", tag)
+			}
+		}
+		if content.IsDigestTag(d.String()) || content.IsDigestTag("v1") {
+			t.Error("a digest and v1 are no such tags")
+		}
+	}
+}

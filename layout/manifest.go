@@ -235,7 +235,7 @@ func (k *disk) readManifest(name string) ([]byte, error) {
 	if err := k.checkFolder(name); err != nil {
 		return nil, err
 	}
-	raw, err := durable.ReadRegular(k.root, name, k.opts.Limits.MaxManifest(), content.ErrInvalid)
+	raw, err := durable.ReadRegular(k.root, name, k.opts.Limits.Effective().ManifestSize, content.ErrInvalid)
 	return raw, k.fail("read", name, err)
 }
 

@@ -90,7 +90,7 @@ func (l *Layout) referrers(ctx context.Context, subject digest.Digest) ([]ocispe
 		return nil, err
 	}
 	w := walk{l: l, subject: subject, seen: map[digest.Digest]bool{}}
-	fallback := subject.Algorithm().String() + "-" + subject.Encoded()
+	fallback := content.FallbackTag(subject)
 	for _, e := range x.entries {
 		w.visit(ctx, e.desc)
 		if tag := e.name(); content.TagOf(tag) == fallback {

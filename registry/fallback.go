@@ -15,18 +15,10 @@ import (
 // somebody's own tag, and left alone.
 var errNoIndex = fmt.Errorf("the referrers tag names no index: %w", content.ErrConflict)
 
-// fallbackTag is where a registry without the referrers API keeps the referrers
-// of subject.
-// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema
-func fallbackTag(subject digest.Digest) string {
-	alg, hex := string(subject.Algorithm()), subject.Encoded()
-	return alg[:min(len(alg), 32)] + "-" + hex[:min(len(hex), 64)]
-}
-
 // fallbackIndex returns the index under the fallback tag of subject. What is no
 // index is errNoIndex, and a warning.
 func (r *Repository) fallbackIndex(ctx context.Context, subject digest.Digest) (content.Manifest, error) {
-	tag := fallbackTag(subject)
+	tag := content.FallbackTag(subject)
 	m, err := r.Manifest(ctx, tag)
 	if err != nil {
 		return content.Manifest{}, err

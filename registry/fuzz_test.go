@@ -181,7 +181,7 @@ func TestFallbackTagsFollowTheSpec(t *testing.T) {
 		digest.Digest("sha256:" + strings.Repeat("a", 64)):  "sha256-" + strings.Repeat("a", 64),
 		digest.Digest("sha512:" + strings.Repeat("b", 128)): "sha512-" + strings.Repeat("b", 64),
 	} {
-		if got := fallbackTag(d); got != want || checkRef(got) != nil {
+		if got := content.FallbackTag(d); got != want || checkRef(got) != nil {
 			t.Errorf("%s: %s", d, got)
 		}
 	}

@@ -61,7 +61,7 @@ func (r *Repository) getNamed(ctx context.Context, d digest.Digest, missing erro
 }
 
 func (r *Repository) get(ctx context.Context, ref string) (content.Manifest, error) {
-	most := r.host.client.Limits.MaxManifest()
+	most := r.host.client.Limits.Effective().ManifestSize
 	resp, err := r.host.do(httpx.Whole(ctx, most), r.manifestCall(http.MethodGet, ref))
 	if err != nil {
 		return content.Manifest{}, err

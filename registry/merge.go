@@ -178,7 +178,7 @@ func (m *merge) again(ctx context.Context, batch []ocispec.Descriptor) (writes i
 // write adds what is missing of batch to the index, and looks again at once
 // whether it stayed. It returns how many writes that took. The lock must be held.
 func (m *merge) write(ctx context.Context, batch []ocispec.Descriptor) (writes int, err error) {
-	r, tag := m.repository, fallbackTag(m.subject)
+	r, tag := m.repository, content.FallbackTag(m.subject)
 	for ; ; writes++ {
 		if writes > 0 { // wait before reading: what was read gets old
 			if err := httpx.Wait(ctx, httpx.Backoff(settleLeast/4, min(writes, 4))); err != nil {
@@ -217,7 +217,7 @@ func (m *merge) write(ctx context.Context, batch []ocispec.Descriptor) (writes i
 }
 
 func (m *merge) overwritten() error {
-	return fmt.Errorf("referrers of %s: others kept overwriting tag %s: %w", m.subject, fallbackTag(m.subject), content.ErrConflict)
+	return fmt.Errorf("referrers of %s: others kept overwriting tag %s: %w", m.subject, content.FallbackTag(m.subject), content.ErrConflict)
 }
 
 // lock waits until nobody else writes the index, and returns what lets others.

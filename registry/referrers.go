@@ -52,7 +52,7 @@ func (r *Repository) referrers(ctx context.Context, subject digest.Digest, artif
 		}
 		seen := map[digest.Digest]bool{}
 		first := true
-		for raw, err := range r.host.pages(httpx.Stay(ctx), r.referrersCall(subject, artifactType), r.host.client.Limits.MaxManifest()) {
+		for raw, err := range r.host.pages(httpx.Stay(ctx), r.referrersCall(subject, artifactType), r.host.client.Limits.Effective().ManifestSize) {
 			if first && r.lacksReferrers(err) {
 				r.fallback(ctx, subject, yield)
 				return

@@ -30,7 +30,7 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 	if f.Sparse {
 		return root, offersAny(root, f.Platforms)
 	}
-	n := narrower{src: image.src, platforms: f.Platforms, limits: c.Limits, made: map[digest.Digest]content.Manifest{}, done: map[digest.Digest]content.Manifest{}}
+	n := c.newNarrower(image.src, f.Platforms)
 	narrow, err := n.index(ctx, root, 0)
 	if err != nil {
 		return root, err
@@ -93,16 +93,22 @@ type narrower struct {
 	done      map[digest.Digest]content.Manifest // nested indexes by what they were: an index may name one often
 }
 
-const (
-	maxNarrowDepth = 8
-	maxNarrowed    = 1024 // nested indexes of one image
-)
+func (c *Copier) newNarrower(src content.Source, platforms []content.Platform) *narrower {
+	limits := c.Limits.Effective()
+	return &narrower{
+		src:       rationed{src, &ration{of: "the indexes of the image", most: limits.GraphSize}},
+		platforms: platforms,
+		limits:    limits,
+		made:      map[digest.Digest]content.Manifest{},
+		done:      map[digest.Digest]content.Manifest{},
+	}
+}
 
 // index returns m without the children nobody asked for: m itself where all
 // are. Nested indexes are narrowed first; an empty one is left out.
 func (n *narrower) index(ctx context.Context, m content.Manifest, depth int) (content.Manifest, error) {
-	if depth > maxNarrowDepth {
-		return m, invalidf("indexes are nested more than %d deep", maxNarrowDepth)
+	if depth > n.limits.Depth {
+		return m, invalidf("indexes are nested more than %d deep", n.limits.Depth)
 	}
 	keep := keeps(m, n.platforms)
 	var entries []entry
@@ -135,8 +141,8 @@ func (n *narrower) child(ctx context.Context, d ocispec.Descriptor, depth int) (
 	if narrow, ok := n.done[d.Digest]; ok {
 		return narrow, nil
 	}
-	if len(n.done) == maxNarrowed {
-		return content.Manifest{}, fmt.Errorf("more than %d nested indexes: %w", maxNarrowed, content.ErrInvalid)
+	if len(n.done) >= n.limits.Nodes {
+		return content.Manifest{}, invalidf("more than %d nested indexes", n.limits.Nodes)
 	}
 	child, err := n.src.Manifest(ctx, d.Digest.String())
 	if err != nil {
@@ -163,7 +169,7 @@ type entry struct {
 func (n *narrower) rewrite(m content.Manifest, entries []entry) (content.Manifest, error) {
 	same := len(entries) == len(m.Children()) && !slices.ContainsFunc(entries, func(e entry) bool { return e.instead != nil })
 	if same || len(entries) == 0 {
-		return emptied(m, entries), nil
+		return orNone(m, entries), nil
 	}
 	raw, err := splice(m.Raw(), entries)
 	if err != nil {
@@ -177,8 +183,8 @@ func (n *narrower) rewrite(m content.Manifest, entries []entry) (content.Manifes
 	return narrow, nil
 }
 
-// emptied returns m where it stays as it is, and nothing where nothing stays.
-func emptied(m content.Manifest, entries []entry) content.Manifest {
+// orNone returns m where it stays as it is, and none where nothing of it stays.
+func orNone(m content.Manifest, entries []entry) content.Manifest {
 	if len(entries) == 0 {
 		return content.Manifest{}
 	}

@@ -15,23 +15,6 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
-func TestSibling(t *testing.T) {
-	const tag = "sha256-0.sig"
-	for ref, want := range map[string]string{
-		"":                                  tag,
-		"v1":                                tag,
-		"nginx:1":                           "nginx:" + tag,
-		"docker.io/library/nginx:1":         "docker.io/library/nginx:" + tag,
-		"localhost:5000/a":                  "localhost:5000/a:" + tag,
-		"localhost:5000/a:1@sha256:00":      "localhost:5000/a:" + tag,
-		digest.FromString("image").String(): tag,
-	} {
-		if got := sibling(ref, tag); got != want {
-			t.Errorf("beside %q is %q, want %q", ref, got, want)
-		}
-	}
-}
-
 func TestSpliceLeavesOtherBytesAlone(t *testing.T) {
 	raw := `{ "x": [1,  2], "manifests" : [ {"a":1}, {"b" : 2},{"c":3} ],"annotations":{"manifests":"no"} }`
 	got, err := splice([]byte(raw), []entry{{at: 1}})

@@ -2,11 +2,9 @@ package transfer
 
 import (
 	"context"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/wherry-dev/wherry/content"
@@ -40,8 +38,8 @@ func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, err
 	}
 	var all []extra
 	for depth := 0; len(subjects) > 0; depth++ {
-		if depth > c.Limits.MaxDepth() {
-			return nil, invalidf("what refers to the image is referred to more than %d times over", c.Limits.MaxDepth())
+		if deepest := c.Limits.Effective().Depth; depth > deepest {
+			return nil, invalidf("what refers to the image is referred to more than %d times over", deepest)
 		}
 		found, err := f.round(ctx, subjects)
 		if err != nil {
@@ -69,50 +67,13 @@ type finder struct {
 }
 
 func (c *Copier) newFinder(image *ImagePlan) *finder {
-	f := &finder{copier: c, image: image, ration: &ration{most: c.Limits.MaxGraph()}, seen: map[digest.Digest]bool{}}
+	f := &finder{copier: c, image: image, seen: map[digest.Digest]bool{}}
+	f.ration = &ration{of: "the manifests that refer to the image", most: c.Limits.Effective().GraphSize}
 	f.src = rationed{image.src, f.ration}
 	if near := image.near(); near != nil {
 		f.near = rationed{near, f.ration}
 	}
 	return f
-}
-
-// A ration is how many bytes of manifests may be read. Each of the many
-// referrers an image may have is within the limits of a graph; together they
-// have to be within them too.
-type ration struct {
-	most int64
-	used atomic.Int64
-}
-
-type rationed struct {
-	content.Source
-	ration *ration
-}
-
-// Unwrap shows the abilities of the source.
-func (r rationed) Unwrap() any { return r.Source }
-
-func (r rationed) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
-	if err := r.ration.take(0); err != nil {
-		return content.Manifest{}, err
-	}
-	m, err := r.Source.Manifest(ctx, ref)
-	if err != nil {
-		return m, err
-	}
-	return m, r.ration.take(m.Size())
-}
-
-func (r *ration) take(n int64) error {
-	if r.used.Add(n) > r.most {
-		return r.over()
-	}
-	return nil
-}
-
-func (r *ration) over() error {
-	return invalidf("the manifests that refer to the image have more than %d bytes", r.most)
 }
 
 // round finds what refers to any of subjects and was not found before.
@@ -233,7 +194,7 @@ func (f *finder) candidates(subjects []digest.Digest) []string {
 	var tags []string
 	for _, d := range subjects {
 		for _, tag := range content.DigestTags(d) {
-			tags = append(tags, sibling(f.image.job.Ref, tag))
+			tags = append(tags, content.BesideName(f.image.job.Ref, tag))
 		}
 	}
 	return tags
@@ -282,26 +243,4 @@ func (f *finder) read(ctx context.Context, e extra) (content.Manifest, error) {
 		}
 	}
 	return f.src.Manifest(ctx, ref)
-}
-
-// sibling returns tag as a name in the same repository as ref, a name of
-// whatever place: "docker.io/library/nginx:1" has "docker.io/library/nginx:tag"
-// beside it, and "v1" has "tag".
-func sibling(ref, tag string) string {
-	ref, _, _ = strings.Cut(ref, "@")
-	slash := strings.LastIndex(ref, "/")
-	colon := strings.LastIndex(ref, ":")
-	switch {
-	case colon > slash && !isDigest(ref):
-		return ref[:colon+1] + tag
-	case slash >= 0:
-		return ref + ":" + tag
-	}
-	return tag
-}
-
-func isDigest(ref string) bool {
-	alg, enc, ok := strings.Cut(ref, ":")
-	_, err := hex.DecodeString(enc)
-	return ok && err == nil && (alg == "sha256" || alg == "sha512") && len(enc) >= 64
 }

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -309,8 +308,8 @@ func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
 			}
 			continue
 		}
-		tag := e.tag[strings.LastIndex(e.tag, ":")+1:]
-		if err := tr.name(ctx, root, sibling(name, tag)); err != nil {
+		_, tag := content.SplitName(e.tag)
+		if err := tr.name(ctx, root, content.BesideName(name, tag)); err != nil {
 			return err
 		}
 	}
