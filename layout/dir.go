@@ -106,7 +106,7 @@ func (d *Dir) create() (err error) {
 			return err
 		}
 	}
-	lock, err := d.disk.lockNew()
+	lock, err := d.disk.lockIndex(context.Background())
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -77,40 +76,29 @@ func (k *disk) replace(name string, raw []byte) error {
 }
 
 func (k *disk) lockIndex(ctx context.Context) (*durable.Lock, error) {
-	if err := durable.MakeDir(k.root, ownDir); err != nil {
-		return nil, k.fail("create", ownDir, err)
-	}
-	lock, err := durable.Acquire(ctx, k.root, lockFile, nil)
-	return lock, k.fail("lock", lockFile, err)
+	return k.lock(ctx, lockFile, "")
 }
 
-// lockNew is lockIndex for a folder that is being opened. It finds out whether
-// the folder can be written to.
-func (k *disk) lockNew() (*durable.Lock, error) {
-	if err := durable.MakeDir(k.root, ownDir); err != nil {
-		return nil, k.fail("create", ownDir, err)
-	}
-	// The lock is held for moments, except by a process that is stopped.
-	const patience = time.Minute
-	lock, err := durable.AcquireWithin(patience, k.root, lockFile)
-	if errors.Is(err, durable.ErrHeld) {
-		err = fmt.Errorf("another process has held it for %v: %w", patience, content.ErrConflict)
-	}
-	return lock, k.fail("lock", lockFile, err)
-}
-
-// lockBlob takes the lock of the partial file of d, and makes the folder it is in.
+// lockBlob takes the lock of the partial file of d.
 func (k *disk) lockBlob(ctx context.Context, d digest.Digest) (*durable.Lock, error) {
-	if err := durable.MakeDir(k.root, partialDir); err != nil {
-		return nil, k.fail("create", partialDir, err)
+	return k.lock(ctx, k.partial(d)+lockEnd, d)
+}
+
+// lock takes lock name, which is about blob d if about any, and makes the folder
+// it is in.
+func (k *disk) lock(ctx context.Context, name string, d digest.Digest) (*durable.Lock, error) {
+	if err := durable.MakeDir(k.root, path.Dir(name)); err != nil {
+		return nil, k.fail("create", path.Dir(name), err)
 	}
-	name := k.partial(d) + lockEnd
-	lock, err := durable.Acquire(ctx, k.root, name, func() {
-		if k.opts.Wait != nil {
-			k.opts.Wait(d)
-		}
-	})
+	lock, err := durable.Acquire(ctx, k.root, name, func(pid int) { k.waits(name, d, pid) })
 	return lock, k.fail("lock", name, err)
+}
+
+// waits tells who asked for it that lock name is waited for.
+func (k *disk) waits(name string, d digest.Digest, pid int) {
+	if k.opts.Wait != nil {
+		k.opts.Wait(Waiting{Path: filepath.Join(k.path, filepath.FromSlash(name)), Blob: d, PID: pid})
+	}
 }
 
 // sweep takes away what processes that were killed left and nobody will use:

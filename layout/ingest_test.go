@@ -10,8 +10,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/content"
@@ -308,13 +308,18 @@ func TestAnIngestOfWhatIsThere(t *testing.T) {
 }
 
 func TestAnIngestKeepsOthersWaiting(t *testing.T) {
+	synctest.Test(t, anIngestKeepsOthersWaiting)
+}
+
+func anIngestKeepsOthersWaiting(t *testing.T) {
+	t.Helper()
 	l := created(t)
 	b := counted("", noise(6, 1000))
 	in := ingestOf(t, l, b)
 	var once sync.Once
 	waiting := make(chan struct{})
 	other := closed(t)(Create(l.disk.path))
-	other.Wait = func(digest.Digest) { once.Do(func() { close(waiting) }) }
+	other.Wait = func(Waiting) { once.Do(func() { close(waiting) }) }
 	var g errgroup.Group
 	g.Go(func() error {
 		got, err := other.PutBlob(t.Context(), b)

@@ -21,6 +21,7 @@
 package layout
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,10 +59,29 @@ type Options struct {
 	// lifts that too.
 	Limits content.Limits
 
-	// Wait, when set, is told that blob d is being stored by another process or
-	// goroutine, and that PutBlob or Ingest waits for it. It may be called from
-	// several goroutines at once.
-	Wait func(d digest.Digest)
+	// Wait, when set, is told what has been waited for during some seconds,
+	// once each time. It may be called from several goroutines at once.
+	Wait func(w Waiting)
+}
+
+// A Waiting is work that stands still until another process, or another
+// goroutine, gives up what it holds.
+type Waiting struct {
+	Path string        // of the lock that is waited for
+	Blob digest.Digest // which the other one stores; empty where it writes something else
+	PID  int           // of the other process; 0 where it is not known
+}
+
+// String returns one line for people.
+func (w Waiting) String() string {
+	who := "another process"
+	if w.PID != 0 {
+		who = fmt.Sprintf("process %d", w.PID)
+	}
+	if w.Blob != "" {
+		return fmt.Sprintf("waiting for %s, which stores blob %s, to release %s", who, w.Blob, w.Path)
+	}
+	return fmt.Sprintf("waiting for %s to release %s", who, w.Path)
 }
 
 // A Layout is an OCI image layout. It may be used by many goroutines at once;
@@ -216,7 +236,7 @@ func (l *Layout) blank() bool {
 // create makes what is missing of an empty layout: oci-layout first, so that a
 // folder that was left half made is known for what it is.
 func (l *Layout) create() (err error) {
-	lock, err := l.disk.lockNew()
+	lock, err := l.disk.lockIndex(context.Background())
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,8 +12,8 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/content"
@@ -285,6 +286,11 @@ func (b *gated) Open(ctx context.Context, r content.Range) (io.ReadCloser, error
 }
 
 func TestWhoWantsTheSameBlobWaitsAndFindsIt(t *testing.T) {
+	synctest.Test(t, whoWantsTheSameBlobWaits)
+}
+
+func whoWantsTheSameBlobWaits(t *testing.T) {
+	t.Helper()
 	l := created(t)
 	first := &gated{countedBlob: counted("", noise(3, 100_000)), reached: make(chan struct{}), gate: make(chan struct{})}
 	var g errgroup.Group
@@ -293,9 +299,9 @@ func TestWhoWantsTheSameBlobWaitsAndFindsIt(t *testing.T) {
 		return err
 	})
 	<-first.reached
-	waiting := make(chan digest.Digest, 1)
+	waiting := make(chan Waiting, 1)
 	other := closed(t)(Create(l.disk.path))
-	other.Wait = func(d digest.Digest) { waiting <- d }
+	other.Wait = func(w Waiting) { waiting <- w }
 	second := counted("", first.raw)
 	g.Go(func() error {
 		got, err := other.PutBlob(t.Context(), second)
@@ -304,12 +310,13 @@ func TestWhoWantsTheSameBlobWaitsAndFindsIt(t *testing.T) {
 		}
 		return err
 	})
-	if d := <-waiting; d != first.d.Digest {
-		t.Errorf("waits for %s", d)
+	want := Waiting{Path: filepath.Join(l.disk.path, l.disk.partial(first.d.Digest)+lockEnd), Blob: first.d.Digest, PID: os.Getpid()}
+	if w := <-waiting; w != want {
+		t.Errorf("waits: %+v, want %+v", w, want)
 	}
 	impatient, cancel := context.WithCancel(t.Context())
 	third := closed(t)(Create(l.disk.path))
-	third.Wait = func(digest.Digest) { cancel() }
+	third.Wait = func(Waiting) { cancel() }
 	if got, err := third.PutBlob(impatient, second); !errors.Is(err, context.Canceled) {
 		t.Errorf("a wait that is cancelled = %v, %v", got, err)
 	}
@@ -320,6 +327,32 @@ func TestWhoWantsTheSameBlobWaitsAndFindsIt(t *testing.T) {
 	if len(second.opens) != 0 || len(first.opens) != 1 {
 		t.Errorf("opened %d and %d times", len(first.opens), len(second.opens))
 	}
+}
+
+func TestWhoWaitsForTheIndexSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := created(t)
+		im := anImage(t, "a")
+		put(t, l, im)
+		lock, err := durable.Try(l.disk.root, lockFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		l.Wait = func(w Waiting) {
+			said = append(said, w.String())
+			if err := lock.Release(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := l.PutManifest(t.Context(), im.m, "v1"); err != nil {
+			t.Error(err)
+		}
+		want := fmt.Sprintf("waiting for process %d to release %s", os.Getpid(), filepath.Join(l.disk.path, lockFile))
+		if len(said) != 1 || said[0] != want {
+			t.Errorf("said %q, want %q once", said, want)
+		}
+	})
 }
 
 func TestHashingEndsWithTheContext(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/wherry-dev/wherry/internal/durable"
 	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/registry"
 	"golang.org/x/net/http/httpproxy"
 )
@@ -138,7 +139,8 @@ func (f *Factory) newOpener() (*endpoint.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &endpoint.Opener{Client: client, In: f.In, Out: f.Out, Home: f.home()}, nil
+	waits := func(w layout.Waiting) { f.Warn("%s", w) }
+	return &endpoint.Opener{Client: client, Layout: layout.Options{Wait: waits}, In: f.In, Out: f.Out, Home: f.home()}, nil
 }
 
 // noteEnds remembers which registries the arguments of a command name, for

@@ -13,63 +13,46 @@ var ErrHeld = errors.New("lock is held")
 
 // A Lock is held by one process, and one goroutine in it, at a time. It is a
 // file that the kernel locks; where the file system cannot do that it is a file
-// that exists, with its holder's process id in it.
+// that exists. Its holder's process id stands in it.
 type Lock struct {
 	root *os.Root
 	name string
 	f    *os.File
 }
 
+// Notice is how long Acquire waits without a word.
+const Notice = 3 * time.Second
+
 // Acquire takes the lock called name, a file it makes where there is none.
-// While somebody else holds it Acquire waits, and says so once by calling
-// waiting, which may be nil. The end of ctx ends the wait.
-func Acquire(ctx context.Context, root *os.Root, name string, waiting func()) (*Lock, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	l, err := await(ctx.Done(), root, name, waiting)
-	if errors.Is(err, ErrHeld) {
-		return nil, context.Cause(ctx)
-	}
-	return l, err
-}
-
-// AcquireWithin is Acquire for locks that are held for moments only. When
-// patience is at an end it returns [ErrHeld].
-func AcquireWithin(patience time.Duration, root *os.Root, name string) (*Lock, error) {
-	end := time.NewTimer(patience)
-	defer end.Stop()
-	return await(end.C, root, name, nil)
-}
-
-// await tries until the lock is taken or end gives something; then the error is
-// ErrHeld.
-func await[T any](end <-chan T, root *os.Root, name string, waiting func()) (*Lock, error) {
+// While somebody else holds it Acquire waits, and when that has taken [Notice]
+// says so once by calling waiting, which may be nil, with what [Holder] returns.
+// The end of ctx ends the wait.
+func Acquire(ctx context.Context, root *os.Root, name string, waiting func(pid int)) (*Lock, error) {
 	const longest = 50 * time.Millisecond
+	began := time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		l, err := Try(root, name)
 		if !errors.Is(err, ErrHeld) {
 			return l, err
 		}
-		if waiting != nil {
-			waiting()
+		if waiting != nil && time.Since(began) >= Notice {
+			waiting(Holder(root, name))
 			waiting = nil
 		}
-		if !sleep(end, pause) {
-			return nil, err
-		}
+		sleep(ctx, pause)
 	}
 }
 
-// sleep waits for d, or reports that end came first.
-func sleep[T any](end <-chan T, d time.Duration) bool {
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
-	case <-end:
-		return false
+	case <-ctx.Done():
 	}
 }
 
@@ -84,7 +67,7 @@ func Try(root *os.Root, name string) (*Lock, error) {
 		if err := f.Close(); err != nil {
 			return nil, err
 		}
-		return tryFile(root, name+".pid")
+		return tryFile(root, name+pidEnd)
 	}
 	if err == nil {
 		err = stillThere(root, name, f)
@@ -92,6 +75,7 @@ func Try(root *os.Root, name string) (*Lock, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	sign(f)
 	return &Lock{root: root, name: name, f: f}, nil
 }
 

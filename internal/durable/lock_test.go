@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,20 +48,6 @@ func heldOnce(t *testing.T, try func(root *os.Root, name string) (*Lock, error))
 	}
 }
 
-func TestPatienceEnds(t *testing.T) {
-	root := newRoot(t)
-	held, err := AcquireWithin(time.Hour, root, "lock")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if l, err := AcquireWithin(time.Nanosecond, root, "lock"); !errors.Is(err, ErrHeld) {
-		t.Errorf("AcquireWithin = %v, %v; want held", l, err)
-	}
-	if err := held.Release(); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestALockIsWaitedFor(t *testing.T) {
 	root := newRoot(t)
 	var inside, most, turns atomic.Int64
@@ -91,19 +78,63 @@ func TestALockIsWaitedFor(t *testing.T) {
 }
 
 func TestAWaitIsSaidOnceAndEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := newRoot(t)
+		l, err := Acquire(t.Context(), root, "lock", func(int) { t.Error("waits for nobody") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("no more time")
+		said := 0
+		_, err = Acquire(ctx, root, "lock", func(pid int) {
+			said++
+			if took := time.Since(began); pid != os.Getpid() || took < Notice || took > 2*Notice {
+				t.Errorf("said after %v that process %d holds it", took, pid)
+			}
+			cancel(why)
+		})
+		if !errors.Is(err, why) || said != 1 {
+			t.Errorf("Acquire = %v, said %d times", err, said)
+		}
+		if _, err := Acquire(ctx, root, "free", nil); !errors.Is(err, why) {
+			t.Errorf("Acquire with a context that has ended = %v", err)
+		}
+		if err := l.Release(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTheHolderOfALock(t *testing.T) {
 	root := newRoot(t)
-	l, err := Acquire(t.Context(), root, "lock", func() { t.Error("waits for nobody") })
+	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	why := errors.New("no more time")
-	said := 0
-	if _, err := Acquire(ctx, root, "lock", func() { said++; cancel(why) }); !errors.Is(err, why) || said != 1 {
-		t.Errorf("Acquire = %v, said %d times", err, said)
+	for holder, want := range map[string]int{
+		"": 0, "hello\n": 0, "7 elsewhere.invalid\n": 0, "7 " + host: 0, "7 " + host + "\n": 7,
+	} {
+		for _, name := range []string{"lock", "lock" + pidEnd} {
+			write(t, root, name, holder)
+			if got := Holder(root, "lock"); got != want {
+				t.Errorf("with %q in %s the holder is %d, want %d", holder, name, got, want)
+			}
+			if err := root.Remove(name); err != nil {
+				t.Error(err)
+			}
+		}
 	}
-	if _, err := Acquire(ctx, root, "free", nil); !errors.Is(err, why) {
-		t.Errorf("Acquire with a context that has ended = %v", err)
+	if got := Holder(root, "lock"); got != 0 {
+		t.Errorf("a lock that is not there is held by %d", got)
+	}
+	l, err := tryFile(root, "lock"+pidEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Holder(root, "lock"); got != os.Getpid() {
+		t.Errorf("the holder is %d, want %d", got, os.Getpid())
 	}
 	if err := l.Release(); err != nil {
 		t.Error(err)
