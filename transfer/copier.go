@@ -29,7 +29,8 @@ type Copier struct {
 }
 
 // A Job is one image on its way to one or more destinations. The zero Filter
-// keeps the root's graph and nothing that refers to it.
+// keeps the root's graph and nothing that refers to it. Ends are told apart by
+// ==: sources and sinks are pointers, or comparable.
 type Job struct {
 	Name   string // what messages and results call the image
 	Src    content.Source

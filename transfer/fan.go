@@ -12,7 +12,7 @@ import (
 
 const (
 	fanChunk = 128 << 10 // bytes handed on at once
-	fanDepth = 4         // chunks a lane may lie behind the others
+	fanDepth = 4         // chunks a branch may lie behind the others
 
 	// fanGrace is how long the first sink that wants a blob waits for the
 	// others to make up their minds. One that comes later reads on its own.
@@ -23,33 +23,33 @@ const (
 	fanPatience = 5 * time.Second
 )
 
-// errDetached ends the shared stream for a lane that has to read on its own.
+// errDetached ends the shared stream for a branch that has to read on its own.
 var errDetached = errors.New("left behind by the other destinations")
 
 // A fan lets several sinks put one blob while its source is read once. Each
-// sink has a lane, which is a Blob. A sink that wants a part only, or the blob
+// sink has a branch, which is a Blob. A sink that wants a part only, or the blob
 // a second time, is served from the source directly.
 type fan struct {
-	blob  content.Blob
-	lanes []*fanLane
+	blob     content.Blob
+	branches []*branch
 
 	mu        sync.Mutex
 	undecided int
-	joined    chan struct{} // closed when a lane has joined
-	decided   chan struct{} // closed when every lane has joined or left
+	joined    chan struct{} // closed when a branch has joined
+	decided   chan struct{} // closed when every branch has joined or left
 	closed    bool          // the stream has begun, or will never: joining is over
 }
 
 func newFan(blob content.Blob, n int) *fan {
 	f := &fan{blob: blob, undecided: n, joined: make(chan struct{}), decided: make(chan struct{})}
 	for range n {
-		f.lanes = append(f.lanes, &fanLane{fan: f, Blob: blob, chunks: make(chan []byte, fanDepth), left: make(chan struct{})})
+		f.branches = append(f.branches, &branch{fan: f, Blob: blob, chunks: make(chan []byte, fanDepth), left: make(chan struct{})})
 	}
 	return f
 }
 
-// A fanLane is the blob as one sink sees it.
-type fanLane struct {
+// A branch is the blob as one sink sees it.
+type branch struct {
 	content.Blob
 	fan    *fan
 	chunks chan []byte   // closed at the end of the stream
@@ -60,26 +60,26 @@ type fanLane struct {
 }
 
 // Unwrap shows the abilities of the blob.
-func (l *fanLane) Unwrap() any { return l.Blob }
+func (b *branch) Unwrap() any { return b.Blob }
 
 // Open joins the shared stream, or opens the source.
-func (l *fanLane) Open(ctx context.Context, r content.Range) (io.ReadCloser, error) {
-	size := l.Descriptor().Size
+func (b *branch) Open(ctx context.Context, r content.Range) (io.ReadCloser, error) {
+	size := b.Descriptor().Size
 	whole := r.Off == 0 && (r.Len == 0 || r.Len == size)
-	if !whole || size == 0 || !l.fan.join(l) {
-		return l.Blob.Open(ctx, r)
+	if !whole || size == 0 || !b.fan.join(b) {
+		return b.Blob.Open(ctx, r)
 	}
-	return &fanReader{ctx: ctx, lane: l}, nil
+	return &fanReader{ctx: ctx, branch: b}, nil
 }
 
-func (f *fan) join(l *fanLane) bool {
+func (f *fan) join(b *branch) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || l.in || l.out {
+	if f.closed || b.in || b.out {
 		return false
 	}
-	l.in = true
-	f.decide(l)
+	b.in = true
+	f.decide(b)
 	select {
 	case <-f.joined:
 	default:
@@ -88,40 +88,40 @@ func (f *fan) join(l *fanLane) bool {
 	return true
 }
 
-// leave says that the sink of l is through.
-func (f *fan) leave(l *fanLane) {
+// leave says that the sink of b is through.
+func (f *fan) leave(b *branch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.decide(l)
-	close(l.left)
+	f.decide(b)
+	close(b.left)
 }
 
-func (f *fan) decide(l *fanLane) {
-	if l.out {
+func (f *fan) decide(b *branch) {
+	if b.out {
 		return
 	}
-	l.out = true
+	b.out = true
 	f.undecided--
 	if f.undecided == 0 {
 		close(f.decided)
 	}
 }
 
-// begin ends joining and returns the lanes that are in.
-func (f *fan) begin() []*fanLane {
+// begin ends joining and returns the branches that are in.
+func (f *fan) begin() []*branch {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
-	var in []*fanLane
-	for _, l := range f.lanes {
-		if l.in {
-			in = append(in, l)
+	var in []*branch
+	for _, b := range f.branches {
+		if b.in {
+			in = append(in, b)
 		}
 	}
 	return in
 }
 
-// pump reads the blob once for all lanes that join in time. It returns when the
+// pump reads the blob once for all branches that join in time. It returns when the
 // stream has ended for all of them.
 func (f *fan) pump(ctx context.Context) {
 	select {
@@ -136,29 +136,29 @@ func (f *fan) pump(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
-	lanes := f.begin()
-	if len(lanes) == 0 {
+	branches := f.begin()
+	if len(branches) == 0 {
 		return
 	}
-	err := f.stream(ctx, &lanes)
-	for _, l := range lanes {
-		l.end(err)
+	err := f.stream(ctx, &branches)
+	for _, b := range branches {
+		b.end(err)
 	}
 }
 
-// stream hands on chunks until the blob ends, and takes off lanes those that
+// stream hands on chunks until the blob ends, and takes off branches those that
 // went away or fell behind.
-func (f *fan) stream(ctx context.Context, lanes *[]*fanLane) (err error) {
+func (f *fan) stream(ctx context.Context, branches *[]*branch) (err error) {
 	rc, err := f.blob.Open(ctx, content.Range{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rc.Close()) }()
-	for len(*lanes) > 0 {
+	for len(*branches) > 0 {
 		chunk := make([]byte, fanChunk)
 		n, err := io.ReadFull(rc, chunk)
 		if n > 0 {
-			*lanes = handOn(ctx, *lanes, chunk[:n])
+			*branches = handOn(ctx, *branches, chunk[:n])
 		}
 		switch {
 		case err == nil:
@@ -171,51 +171,51 @@ func (f *fan) stream(ctx context.Context, lanes *[]*fanLane) (err error) {
 	return nil
 }
 
-// handOn gives chunk to every lane and returns those that are still there.
-func handOn(ctx context.Context, lanes []*fanLane, chunk []byte) []*fanLane {
-	var still []*fanLane
-	for _, l := range lanes {
-		if l.take(ctx, chunk) {
-			still = append(still, l)
+// handOn gives chunk to every branch and returns those that are still there.
+func handOn(ctx context.Context, branches []*branch, chunk []byte) []*branch {
+	var still []*branch
+	for _, b := range branches {
+		if b.take(ctx, chunk) {
+			still = append(still, b)
 		}
 	}
 	return still
 }
 
-func (l *fanLane) take(ctx context.Context, chunk []byte) bool {
+func (b *branch) take(ctx context.Context, chunk []byte) bool {
 	select {
-	case l.chunks <- chunk:
+	case b.chunks <- chunk:
 		return true
 	default:
 	}
 	patience := time.NewTimer(fanPatience)
 	defer patience.Stop()
 	select {
-	case l.chunks <- chunk:
+	case b.chunks <- chunk:
 		return true
-	case <-l.left:
+	case <-b.left:
 	case <-ctx.Done():
-		l.end(context.Cause(ctx))
+		b.end(context.Cause(ctx))
 		return false
 	case <-patience.C:
 	}
-	l.end(errDetached)
+	b.end(errDetached)
 	return false
 }
 
-func (l *fanLane) end(err error) {
-	l.err = err
-	close(l.chunks)
+func (b *branch) end(err error) {
+	b.err = err
+	close(b.chunks)
 }
 
-// A fanReader reads a lane's part of the shared stream, and the source itself
+// A fanReader reads a branch's part of the shared stream, and the source itself
 // once the stream has left it behind.
 type fanReader struct {
-	ctx   context.Context //nolint:containedctx // the context of the Open this reader came from, for reopening
-	lane  *fanLane
-	chunk []byte
-	off   int64
-	own   io.ReadCloser
+	ctx    context.Context //nolint:containedctx // the context of the Open this reader came from, for reopening
+	branch *branch
+	chunk  []byte
+	off    int64
+	own    io.ReadCloser
 }
 
 func (r *fanReader) Read(p []byte) (int, error) {
@@ -239,7 +239,7 @@ func (r *fanReader) Read(p []byte) (int, error) {
 // next waits for the next chunk.
 func (r *fanReader) next() error {
 	select {
-	case chunk, ok := <-r.lane.chunks:
+	case chunk, ok := <-r.branch.chunks:
 		if ok {
 			r.chunk = chunk
 			return nil
@@ -247,15 +247,15 @@ func (r *fanReader) next() error {
 	case <-r.ctx.Done():
 		return context.Cause(r.ctx)
 	}
-	if !errors.Is(r.lane.err, errDetached) {
-		return firstOf(r.lane.err, io.EOF)
+	if !errors.Is(r.branch.err, errDetached) {
+		return firstOf(r.branch.err, io.EOF)
 	}
-	own, err := r.lane.Blob.Open(r.ctx, content.Range{Off: r.off})
+	own, err := r.branch.Blob.Open(r.ctx, content.Range{Off: r.off})
 	r.own = own
 	return err
 }
 
-// Close ends reading; the other lanes go on.
+// Close ends reading; the other branches go on.
 func (r *fanReader) Close() error {
 	if r.own != nil {
 		return r.own.Close()

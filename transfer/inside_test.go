@@ -60,7 +60,7 @@ func (b stringBlob) Open(context.Context, content.Range) (io.ReadCloser, error) 
 	return io.NopCloser(strings.NewReader(b.data)), nil
 }
 
-func readLane(ctx context.Context, l *fanLane) (string, error) {
+func readBranch(ctx context.Context, l *branch) (string, error) {
 	rc, err := l.Open(ctx, content.Range{})
 	if err != nil {
 		return "", err
@@ -69,17 +69,17 @@ func readLane(ctx context.Context, l *fanLane) (string, error) {
 	return string(got), errors.Join(err, rc.Close())
 }
 
-// A secondSink is what the second of two sinks does with its lane.
-type secondSink func(ctx context.Context, l *fanLane) error
+// A secondSink is what the second of two sinks does with its branch.
+type secondSink func(ctx context.Context, l *branch) error
 
-func readsAll(ctx context.Context, l *fanLane) error {
-	_, err := readLane(ctx, l)
+func readsAll(ctx context.Context, l *branch) error {
+	_, err := readBranch(ctx, l)
 	return err
 }
 
-func wantsNothing(context.Context, *fanLane) error { return nil }
+func wantsNothing(context.Context, *branch) error { return nil }
 
-func givesUp(ctx context.Context, l *fanLane) error {
+func givesUp(ctx context.Context, l *branch) error {
 	rc, err := l.Open(ctx, content.Range{})
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func givesUp(ctx context.Context, l *fanLane) error {
 	return errors.Join(err, rc.Close())
 }
 
-func wantsAPart(ctx context.Context, l *fanLane) error {
+func wantsAPart(ctx context.Context, l *branch) error {
 	rc, err := l.Open(ctx, content.Range{Off: 7})
 	if err != nil {
 		return err
@@ -96,14 +96,14 @@ func wantsAPart(ctx context.Context, l *fanLane) error {
 	return rc.Close()
 }
 
-func comesLate(ctx context.Context, l *fanLane) error {
+func comesLate(ctx context.Context, l *branch) error {
 	if err := waitFor(ctx, 2*fanGrace); err != nil {
 		return err
 	}
 	return readsAll(ctx, l)
 }
 
-func fallsBehind(ctx context.Context, l *fanLane) error {
+func fallsBehind(ctx context.Context, l *branch) error {
 	rc, err := l.Open(ctx, content.Range{})
 	if err != nil {
 		return err
@@ -151,14 +151,14 @@ func fanOut(t *testing.T, second secondSink) int {
 	var wg sync.WaitGroup
 	wg.Go(func() { f.pump(t.Context()) })
 	wg.Go(func() {
-		defer f.leave(f.lanes[0])
-		if got, err := readLane(t.Context(), f.lanes[0]); err != nil || got != data {
+		defer f.leave(f.branches[0])
+		if got, err := readBranch(t.Context(), f.branches[0]); err != nil || got != data {
 			t.Errorf("first sink: %d bytes, %v", len(got), err)
 		}
 	})
 	wg.Go(func() {
-		defer f.leave(f.lanes[1])
-		if err := second(t.Context(), f.lanes[1]); err != nil {
+		defer f.leave(f.branches[1])
+		if err := second(t.Context(), f.branches[1]); err != nil {
 			t.Errorf("second sink: %v", err)
 		}
 	})

@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"context"
+	"iter"
+	"reflect"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -33,6 +35,23 @@ type ImagePlan struct {
 
 	state   string // of what refers to the image at the source, to be remembered when all is done
 	watched bool   // state is known
+}
+
+// Digests yields the manifests of the image and of what comes along with it; none
+// where the destinations were found to have it all.
+func (image *ImagePlan) Digests() iter.Seq[digest.Digest] {
+	return func(yield func(digest.Digest) bool) {
+		if image.graph == nil {
+			return
+		}
+		for _, g := range image.graphs() {
+			for _, d := range g.Order {
+				if !yield(d) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // A TargetPlan is what will happen at one destination of an image.
@@ -82,12 +101,30 @@ func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {
 	p := &Plan{Images: make([]*ImagePlan, len(jobs))}
 	known := newLibrary()
 	each(len(jobs), askJobs, func(i int) {
+		if err := jobs[i].check(); err != nil {
+			p.Images[i] = &ImagePlan{Name: jobs[i].Name, job: jobs[i], Err: err}
+			return
+		}
 		p.Images[i] = c.planImage(ctx, jobs[i], known.of(jobs[i].Src))
 	})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	return p, nil
+}
+
+// check refuses ends that cannot be told apart by ==, as a run does.
+func (j Job) check() error {
+	ends := []any{j.Src}
+	for _, t := range j.Dst {
+		ends = append(ends, t.Sink)
+	}
+	for _, end := range ends {
+		if end == nil || !reflect.ValueOf(end).Comparable() {
+			return invalidf("a %T is no end of a copy: it has to be a pointer, or comparable", end)
+		}
+	}
+	return nil
 }
 
 // each calls do for 0 to n-1, most of them at a time.

@@ -124,3 +124,18 @@ func TestAnImageThatLiesAboutASizeFailsAlone(t *testing.T) {
 		}
 	}
 }
+
+// A loose sink cannot be told from others.
+type loose struct {
+	*content.Memory
+	_ []string
+}
+
+func TestEndsHaveToBeComparable(t *testing.T) {
+	src := &maker{t: t}
+	src.app("v1")
+	job := transfer.Job{Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: loose{Memory: &content.Memory{}}, Names: []string{"v1"}}}}
+	if err := run(t, &transfer.Copier{}, job).Err(); !errors.Is(err, content.ErrInvalid) {
+		t.Errorf("error is %v, want invalid", err)
+	}
+}

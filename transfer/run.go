@@ -16,7 +16,7 @@ func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
 	r := c.prepare(p)
 	c.observe(Event{Kind: RunStarted, Bytes: p.Bytes()})
 	var wg sync.WaitGroup
-	wg.Go(func() { r.runLane(ctx) })
+	wg.Go(func() { r.runSequence(ctx) })
 	for i := range c.jobs() {
 		next := r.pool.largest
 		if i > 0 && i == c.jobs()-1 {
@@ -38,15 +38,15 @@ func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
 
 // A runner is one run under way.
 type runner struct {
-	copier *Copier
-	result *Result
-	pool   *pool
-	lane   []step       // for sequential sinks, in plan order
-	idle   []*targetRun // targets that wait for no blob
-	all    []*targetRun
+	copier   *Copier
+	result   *Result
+	pool     *pool
+	sequence []step       // for sequential sinks, in plan order
+	idle     []*targetRun // targets that wait for no blob
+	all      []*targetRun
 }
 
-// A step is what the lane of the sequential sinks does next: move a blob or
+// A step is what is done next for the sequential sinks: move a blob or
 // finish an image.
 type step struct {
 	task   *task
@@ -114,7 +114,7 @@ func (tr *targetRun) tasks(known map[blobKey]*task) []*task {
 	return fresh
 }
 
-// schedule gives the tasks that touch a sequential sink to the lane, and all
+// schedule puts the tasks that touch a sequential sink into the sequence, and all
 // others to the pool.
 func (r *runner) schedule(order []*task) {
 	var free []*task
@@ -130,11 +130,11 @@ func (r *runner) schedule(order []*task) {
 	r.pool = newPool(free)
 	for _, tr := range r.all {
 		for _, t := range ordered[tr] {
-			r.lane = append(r.lane, step{task: t})
+			r.sequence = append(r.sequence, step{task: t})
 		}
 		switch {
 		case isSequential(tr.plan.sink):
-			r.lane = append(r.lane, step{target: tr})
+			r.sequence = append(r.sequence, step{target: tr})
 		case tr.pending == 0:
 			r.idle = append(r.idle, tr)
 		}
@@ -151,8 +151,8 @@ func (t *task) firstSequential() *targetRun {
 	return nil
 }
 
-func (r *runner) runLane(ctx context.Context) {
-	for _, s := range r.lane {
+func (r *runner) runSequence(ctx context.Context) {
+	for _, s := range r.sequence {
 		if s.task != nil {
 			r.copier.move(ctx, s.task)
 			r.settle(ctx, s.task)
@@ -170,11 +170,11 @@ func (r *runner) work(ctx context.Context, next func() *task) {
 }
 
 // settle tells the targets what became of a blob, and finishes those that
-// waited for nothing else. Targets in the lane are finished there.
+// waited for nothing else. Targets of the sequence are finished there.
 func (r *runner) settle(ctx context.Context, t *task) {
 	for _, u := range t.uses {
-		for i, tr := range u.waiting {
-			if tr.settle(u, t.desc, i == 0) && !isSequential(u.sink) {
+		for _, tr := range u.waiting {
+			if tr.settle(u, t.desc) && !isSequential(u.sink) {
 				r.finish(ctx, tr)
 			}
 		}
@@ -183,14 +183,14 @@ func (r *runner) settle(ctx context.Context, t *task) {
 
 // settle counts one blob and reports whether it was the last. The bytes count
 // for the first of the targets that share a sink; for the others they are there.
-func (tr *targetRun) settle(u *use, d ocispec.Descriptor, mine bool) (last bool) {
+func (tr *targetRun) settle(u *use, d ocispec.Descriptor) (last bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.pending--
 	switch {
 	case u.err != nil:
 		tr.err = firstOf(tr.err, u.err)
-	case u.outcome == content.Existed || !mine:
+	case u.outcome == content.Existed || u.waiting[0] != tr:
 		tr.result.Existed++
 	case u.outcome == content.Mounted:
 		tr.result.Mounted++

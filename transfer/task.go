@@ -138,8 +138,8 @@ func putAll(ctx context.Context, uses []*use, blob content.Blob) {
 	wg.Go(func() { f.pump(ctx) })
 	for i, u := range uses {
 		wg.Go(func() {
-			defer f.leave(f.lanes[i])
-			put(ctx, u, f.lanes[i])
+			defer f.leave(f.branches[i])
+			put(ctx, u, f.branches[i])
 		})
 	}
 	wg.Wait()
