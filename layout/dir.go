@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -283,12 +284,16 @@ func tagFile(name string) string {
 	return name[strings.LastIndexByte(name, ':')+1:] + manifestEnd
 }
 
+// write leaves a file alone that has m already.
 func (d *Dir) write(m content.Manifest, files []string) error {
 	for _, file := range files {
 		if file == dirManifest {
 			if err := d.claim(m); err != nil {
 				return err
 			}
+		}
+		if raw, err := d.disk.readManifest(file); err == nil && bytes.Equal(raw, m.Raw()) {
+			continue
 		}
 		if err := d.disk.replace(file, m.Raw()); err != nil {
 			return err
