@@ -33,10 +33,11 @@ func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []end
 	if !ok {
 		return fmt.Errorf("%s does not list its tags: %w", src, errors.ErrUnsupported)
 	}
-	jobs, err := allTags(ctx, tags, src, dst)
+	jobs, passed, err := allTags(ctx, tags, src, dst)
 	if err != nil {
 		return err
 	}
+	m.rest = &remainder{src: from, tags: passed, referrers: m.filter.Referrers}
 	for _, job := range jobs {
 		if err := m.addJob(ctx, from, job.src, job.dst); err != nil {
 			return err
@@ -54,29 +55,29 @@ type imageCopy struct {
 	dst []endpoint.Endpoint
 }
 
-// allTags returns what becomes of each tag of src. Nothing is opened before it
-// is known that none gets the name of another.
-func allTags(ctx context.Context, tags content.TagLister, src endpoint.Endpoint, dst []endpoint.Endpoint) ([]imageCopy, error) {
-	var jobs []imageCopy
+// allTags returns what becomes of each tag of src, and the tags it passed over.
+// Nothing is opened before it is known that none gets the name of another.
+func allTags(ctx context.Context, tags content.TagLister, src endpoint.Endpoint, dst []endpoint.Endpoint) (jobs []imageCopy, passed []string, _ error) {
 	taken := claims{}
 	for tag, err := range tags.Tags(ctx) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if referrersTag.MatchString(tag) {
+		if isDigestTag(tag) {
+			passed = append(passed, tag)
 			continue
 		}
 		job := imageCopy{src: named(src, tag)}
 		for _, e := range dst {
 			to := tagged(e, tag)
 			if err := taken.claim(to, tag); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			job.dst = append(job.dst, to)
 		}
 		jobs = append(jobs, job)
 	}
-	return jobs, nil
+	return jobs, passed, nil
 }
 
 // claims says which image of a run gets a place: a tag of a registry, or a

@@ -30,6 +30,7 @@ type mover struct {
 	keepWhole string // what is said behind a rewritten index
 	whole     bool   // all images or none: a file gets its name only when all are in it
 
+	rest  *remainder // of a source all of which is wanted
 	jobs  []transfer.Job
 	ends  [][]endpoint.Endpoint // the destinations of each job
 	sinks map[endpoint.Endpoint]openSink

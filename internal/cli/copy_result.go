@@ -22,6 +22,8 @@ type MoveResult struct {
 	Images []MovedImage `json:"images"`
 	Bytes  int64        `json:"bytes"` // of blobs that were moved, or would be
 
+	LeftBehind []LeftBehind `json:"leftBehind,omitempty"` // by copy --all-tags and load
+
 	whole string // how an index is kept whole where nobody asked for a part of it
 }
 

@@ -18,7 +18,21 @@ func (m *mover) run(ctx context.Context) (MoveResult, error) {
 	if err != nil {
 		return MoveResult{}, err
 	}
-	return m.carryOut(ctx, plan)
+	left := m.leftBehind(ctx, plan)
+	result, err := m.carryOut(ctx, plan)
+	if result.Images != nil {
+		result.LeftBehind = left
+		m.f.sayLeftBehind(left)
+	}
+	return result, err
+}
+
+// leftBehind returns what of the source nothing of the plan takes along.
+func (m *mover) leftBehind(ctx context.Context, plan *transfer.Plan) []LeftBehind {
+	if m.rest == nil {
+		return nil
+	}
+	return m.rest.left(ctx, plan)
 }
 
 func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
@@ -28,7 +29,8 @@ func newLoad(f *Factory) *cobra.Command {
 		Short: "Load the images of an archive into a registry",
 		Long: "Load every image that has a name in an archive or an OCI layout folder. What it is, and whether it is compressed, is\n" +
 			"found out.\n" +
-			"docker.io/library/nginx:1.27 goes to REGISTRY/NAMESPACE/nginx:1.27.",
+			"docker.io/library/nginx:1.27 goes to REGISTRY/NAMESPACE/nginx:1.27. One called 1.27 alone goes to REGISTRY/NAMESPACE:1.27,\n" +
+			"and the only image of an archive, if it has no name, to REGISTRY/NAMESPACE:latest. What is not loaded is told.",
 		Example: "  wherry load -i images.tar --to registry.example/mirror\n" +
 			"  docker save nginx | wherry load --to localhost:5000",
 		Args: noArgs,
@@ -70,7 +72,7 @@ func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, e
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.filter = filter
-	if err := m.addNamed(ctx, from, o.To); err != nil {
+	if err := m.addArchive(ctx, from, o.To); err != nil {
 		return render.Result{}, err
 	}
 	result, err := m.run(ctx)
@@ -115,15 +117,18 @@ func loadTarget(to, repository, tag string) (endpoint.Endpoint, error) {
 	return e, nil
 }
 
-// addNamed adds every image of the archive that has a name.
-func (m *mover) addNamed(ctx context.Context, from endpoint.Endpoint, to string) error {
+// addArchive adds every image of the archive that has a name, or its only image.
+func (m *mover) addArchive(ctx context.Context, from endpoint.Endpoint, to string) error {
 	src, err := m.source(ctx, from)
 	if err != nil {
 		return err
 	}
-	names, err := namesAt(ctx, src, from)
+	names, passed, err := namesAt(ctx, src, from)
 	if err != nil {
 		return err
+	}
+	if from.Name == "" {
+		m.rest = &remainder{src: src, tags: passed, referrers: m.filter.Referrers}
 	}
 	taken := claims{}
 	for _, name := range names {
@@ -140,31 +145,54 @@ func (m *mover) addNamed(ctx context.Context, from endpoint.Endpoint, to string)
 		}
 		m.jobs[len(m.jobs)-1].Name = name
 	}
-	if len(m.jobs) == 0 {
-		return copyInstead(src, from, "", to, fmt.Errorf("no image in it has a name: %w", content.ErrNotFound))
+	if len(names) == 0 && len(passed) > 0 {
+		return fmt.Errorf("there is nothing in it but what refers to images: %w", content.ErrNotFound)
+	}
+	if len(names) == 0 {
+		return m.addOnly(ctx, src, from, to)
 	}
 	return nil
 }
 
-// namesAt returns what the images at e are called, or the name that e has.
-func namesAt(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) ([]string, error) {
+// addOnly adds the only image of an archive, which has no name: like one that is
+// called by a tag alone it goes to the namespace itself.
+func (m *mover) addOnly(ctx context.Context, src *endpoint.Source, from endpoint.Endpoint, to string) error {
+	_, err := src.Manifest(ctx, "")
+	several, ok := errors.AsType[*content.SeveralError](err)
+	target, nowhere := placeUnder(to, "", "latest")
+	switch {
+	case ok:
+		from.Digest = digest.Digest(several.Images[0])
+		return copyInstead(src, from, "", to, fmt.Errorf("none of the %d images in it has a name: %w", len(several.Images), content.ErrNotFound))
+	case err != nil:
+		return err
+	case nowhere != nil:
+		return copyInstead(src, from, "", to, fmt.Errorf("no image in it has a name: %w", content.ErrNotFound))
+	}
+	return m.addJob(ctx, src, from, []endpoint.Endpoint{target})
+}
+
+// namesAt returns what the images at e are called, or the name that e has, and
+// the names that stand for what refers to them.
+func namesAt(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) (names, passed []string, _ error) {
 	if e.Name != "" {
-		return []string{e.Name}, nil
+		return []string{e.Name}, nil, nil
 	}
 	lister, ok := content.As[content.TagLister](src)
 	if !ok {
-		return nil, fmt.Errorf("%s does not list its images: %w", e, errors.ErrUnsupported)
+		return nil, nil, fmt.Errorf("%s does not list its images: %w", e, errors.ErrUnsupported)
 	}
-	var names []string
 	for name, err := range lister.Tags(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if _, tag := splitName(name); !referrersTag.MatchString(tag) {
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case isDigestTag(name):
+			passed = append(passed, name)
+		default:
 			names = append(names, name)
 		}
 	}
-	return names, nil
+	return names, passed, nil
 }
 
 // A nameError is an image that gets no name of its own from load. Copy takes it
