@@ -26,7 +26,7 @@ type moveOptions struct {
 }
 
 func (o *moveOptions) bind(set *pflag.FlagSet) {
-	set.Var(&o.Platforms, "platform", "only these `platforms`: os/arch[/variant],… or all")
+	set.Var(&o.Platforms, "platform", "only these `PLATFORMS`: os/arch[/variant],… or all")
 	set.BoolVar(&o.NoReferrers, "no-referrers", false, "leave signatures, SBOMs and attestations that refer to the image behind")
 	set.StringVar(&o.Foreign, "foreign-layers", "auto", "layers that registries do not keep: `auto|fetch|skip`")
 	set.BoolVar(&o.DryRun, "dry-run", false, "print the plan and stop")

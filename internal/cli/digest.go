@@ -27,7 +27,7 @@ func newDigest(f *Factory) *cobra.Command {
 		Example: "  wherry digest nginx:1.27\n  wherry digest --platform linux/arm64 oci:images:nginx",
 		Args:    exactArgs(1),
 	}
-	cmd.Flags().Var(&platform, "platform", "the digest of the image for `os/arch[/variant]` in an index")
+	cmd.Flags().Var(&platform, "platform", "the digest of the image for `PLATFORM`, os/arch[/variant], in an index")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		result, err := runDigest(ctx, f, args[0], platform)
 		if err != nil {

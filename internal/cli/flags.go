@@ -159,7 +159,7 @@ func (p *Platforms) String() string {
 }
 
 // Type is how help texts call the value.
-func (p *Platforms) Type() string { return "os/arch[/variant]" }
+func (p *Platforms) Type() string { return "PLATFORMS" }
 
 // noArgs, exactArgs and minArgs say in the words of the usage line what is wrong
 // with the number of arguments.

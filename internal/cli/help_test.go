@@ -39,6 +39,19 @@ func TestRareFlagsStandInHelpFlagsAlone(t *testing.T) {
 	}
 }
 
+// A value is one word in capitals, as in docker's help, or one of several words.
+func TestEveryFlagNamesItsValueAlike(t *testing.T) {
+	form := regexp.MustCompile(`^([A-Z]+(/[A-Z]+)*|[a-z]+(\|[a-z]+)+(\|[A-Z]+)?)$`)
+	for _, cmd := range newRoot(testFactory(t, nil)).Commands() {
+		cmd.InheritedFlags() // makes cmd.Flags have them too
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			if name, _ := pflag.UnquoteUsage(flag); flag.Value.Type() != "bool" && !flag.Hidden && !form.MatchString(name) {
+				t.Errorf("wherry %s: --%s %s", cmd.Name(), flag.Name, name)
+			}
+		})
+	}
+}
+
 // docs/verbs.md carries on what the help and the types say.
 func TestTheDocumentationHasEveryExitCodeAndSetting(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "verbs.md"))

@@ -80,7 +80,7 @@ func newInspect(f *Factory) *cobra.Command {
 			"  wherry inspect --platform linux/amd64 --format '{{json .Image.Labels}}' nginx:1.27",
 		Args: exactArgs(1),
 	}
-	cmd.Flags().Var(&o.Platform, "platform", "look into the image for `os/arch[/variant]` in an index")
+	cmd.Flags().Var(&o.Platform, "platform", "look into the image for `PLATFORM`, os/arch[/variant], in an index")
 	cmd.Flags().BoolVar(&o.Raw, "raw", false, "write the manifest, byte for byte")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return runInspect(ctx, f, args[0], o)

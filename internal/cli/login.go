@@ -37,7 +37,7 @@ func newLogin(f *Factory) *cobra.Command {
 		Example: "  wherry login\n  echo $TOKEN | wherry login ghcr.io -u me --password-stdin",
 		Args:    upToArgs(1),
 	}
-	cmd.Flags().StringVarP(&o.Username, "username", "u", "", "`USER`; asked for where it is not given")
+	cmd.Flags().StringVarP(&o.Username, "username", "u", "", "log in as `USER`; asked for where it is not given")
 	cmd.Flags().BoolVar(&o.PasswordStdin, "password-stdin", false, "read the password from standard input")
 	cmd.Flags().StringVarP(&o.Password, "password", "p", "", "not taken: other users of the machine see it")
 	_ = cmd.Flags().MarkHidden("password") // it is there

@@ -193,7 +193,7 @@ func (p *Platform) String() string {
 }
 
 // Type is how help texts call the value.
-func (p *Platform) Type() string { return "os/arch[/variant]" }
+func (p *Platform) Type() string { return "PLATFORM" }
 
 // exact returns raw as it is, except for eyes: a terminal gets it escaped, with
 // a line end behind it.

@@ -29,7 +29,7 @@ func newManifest(f *Factory) *cobra.Command {
 		Example: "  wherry manifest nginx:1.27\n  wherry manifest --platform linux/arm64 nginx:1.27 > manifest.json",
 		Args:    exactArgs(1),
 	}
-	cmd.Flags().Var(&platform, "platform", "the manifest of the image for `os/arch[/variant]` in an index")
+	cmd.Flags().Var(&platform, "platform", "the manifest of the image for `PLATFORM`, os/arch[/variant], in an index")
 	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
 		p, err := f.look(ctx, args[0])
 		if err != nil {
@@ -77,7 +77,7 @@ func newConfig(f *Factory) *cobra.Command {
 		Example: "  wherry config nginx:1.27\n  wherry config --platform linux/arm64 --format '{{.Digest}}' nginx:1.27",
 		Args:    exactArgs(1),
 	}
-	cmd.Flags().Var(&platform, "platform", "of the image for `os/arch[/variant]` in an index; this machine's by default")
+	cmd.Flags().Var(&platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
 	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
 		p, err := f.look(ctx, args[0])
 		if err != nil {
