@@ -199,12 +199,13 @@ func readImage(raw []byte, layers int) (_ *ImageResult, odd []string, err error)
 		ocispec.Image
 
 		Created json.RawMessage `json:"created"` // not always a time
+		History json.RawMessage `json:"history"` // has times too, and is not shown
 	}
 	if err := json.Unmarshal(raw, &image); err != nil {
 		return nil, nil, err
 	}
-	var created *time.Time
-	if image.Created != nil && json.Unmarshal(image.Created, &created) != nil {
+	created, ok := readTime(image.Created)
+	if !ok {
 		odd = append(odd, fmt.Sprintf("the config has created %.40s, which is no time", image.Created))
 	}
 	if n := len(image.RootFS.DiffIDs); n != layers {
@@ -228,4 +229,20 @@ func readImage(raw []byte, layers int) (_ *ImageResult, odd []string, err error)
 		StopSignal:   image.Config.StopSignal,
 		Labels:       image.Config.Labels,
 	}, odd, nil
+}
+
+// readTime reads a time, which need not be there; false where it is none, or in
+// no year of four digits.
+func readTime(raw json.RawMessage) (*time.Time, bool) {
+	if raw == nil || string(raw) == "null" {
+		return nil, true
+	}
+	var t time.Time
+	if json.Unmarshal(raw, &t) != nil {
+		return nil, false
+	}
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return nil, false
+	}
+	return &t, true
 }
