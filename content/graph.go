@@ -34,6 +34,14 @@ func (g *Graph) Blobs() []ocispec.Descriptor {
 	return blobs
 }
 
+// Below returns the graph of d alone, a manifest of g: itself and what is below
+// it. It shares the manifests of g.
+func (g *Graph) Below(d digest.Digest) *Graph {
+	below := &Graph{Root: d, Manifests: g.Manifests}
+	below.sort()
+	return below
+}
+
 // A Loader loads graphs. The zero Loader works.
 type Loader struct {
 	Jobs   int // manifests read at once; 0 means 8

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -22,7 +20,7 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 		return root, nil
 	}
 	if !root.IsIndex() {
-		return root, checkPlatform(ctx, image.job.Src, root, f.Platforms)
+		return root, content.CheckPlatform(ctx, image.job.Src, root, f.Platforms, c.Limits)
 	}
 	if err := root.Ambiguous(); err != nil {
 		return root, err
@@ -259,43 +257,6 @@ func (o *overlay) Manifest(ctx context.Context, ref string) (content.Manifest, e
 		return m, nil
 	}
 	return o.Source.Manifest(ctx, ref)
-}
-
-// maxConfig is more than any config has that states a platform.
-const maxConfig = 8 << 20
-
-// checkPlatform reports whether the single image m is for one of platforms. An
-// artifact, whose config states no platform, is for all.
-func checkPlatform(ctx context.Context, src content.Source, m content.Manifest, platforms []content.Platform) (err error) {
-	d, ok := m.Config()
-	if !ok || d.MediaType != ocispec.MediaTypeImageConfig && d.MediaType != content.DockerConfig {
-		return nil
-	}
-	if d.Size > maxConfig {
-		return invalidf("config %s of %d bytes is over the limit of %d", d.Digest, d.Size, int64(maxConfig))
-	}
-	rc, err := content.NewBlob(src, d).Open(ctx, content.Range{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = firstOf(err, rc.Close()) }()
-	verified, err := content.VerifyReader(rc, d)
-	if err != nil {
-		return err
-	}
-	raw, err := io.ReadAll(verified)
-	if err != nil {
-		return err
-	}
-	var p ocispec.Platform
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid)
-	}
-	got := content.PlatformOf(p)
-	if p.OS == "" || matchesAny(got, platforms) {
-		return nil
-	}
-	return fmt.Errorf("the image is for %s only: %w", got, content.ErrNotFound)
 }
 
 func firstOf(errs ...error) error {

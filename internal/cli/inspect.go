@@ -131,8 +131,8 @@ func (p *place) inspect(ctx context.Context, m content.Manifest) (InspectResult,
 		r.Layers = append(r.Layers, LayerResult{d.Digest, d.MediaType, d.Size})
 	}
 	r.Total = sum(m.Blobs())
-	config, ok := m.Config()
-	if !ok || !isImageConfig(config.MediaType) {
+	config, ok := m.ImageConfig()
+	if !ok {
 		return r, nil
 	}
 	r.ArtifactType = ""
@@ -158,25 +158,11 @@ func (p *place) inspectIndex(ctx context.Context, m content.Manifest, r *Inspect
 		if d.Platform != nil && !child.Attestation {
 			child.Platform = content.PlatformOf(*d.Platform).String()
 		}
-		below := content.Graph{Root: d.Digest, Manifests: g.Manifests}
-		beneath(&below, d.Digest, map[digest.Digest]bool{})
-		child.Total = sum(below.Blobs())
+		child.Total = sum(g.Below(d.Digest).Blobs())
 		r.Children = append(r.Children, child)
 	}
 	r.Total = sum(g.Blobs())
 	return nil
-}
-
-// beneath adds d and the manifests below it to the graph's order.
-func beneath(g *content.Graph, d digest.Digest, seen map[digest.Digest]bool) {
-	if seen[d] {
-		return
-	}
-	seen[d] = true
-	g.Order = append(g.Order, d)
-	for _, child := range g.Manifests[d].Children() {
-		beneath(g, child.Digest, seen)
-	}
 }
 
 func sum(blobs []ocispec.Descriptor) int64 {
@@ -185,10 +171,6 @@ func sum(blobs []ocispec.Descriptor) int64 {
 		n += d.Size
 	}
 	return n
-}
-
-func isImageConfig(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageConfig || mediaType == content.DockerConfig
 }
 
 // readImage reads the config of an image with so many layers. odd is what is

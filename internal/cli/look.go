@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,84 +89,35 @@ func (p *place) resolve(ctx context.Context) (ocispec.Descriptor, error) {
 // image for it.
 func (p *place) image(ctx context.Context, platform Platform) (content.Manifest, error) {
 	m, err := p.root(ctx)
-	switch {
-	case err != nil || !platform.given:
+	if err != nil || !platform.given {
 		return m, err
-	case m.IsIndex():
-		return p.pick(ctx, m, platform.Platform)
 	}
-	return m, p.checkPlatform(ctx, m, platform.Platform)
+	return p.narrow(ctx, m, platform.Platform)
 }
 
-// checkPlatform reports whether the single image m is for a platform. What has
-// no config of an image, or one that states no platform, is for all.
-func (p *place) checkPlatform(ctx context.Context, m content.Manifest, want content.Platform) error {
-	d, ok := m.Config()
-	if !ok || !isImageConfig(d.MediaType) {
-		return nil
+// narrow returns the image for a platform: m itself where it is no index.
+func (p *place) narrow(ctx context.Context, m content.Manifest, want content.Platform) (content.Manifest, error) {
+	if m.IsIndex() {
+		return p.pick(ctx, m, want)
 	}
-	raw, err := p.config(ctx, m)
-	if err != nil {
-		return err
+	err := content.CheckPlatform(ctx, p, m, []content.Platform{want}, content.Limits{})
+	if errors.Is(err, content.ErrNotFound) {
+		return m, fmt.Errorf("%s: %w", p.at, err)
 	}
-	var stated ocispec.Platform
-	if err := json.Unmarshal(raw, &stated); err != nil {
-		return p.fail(fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid))
-	}
-	got := content.PlatformOf(stated)
-	if stated.OS == "" || want.Matches(got) {
-		return nil
-	}
-	return fmt.Errorf("%s: the image is for %s only: %w", p.at, got, content.ErrNotFound)
+	return m, p.fail(err)
 }
 
-// pick returns the image for a platform: m itself, or the one that an index has.
+// pick returns the image for a platform that an index has; m itself, whatever it
+// is for, where it is no index.
 func (p *place) pick(ctx context.Context, m content.Manifest, want content.Platform) (content.Manifest, error) {
-	for m.IsIndex() {
-		d, err := content.PickPlatform(m, want)
-		if err != nil {
-			return m, p.fail(err)
-		}
-		child, err := p.Manifest(ctx, d.Digest.String())
-		if err == nil {
-			err = content.CheckChild(child, d)
-		}
-		if err != nil {
-			return m, p.fail(err)
-		}
-		m = child
-	}
-	return m, nil
+	m, err := content.ImageFor(ctx, p, m, want, content.Limits{})
+	return m, p.fail(err)
 }
-
-// maxConfig bounds the config of an image: real ones have some ten kilobytes.
-const maxImageConfig = 8 << 20
 
 // config reads and verifies the config of an image.
-func (p *place) config(ctx context.Context, m content.Manifest) (_ []byte, err error) {
-	d, ok := m.Config()
-	if !ok {
-		return nil, p.fail(fmt.Errorf("%s has no config: %w", m.Digest(), content.ErrNotFound))
-	}
-	if d.Size > maxImageConfig {
-		return nil, p.fail(fmt.Errorf("config %s of %d bytes is over the limit of %d: %w", d.Digest, d.Size, maxImageConfig, content.ErrInvalid))
-	}
-	raw, err := p.read(ctx, d)
+func (p *place) config(ctx context.Context, m content.Manifest) ([]byte, error) {
+	raw, err := content.ReadConfig(ctx, p, m, content.Limits{})
 	return raw, p.fail(err)
-}
-
-// read returns all of a small blob, verified.
-func (p *place) read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
-	rc, err := p.Open(ctx, d, content.Range{})
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	r, err := content.VerifyReader(rc, d)
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(r)
 }
 
 // Platform is the flag --platform of verbs that look into one image.
