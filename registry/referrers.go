@@ -46,16 +46,33 @@ func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artif
 
 func (r *Repository) referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
+		for d, err := range r.listed(ctx, subject, artifactType) {
+			if errors.Is(err, errNoReferrersAPI) {
+				r.fallback(ctx, subject, yield)
+				return
+			}
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
+}
+
+// errNoReferrersAPI is a host that does not list referrers.
+var errNoReferrersAPI = errors.New("no referrers API")
+
+// listed yields what the referrers API lists, or errNoReferrersAPI alone.
+func (r *Repository) listed(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
+	return func(yield func(ocispec.Descriptor, error) bool) {
 		if r.host.remembersNoReferrers() {
-			r.fallback(ctx, subject, yield)
+			yield(ocispec.Descriptor{}, errNoReferrersAPI)
 			return
 		}
 		seen := map[digest.Digest]bool{}
 		first := true
 		for raw, err := range r.host.pages(httpx.Stay(ctx), r.referrersCall(subject, artifactType), r.host.client.Limits.Effective().ManifestSize) {
 			if first && r.lacksReferrers(err) {
-				r.fallback(ctx, subject, yield)
-				return
+				err = errNoReferrersAPI
 			}
 			first = false
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -15,38 +16,33 @@ import (
 )
 
 // ReferrersState implements [content.ReferrerWatcher]: with one request where
-// the host has the referrers API, and else with four, for the fallback tag and
-// for each of cosign's tags. Where the API is there, cosign's tags do not count.
+// the host has the referrers API, and else with four HEADs, for the fallback tag
+// and for each of cosign's tags. Where the API is there, cosign's tags do not
+// count.
 func (r *Repository) ReferrersState(ctx context.Context, subject digest.Digest) (string, error) {
+	if err := content.CheckDigest(subject); err != nil {
+		return "", err
+	}
 	var seen []string
-	for d, err := range r.Referrers(ctx, subject, "") {
+	for d, err := range r.listed(ctx, subject, "") {
+		if errors.Is(err, errNoReferrersAPI) {
+			return r.tagState(ctx, append(content.DigestTags(subject), content.FallbackTag(subject)))
+		}
 		if err != nil {
 			return "", err
 		}
 		seen = append(seen, d.Digest.String())
 	}
-	if r.host.remembersNoReferrers() {
-		tags, err := r.digestTags(ctx, subject)
-		if err != nil {
-			return "", err
-		}
-		seen = append(seen, tags...)
-	}
-	if len(seen) == 0 {
-		return "", nil
-	}
-	slices.Sort(seen)
-	sum := sha256.Sum256([]byte(strings.Join(seen, "\n")))
-	return hex.EncodeToString(sum[:]), nil
+	return stateOf(seen), nil
 }
 
-// digestTags returns cosign's tags of subject that exist, each with the digest
-// it points at. All are asked for at once: one round trip, not three.
-func (r *Repository) digestTags(ctx context.Context, subject digest.Digest) ([]string, error) {
+// tagState tells which of tags exist, and what they point at. All are asked for
+// at once: one round trip, not four.
+func (r *Repository) tagState(ctx context.Context, tags []string) (string, error) {
 	var mu sync.Mutex
 	var seen []string
 	g, ctx := errgroup.WithContext(ctx)
-	for _, tag := range content.DigestTags(subject) {
+	for _, tag := range tags {
 		g.Go(func() error {
 			d, err := r.Resolve(ctx, tag)
 			if content.IsMissing(err) {
@@ -59,5 +55,16 @@ func (r *Repository) digestTags(ctx context.Context, subject digest.Digest) ([]s
 		})
 	}
 	err := g.Wait()
-	return seen, err
+	return stateOf(seen), err
+}
+
+// stateOf is one short text for what was seen, in whatever order; empty for
+// nothing.
+func stateOf(seen []string) string {
+	if len(seen) == 0 {
+		return ""
+	}
+	slices.Sort(seen)
+	sum := sha256.Sum256([]byte(strings.Join(seen, "\n")))
+	return hex.EncodeToString(sum[:])
 }

@@ -37,10 +37,14 @@ func Kinds() []Kind {
 	}
 }
 
-// Named returns the kind of that name, made from seed, and whether there is one. "schema1" is one here.
+// Named returns the kind of that name, made from seed, and whether there is one: "schema1" and "fallback" too, which
+// are for registries that take the one and need the other.
 func Named(name string, seed uint64) (Image, bool) {
-	if name == "schema1" {
+	switch name {
+	case "schema1":
 		return Schema1(seed), true
+	case "fallback":
+		return WithFallback(seed), true
 	}
 	for _, k := range Kinds() {
 		if k.Name == name {
