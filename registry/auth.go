@@ -203,6 +203,7 @@ func (a *authorizer) credential(ctx context.Context) (authn.AuthConfig, error) {
 	if err != nil {
 		return authn.AuthConfig{}, fmt.Errorf("credentials for %s: %w: %w", a.host.name, err, content.ErrUnauthorized)
 	}
+	a.host.secrets.addCredential(found)
 	a.mu.Lock()
 	a.cred = &found
 	a.mu.Unlock()

@@ -69,6 +69,7 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 			}
 			return h.send(req)
 		},
+		fail: h.answerError,
 	}
 	if err := b.reopen(nil); err != nil {
 		return nil, err
@@ -94,6 +95,7 @@ type body struct {
 	wait func(time.Duration) error
 	note func(off int64, err error)
 	get  func(rangeHeader string) (*http.Response, error)
+	fail func(*http.Response) error // turns an answer into an error and closes it
 }
 
 // little is less than an answer should give: where answers keep breaking after
@@ -292,7 +294,7 @@ func (b *body) accept(resp *http.Response, spanned bool) (io.ReadCloser, error) 
 			return nil, &spanError{"the host does not have the span that was asked for"}
 		}
 	}
-	return nil, answerError(resp)
+	return nil, b.fail(resp)
 }
 
 // acceptSpan is strict: a span that begins elsewhere would be spliced into the

@@ -143,7 +143,7 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	var rt http.RoundTripper = &lanes{client: c, host: h}
 	rt = httpx.Stall{Next: rt, Limit: c.stallTimeout()}
 	rt = httpx.Rate{Next: rt, Down: c.down, Up: c.up}
-	rt = httpx.Log{Next: rt, Logger: c.log()}
+	rt = httpx.Log{Next: rt, Logger: c.log(), Mask: h.secrets.mask}
 	rt = httpx.Agent{Next: rt, Name: c.userAgent()}
 	rt = &gated{next: rt, gates: &c.gates}
 	rt = &httpx.Replay{Next: rt, Tries: c.retries(), Backoff: c.backoff(), MaxWait: c.maxWait()}

@@ -1,7 +1,7 @@
 package registry
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -16,7 +16,7 @@ func parseContentRange(header string) (span, error) {
 	unit, rest, _ := strings.Cut(strings.TrimSpace(header), " ")
 	spec, size, sized := strings.Cut(rest, "/")
 	from, to, spans := strings.Cut(spec, "-")
-	bad := fmt.Errorf("Content-Range %q is not of the form bytes first-last/total", printable(header, 80))
+	bad := errors.New("Content-Range is not of the form bytes first-last/total")
 	if !strings.EqualFold(unit, "bytes") || !sized || !spans {
 		return span{}, bad
 	}

@@ -48,7 +48,7 @@ func (r *Repository) delete(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	if err := check(resp, http.StatusAccepted, http.StatusOK, http.StatusNoContent); err != nil {
+	if err := r.host.check(resp, http.StatusAccepted, http.StatusOK, http.StatusNoContent); err != nil {
 		return err
 	}
 	return resp.Body.Close()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -175,24 +176,55 @@ func statusOf(err error) int {
 const maxErrorBody = 64 << 10
 
 // check closes an answer that is not one of those wanted, and returns what it says.
-func check(resp *http.Response, want ...int) error {
+func (h *host) check(resp *http.Response, want ...int) error {
 	if slices.Contains(want, resp.StatusCode) {
 		return nil
 	}
-	return answerError(resp)
+	return h.answerError(resp)
 }
 
-// answerError turns an answer into an error and closes it.
-func answerError(resp *http.Response) error {
+// answerError turns an answer into an error and closes it. Of what others say to
+// whom the host led there are only the codes: nobody knows what else is in it.
+func (h *host) answerError(resp *http.Response) error {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what there is of it
-	e := &Error{Method: resp.Request.Method, URL: httpx.Redact(resp.Request.URL), Status: resp.StatusCode}
+	e := &Error{Method: resp.Request.Method, URL: h.locate(resp.Request.URL), Status: resp.StatusCode}
 	if chain := httpx.Chain(resp.Request); len(chain) > 1 {
 		e.Via = chain[:len(chain)-1]
+		for i, hop := range e.Via[1:] {
+			e.Via[1+i] = h.secrets.mask(hop)
+		}
 	}
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
-	e.Codes, e.Message = parseErrorBody(body)
+	codes, message := parseErrorBody(body)
+	if h.owns(resp.Request.URL) {
+		e.Message = printable(h.secrets.mask(message), 400)
+	} else {
+		codes = slices.DeleteFunc(codes, func(c string) bool { return !isCode(c) })
+	}
+	e.Codes = h.codes(codes)
 	return e
+}
+
+// codes are codes as they may be told.
+func (h *host) codes(codes []string) []string {
+	for i, c := range codes {
+		codes[i] = printable(h.secrets.mask(c), 64)
+	}
+	return codes
+}
+
+// isCode reports whether s looks like an error code of the distribution spec.
+func isCode(s string) bool {
+	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
+}
+
+// locate returns u as it may be told: what is not the host's own, the host named.
+func (h *host) locate(u *url.URL) string {
+	if h.owns(u) {
+		return httpx.Redact(u)
+	}
+	return h.secrets.mask(httpx.Redact(u))
 }
 
 // parseErrorBody reads what the spec says an error's body is, and makes the
@@ -213,7 +245,7 @@ func parseErrorBody(body []byte) (codes []string, message string) {
 	var said []string
 	for _, e := range wire.Errors[:min(len(wire.Errors), 8)] {
 		if e.Code != "" {
-			codes = append(codes, printable(e.Code, 64))
+			codes = append(codes, e.Code)
 		}
 		if e.Message != "" {
 			said = append(said, e.Message)
@@ -222,7 +254,7 @@ func parseErrorBody(body []byte) (codes []string, message string) {
 	if len(said) == 0 {
 		said = append(said, wire.Message, wire.Details)
 	}
-	return codes, printable(strings.Trim(strings.Join(said, "; "), "; "), 400)
+	return codes, strings.Trim(strings.Join(said, "; "), "; ")
 }
 
 func plainMessage(body []byte) string {
@@ -231,7 +263,7 @@ func plainMessage(body []byte) string {
 		return "an HTML page"
 	}
 	first, _, _ := strings.Cut(text, "\n")
-	return printable(first, 200)
+	return first
 }
 
 func isHTML(text string) bool {
@@ -258,7 +290,7 @@ func printable(s string, most int) string {
 }
 
 // transportError says what failed when there was no answer.
-func transportError(req *http.Request, err error) error {
+func (h *host) transportError(req *http.Request, err error) error {
 	if _, known := errors.AsType[*Error](err); known {
 		return err
 	}
@@ -268,5 +300,5 @@ func transportError(req *http.Request, err error) error {
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		err = fmt.Errorf("the host speaks plain http: %w", content.ErrUnavailable)
 	}
-	return &Error{Method: req.Method, URL: httpx.Redact(req.URL), Err: err}
+	return &Error{Method: req.Method, URL: h.locate(req.URL), Err: h.secrets.maskError(err)}
 }

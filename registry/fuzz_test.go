@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -168,9 +170,13 @@ func FuzzLocation(f *testing.F) {
 func FuzzErrorBody(f *testing.F) {
 	f.Add([]byte(`{"errors":[{"code":"X","message":"y"}]}`))
 	f.Add([]byte("<html>"))
+	h := &host{authority: "r.example"}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		codes, message := parseErrorBody(body)
-		if all := strings.Join(codes, "") + message; len(all) > 8*70+420 || strings.ContainsAny(all, "\x1b\n\r\x00\u202e") {
+		resp := &http.Response{
+			StatusCode: http.StatusForbidden, Body: io.NopCloser(bytes.NewReader(body)),
+			Request: &http.Request{URL: &url.URL{Scheme: "https", Host: "r.example"}},
+		}
+		if all := h.answerError(resp).Error(); len(all) > 100+8*70+420 || strings.ContainsAny(all, "\x1b\n\r\x00\u202e") {
 			t.Errorf("%q", all)
 		}
 	})

@@ -84,7 +84,7 @@ func fetch(rt http.RoundTripper, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(check(&http.Response{StatusCode: resp.StatusCode, Request: req, Body: http.NoBody, Header: resp.Header}, http.StatusOK), resp.Body.Close())
+	return errors.Join(new(host).check(&http.Response{StatusCode: resp.StatusCode, Request: req, Body: http.NoBody, Header: resp.Header}, http.StatusOK), resp.Body.Close())
 }
 
 func TestAWaitThatIsTooLongIsAnErrorAtOnceForEverybody(t *testing.T) {

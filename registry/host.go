@@ -36,8 +36,9 @@ type host struct {
 	settings  Host
 	keychain  authn.Keychain
 
-	auth *authorizer
-	rt   http.RoundTripper
+	auth    *authorizer
+	rt      http.RoundTripper
+	secrets secrets
 
 	scheme   atomic.Pointer[string] // nil until it is settled
 	settling chan struct{}          // held by the request that settles the scheme
@@ -211,7 +212,7 @@ func (h *host) send(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := h.rt.RoundTrip(req)
 	if err != nil {
-		return nil, transportError(req, err)
+		return nil, h.transportError(req, err)
 	}
 	return resp, nil
 }

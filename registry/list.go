@@ -124,7 +124,7 @@ func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := check(resp, http.StatusOK); err != nil {
+	if err := h.check(resp, http.StatusOK); err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
@@ -138,11 +138,11 @@ func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, 
 	}
 	next, err := httpx.Target(resp.Request.URL, link)
 	if err != nil {
-		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL), err)
+		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL), h.secrets.maskError(err))
 	}
 	if !h.owns(next) {
 		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL),
-			&httpx.RefusedError{Target: httpx.Redact(next), Reason: "a list goes on at another host"})
+			&httpx.RefusedError{Target: h.locate(next), Reason: "a list goes on at another host"})
 	}
 	return raw, next, nil
 }

@@ -66,7 +66,7 @@ func (r *Repository) get(ctx context.Context, ref string) (content.Manifest, err
 	if err != nil {
 		return content.Manifest{}, err
 	}
-	if err := check(resp, http.StatusOK); err != nil {
+	if err := r.host.check(resp, http.StatusOK); err != nil {
 		return content.Manifest{}, err
 	}
 	defer resp.Body.Close()
@@ -76,7 +76,7 @@ func (r *Repository) get(ctx context.Context, ref string) (content.Manifest, err
 	}
 	m, err := r.verify(ref, resp.Header, raw)
 	if err != nil {
-		return content.Manifest{}, fmt.Errorf("%s: %w", r, err)
+		return content.Manifest{}, fmt.Errorf("%s: %w", r, r.host.secrets.maskError(err))
 	}
 	return m, nil
 }
@@ -147,7 +147,7 @@ func readSmall(resp *http.Response, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("answer is over the limit of %d bytes: %w", limit, content.ErrInvalid)
 	}
 	if mediaTypeOf(resp.Header) == "text/html" || isHTML(strings.TrimSpace(string(raw[:min(len(raw), 128)]))) {
-		return nil, fmt.Errorf("%s %w: %s", httpx.Redact(resp.Request.URL), errWebPage, printable(string(raw[:min(len(raw), 80)]), 80))
+		return nil, fmt.Errorf("%s %w", httpx.Redact(resp.Request.URL), errWebPage)
 	}
 	return raw, nil
 }
@@ -169,7 +169,7 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 	if resp.StatusCode == http.StatusOK {
 		d, err := describe(ref, resp)
 		if err != nil {
-			return ocispec.Descriptor{}, fmt.Errorf("%s:%s: %w", r, ref, err)
+			return ocispec.Descriptor{}, fmt.Errorf("%s:%s: %w", r, ref, r.host.secrets.maskError(err))
 		}
 		if complete(d) {
 			r.host.quirks.name(r.path("manifests", d.Digest.String()), ref)
@@ -177,7 +177,7 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 		}
 		return r.resolveByGet(ctx, ref)
 	}
-	refusal := answerError(resp)
+	refusal := r.host.answerError(resp)
 	switch {
 	case errors.Is(refusal, content.ErrNotFound):
 		if !r.host.quirks.missed(r.path("manifests", ref), resp.Header) {
@@ -290,16 +290,16 @@ func (r *Repository) putOnce(ctx context.Context, name, mediaType string, raw []
 	if err != nil {
 		return nil, err
 	}
-	if err := check(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent); err != nil {
+	if err := r.host.check(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent); err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated && resp.Header.Get("Location") == "" && resp.Header.Get(digestHeader) == "" {
 		// Something in between answered; what a registry has stored it names.
-		return nil, fmt.Errorf("PUT %s: %s is no answer to a manifest: %w", httpx.Redact(resp.Request.URL), resp.Status, content.ErrUnavailable)
+		return nil, fmt.Errorf("PUT %s: %d is no answer to a manifest: %w", httpx.Redact(resp.Request.URL), resp.StatusCode, content.ErrUnavailable)
 	}
 	if err := checkStated(resp.Header, raw); err != nil {
-		return nil, fmt.Errorf("PUT %s: %w", httpx.Redact(resp.Request.URL), err)
+		return nil, fmt.Errorf("PUT %s: %w", httpx.Redact(resp.Request.URL), r.host.secrets.maskError(err))
 	}
 	return resp.Header, nil
 }

@@ -110,7 +110,7 @@ func (c *Client) Login(ctx context.Context, host string, auth authn.Authenticato
 	if err != nil {
 		return err
 	}
-	if err := check(resp, http.StatusOK); err != nil {
+	if err := h.check(resp, http.StatusOK); err != nil {
 		return err
 	}
 	return resp.Body.Close()

@@ -36,7 +36,7 @@ func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 	case h.settling <- struct{}{}:
 		defer func() { <-h.settling }()
 	case <-req.Context().Done():
-		return nil, transportError(req, context.Cause(req.Context()))
+		return nil, h.transportError(req, context.Cause(req.Context()))
 	}
 	if h.settled() != "" || !httpx.CanRewind(req) {
 		return h.sendAs(req, h.settled())
@@ -52,7 +52,7 @@ func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 		return h.keep(req, secure, serr)
 	case speaksTLS(serr):
 		discard(plain)
-		return nil, transportError(req, serr)
+		return nil, h.transportError(req, serr)
 	case err == nil: // a 400 of its own
 		h.settle("http")
 		return plain, nil
@@ -92,7 +92,7 @@ func (h *host) keep(req *http.Request, resp *http.Response, err error) (*http.Re
 		return h.sendAs(req, h.settled())
 	}
 	if err != nil {
-		return nil, transportError(req, err)
+		return nil, h.transportError(req, err)
 	}
 	if !httpx.IsTemporary(resp.StatusCode) {
 		return resp, nil
@@ -111,7 +111,7 @@ func (h *host) sendAs(req *http.Request, scheme string) (*http.Response, error) 
 	}
 	resp, err := h.rt.RoundTrip(again)
 	if err != nil {
-		return nil, transportError(again, err)
+		return nil, h.transportError(again, err)
 	}
 	return resp, nil
 }

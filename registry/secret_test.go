@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/registry"
@@ -37,13 +39,34 @@ func TestSecretsAreInNoErrorAndNoLog(t *testing.T) {
 	storage := testregistry.Start(t, testregistry.Config{Faults: []fault{
 		{Kind: testregistry.AnyKind, Effect: testregistry.Answer, N: 403, Header: http.Header{"Set-Cookie": {"sid=c00kie"}}},
 	}})
+	talks := testregistry.Start(t, testregistry.Config{Faults: []fault{
+		{Kind: testregistry.AnyKind, Effect: testregistry.Answer, N: 403, Body: `{"errors":[{"code":"DENIED","message":"wrong ` + signed + `"},{"code":"` + signed + `"}]}`},
+	}})
+	echo := []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Echo, N: 403}, {Kind: testregistry.KindUpload, Effect: testregistry.Echo, N: 400}}
+	basic := testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}
+	refreshed := testregistry.Auth{Scheme: testregistry.Bearer, RefreshTokens: map[string]string{"r3fresh": "ann"}}
 	for _, tt := range []struct {
 		name   string
 		auth   testregistry.Auth
 		faults []fault
 	}{
 		{"right", bearer, nil},
-		{"basic", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, nil},
+		{"a registry that repeats a password", basic, echo},
+		{"a registry that repeats it in plain text", basic, []fault{
+			{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Body: "Authorization: Basic YW5uOnNlY3JldA== (ann, secret)"},
+		}},
+		{"a registry that repeats a token", bearer, echo},
+		{"a registry that repeats a token got with a refresh token", refreshed, echo},
+		{"a registry that repeats a password in headers", basic, []fault{
+			{Kind: testregistry.AnyKind, Header: http.Header{"Warning": {"299 - YW5uOnNlY3JldA=="}, "Docker-Content-Digest": {"sha256:secret"}, "Location": {"http://127.0.0.2/secret/"}}},
+		}},
+		{"a token server that repeats a password", bearer, []fault{{Kind: testregistry.KindToken, Effect: testregistry.Echo, N: 403}}},
+		{"a token server that repeats a refresh token", refreshed, []fault{{Kind: testregistry.KindToken, Effect: testregistry.Echo, N: 400}}},
+		{"a token server that leads on to it", bearer, []fault{{Kind: testregistry.KindToken, Effect: testregistry.Redirect, Value: "http://10.0.0.1/secret"}}},
+		{"storage that says how a URL was signed", bearer, []fault{
+			{Kind: testregistry.KindManifest, Effect: testregistry.Redirect, Value: talks.URL() + "/x?X-Amz-Signature=" + signed + "&y="},
+		}},
+		{"basic", basic, nil},
 		{"redirected to a signed URL", bearer, []fault{
 			{Kind: testregistry.KindBlob, Effect: testregistry.Redirect, Value: storage.URL() + "/x?X-Amz-Signature=" + signed + "&y="},
 			{Kind: testregistry.KindManifest, Effect: testregistry.Redirect, Value: storage.URL() + "/x?X-Amz-Signature=" + signed + "&y="},
@@ -60,27 +83,48 @@ func TestSecretsAreInNoErrorAndNoLog(t *testing.T) {
 			server.PutBlob("app", raw)
 			var out bytes.Buffer
 			c := client(t)
+			if tt.auth.RefreshTokens != nil {
+				c.Keychain = identity("r3fresh")
+			}
 			c.Log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			repo := repository(t, c, server, "app")
 			_, err := readAll(t.Context(), repo, raw, content.Range{})
 			_, perr := repo.PutBlob(t.Context(), made(random(1000, 25)))
 			_, merr := repo.Manifest(t.Context(), "v1")
 			fmt.Fprintf(&out, "%v\n%v\n%v\n%#v", err, perr, merr, errors.Join(err, perr, merr))
-			for _, q := range server.Requests() {
-				if token, ok := strings.CutPrefix(q.Header.Get("Authorization"), "Bearer "); ok && strings.Contains(out.String(), token) {
-					t.Error("a token was printed")
-				}
-			}
-			for _, canary := range []string{"secret", "YW5uOnNlY3JldA", signed, "c00kie"} {
-				if i := strings.Index(out.String(), canary); i >= 0 {
-					t.Errorf("%q was printed: …%s", canary, out.String()[max(0, i-200):i+20])
-				}
-			}
+			secrets := []string{"secret", "YW5uOnNlY3JldA", "r3fresh", signed, "c00kie"}
+			checkUnseen(t, out.String(), append(secrets, tokens(server)...))
 			if out.Len() < 200 {
 				t.Error("nothing was logged")
 			}
 		})
 	}
+}
+
+// tokens are those that a registry was shown.
+func tokens(server *testregistry.Registry) (all []string) {
+	for _, q := range server.Requests() {
+		if token, ok := strings.CutPrefix(q.Header.Get("Authorization"), "Bearer "); ok {
+			all = append(all, token)
+		}
+	}
+	return all
+}
+
+func checkUnseen(t *testing.T, text string, secrets []string) {
+	t.Helper()
+	for _, secret := range secrets {
+		if i := strings.Index(text, secret); i >= 0 {
+			t.Errorf("%q was printed: …%s", secret, text[max(0, i-200):i+20])
+		}
+	}
+}
+
+// An identity is a keychain of one refresh token.
+type identity string
+
+func (i identity) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return registry.Credential{IdentityToken: string(i)}, nil
 }
 
 func TestCredentialsDoNotPrint(t *testing.T) {

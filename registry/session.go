@@ -139,7 +139,7 @@ func (u *upload) open(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := check(resp, http.StatusAccepted); err != nil {
+	if err := u.repo.host.check(resp, http.StatusAccepted); err != nil {
 		return err
 	}
 	return u.begin(resp)
@@ -150,7 +150,7 @@ func (u *upload) begin(resp *http.Response) error {
 	httpx.Drain(resp.Body)
 	at, err := uploadLocation(resp.Request.URL, resp.Header.Get("Location"))
 	if err != nil {
-		return err
+		return u.repo.host.secrets.maskError(err)
 	}
 	u.at, u.off = at, 0
 	u.sessions++
@@ -168,7 +168,7 @@ func (u *upload) patch(ctx context.Context, n int64) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := check(resp, http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK); err != nil {
+	if err := u.repo.host.check(resp, http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK); err != nil {
 		return err
 	}
 	httpx.Drain(resp.Body)
@@ -201,7 +201,7 @@ func (u *upload) move(resp *http.Response) error {
 	}
 	at, err := uploadLocation(resp.Request.URL, location)
 	if err != nil {
-		return err
+		return u.repo.host.secrets.maskError(err)
 	}
 	u.at = at
 	return nil
@@ -221,12 +221,13 @@ func (u *upload) close(ctx context.Context, n int64) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := check(resp, http.StatusCreated, http.StatusOK, http.StatusNoContent, http.StatusAccepted); err != nil {
+	if err := u.repo.host.check(resp, http.StatusCreated, http.StatusOK, http.StatusNoContent, http.StatusAccepted); err != nil {
 		return err
 	}
 	httpx.Drain(resp.Body)
 	if stated := resp.Header.Get(digestHeader); stated != "" && stated != u.desc.Digest.String() && strings.HasPrefix(stated, u.desc.Digest.Algorithm().String()+":") {
-		return fmt.Errorf("the registry stored blob %s as %s: %w", u.desc.Digest, printable(stated, 160), content.ErrCorrupt)
+		stated = printable(u.repo.host.secrets.mask(stated), 160)
+		return fmt.Errorf("the registry stored blob %s as %s: %w", u.desc.Digest, stated, content.ErrCorrupt)
 	}
 	return nil
 }
@@ -352,7 +353,7 @@ func (u *upload) ask(ctx context.Context, err error) error {
 			return u.move(resp)
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return errors.Join(err, answerError(resp))
+		return errors.Join(err, u.repo.host.answerError(resp))
 	default:
 		httpx.Drain(resp.Body)
 	}

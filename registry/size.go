@@ -21,7 +21,7 @@ func (r *Repository) BlobSize(ctx context.Context, d digest.Digest) (int64, erro
 	if err != nil {
 		return 0, err
 	}
-	if err := check(resp, http.StatusOK); err != nil {
+	if err := r.host.check(resp, http.StatusOK); err != nil {
 		return 0, err
 	}
 	defer resp.Body.Close()

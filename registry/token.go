@@ -127,8 +127,10 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 	asked := transport.Challenge{Scheme: "bearer", Parameters: c.params, Insecure: realm.Scheme == "http"}
 	t, err := transport.Exchange(ctx, server, auth, a.tokenTrip(), scopes, &asked)
 	if err != nil {
-		return token{}, tokenError(ctx, realm, err)
+		return token{}, a.host.tokenError(ctx, realm, err)
 	}
+	a.host.secrets.addCredential(cred)
+	a.host.secrets.add(t.Token, t.AccessToken, t.RefreshToken)
 	got := token{value: t.Token, life: time.Duration(t.ExpiresIn) * time.Second}
 	if t.AccessToken != "" {
 		got.value = t.AccessToken
@@ -158,10 +160,10 @@ func (a *authorizer) realm(text string, cred authn.AuthConfig) (*url.URL, error)
 		reach = httpx.ReachOf(addr)
 	}
 	if !a.host.reachable().Allows(reach) {
-		return nil, &httpx.RefusedError{Target: httpx.Redact(u), Reason: "the token server is nearer than the registry"}
+		return nil, &httpx.RefusedError{Target: a.host.locate(u), Reason: "the token server is nearer than the registry"}
 	}
 	if u.Scheme == "http" && cred != (authn.AuthConfig{}) && !httpx.IsLoopbackHost(u.Hostname()) {
-		return nil, &httpx.RefusedError{Target: httpx.Redact(u), Reason: "credentials would go to another host in plain http"}
+		return nil, &httpx.RefusedError{Target: a.host.locate(u), Reason: "credentials would go to another host in plain http"}
 	}
 	return u, nil
 }
@@ -177,10 +179,10 @@ func (a *authorizer) tokenTrip() http.RoundTripper {
 	})
 }
 
-// tokenError says what a token server answered, without the answer: it may hold
-// the secrets it was asked for.
-func tokenError(ctx context.Context, realm *url.URL, err error) error {
-	e := &Error{Method: http.MethodGet, URL: httpx.Redact(realm)}
+// tokenError says what a token server answered, without the answer but for its
+// codes: it may hold the secrets it was asked with or for.
+func (h *host) tokenError(ctx context.Context, realm *url.URL, err error) error {
+	e := &Error{Method: http.MethodGet, URL: h.locate(realm)}
 	var (
 		answer *transport.Error
 		trip   *url.Error
@@ -190,12 +192,15 @@ func tokenError(ctx context.Context, realm *url.URL, err error) error {
 		e.Err = context.Cause(ctx)
 	case errors.As(err, &answer):
 		e.Status = answer.StatusCode
+		var codes []string
 		for _, d := range answer.Errors {
-			e.Codes = append(e.Codes, printable(string(d.Code), 64))
-			e.Message = printable(d.Message, 400)
+			if isCode(string(d.Code)) {
+				codes = append(codes, string(d.Code))
+			}
 		}
+		e.Codes = h.codes(codes)
 	case errors.As(err, &trip):
-		e.Err = trip.Err
+		e.Err = h.secrets.maskError(trip.Err)
 	default:
 		e.Err = fmt.Errorf("the token server gave no token: %w", content.ErrUnavailable)
 	}

@@ -26,7 +26,7 @@ func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error
 	if err != nil {
 		return false, err
 	}
-	there, err := hasBlob(resp, d)
+	there, err := r.hasBlob(resp, d)
 	switch {
 	case err != nil:
 	case there:
@@ -40,7 +40,7 @@ func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error
 // hasBlob reads the answer to a HEAD. A blob of another size is not the one. A
 // registry that leads on to where a blob is has it, even where a HEAD is not
 // allowed there: such URLs are signed for GET.
-func hasBlob(resp *http.Response, d ocispec.Descriptor) (bool, error) {
+func (r *Repository) hasBlob(resp *http.Response, d ocispec.Descriptor) (bool, error) {
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusOK:
@@ -50,7 +50,7 @@ func hasBlob(resp *http.Response, d ocispec.Descriptor) (bool, error) {
 	case resp.Request.Response != nil && resp.StatusCode/100 == 4:
 		return true, nil
 	}
-	err := answerError(resp)
+	err := r.host.answerError(resp)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return false, nil // it will be sent; nothing is wrong with that
 	}
@@ -122,7 +122,7 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	case http.StatusAccepted:
 		return false, u.begin(resp)
 	}
-	if refusal := answerError(resp); errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {
+	if refusal := r.host.answerError(resp); errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {
 		r.host.quirks.get(func(q *quirks) { q.noMount = true })
 	}
 	return false, nil

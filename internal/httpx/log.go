@@ -11,6 +11,7 @@ import (
 type Log struct {
 	Next   http.RoundTripper
 	Logger *slog.Logger
+	Mask   func(string) string // hides in a text what its host must not repeat; nil hides nothing
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -23,16 +24,27 @@ func (l Log) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := l.Next.RoundTrip(req)
 	attrs := []slog.Attr{
 		slog.String("method", req.Method),
-		slog.String("url", Redact(req.URL)),
+		slog.String("url", l.mask(Redact(req.URL))),
 		slog.Duration("took", time.Since(began)),
 		slog.Any("asked", redactHeader(req.Header)),
 	}
 	if err != nil {
-		l.log(ctx, append(attrs, slog.String("error", err.Error())))
+		l.log(ctx, append(attrs, slog.String("error", l.mask(err.Error()))))
 		return resp, err
 	}
-	l.log(ctx, append(attrs, slog.Int("status", resp.StatusCode), slog.Any("answered", redactHeader(resp.Header))))
+	answered := redactHeader(resp.Header)
+	for key, value := range answered {
+		answered[key] = l.mask(value)
+	}
+	l.log(ctx, append(attrs, slog.Int("status", resp.StatusCode), slog.Any("answered", answered)))
 	return resp, nil
+}
+
+func (l Log) mask(text string) string {
+	if l.Mask == nil {
+		return text
+	}
+	return l.Mask(text)
 }
 
 func (l Log) log(ctx context.Context, attrs []slog.Attr) {

@@ -34,9 +34,10 @@ func TestLogsHaveWhatHappenedAndNoSecret(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	rt := httpx.Log{Logger: logger, Next: roundTrip(func(*http.Request) (*http.Response, error) {
 		resp := answer(401, "")
-		resp.Header = http.Header{"Set-Cookie": {"c00kie"}, "Www-Authenticate": {"Bearer realm=x"}, "Location": {"/u?_state=st4te"}, "Content-Length": {"7"}}
+		resp.Header = http.Header{"Set-Cookie": {"c00kie"}, "Warning": {"299 - who has t0ken?"}, "Www-Authenticate": {"Bearer realm=x"}, "Location": {"/u?_state=st4te"}, "Content-Length": {"7"}}
 		return resp, nil
 	})}
+	rt.Mask = func(text string) string { return strings.ReplaceAll(text, "t0ken", "hidden") }
 	req := get(t, "https://r.example/x?sig=s1g")
 	req.Header.Set("Authorization", "Bearer t0ken")
 	resp, err := rt.RoundTrip(req)
@@ -44,7 +45,7 @@ func TestLogsHaveWhatHappenedAndNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	for _, part := range []string{"method=GET", "sig=REDACTED", "status=401", "Content-Length:7", "Bearer ***", "_state=REDACTED"} {
+	for _, part := range []string{"method=GET", "sig=REDACTED", "status=401", "Content-Length:7", "Bearer ***", "_state=REDACTED", "who has hidden?"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("no %s in %s", part, out.String())
 		}

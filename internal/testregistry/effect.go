@@ -89,6 +89,8 @@ func (r *Registry) before(ctx context.Context, q *exchange) (reply, bool) {
 			q.Header.Del("Range")
 		case Answer:
 			return r.answerOf(f, q), true
+		case Echo:
+			return echoOf(f, q), true
 		case Redirect:
 			return redirectOf(f, q), true
 		case HTML:
@@ -146,6 +148,17 @@ func (r *Registry) answerOf(f Fault, q *exchange) reply {
 		a.header.Set("Retry-After", f.RetryAfter)
 	}
 	return a
+}
+
+// echoOf is what proxies answer that were set up to debug something.
+func echoOf(f Fault, q *exchange) reply {
+	_ = q.ParseForm() // without a form there is less to repeat
+	said := []string{q.Header.Get("Authorization"), q.Form.Get("password"), q.Form.Get("refresh_token")}
+	if name, password, given := q.BasicAuth(); given {
+		said = append(said, name+":"+password)
+	}
+	text := strings.Join(slices.DeleteFunc(said, func(s string) bool { return s == "" }), " ")
+	return apiError(int(f.N), text, "you are %s and may not do this", text)
 }
 
 func redirectOf(f Fault, q *exchange) reply {

@@ -24,6 +24,7 @@ const (
 	Delay        Effect = "delay"         // wait between Min and Max first, drawn from Seed and the request
 	Rate         Effect = "rate"          // N bytes of the answer a second
 	Answer       Effect = "status"        // status N with Header, Body, RetryAfter
+	Echo         Effect = "echo"          // status N, and all that the request proved itself with, as code and message
 	Redirect     Effect = "redirect"      // 307 (or N) to Value plus this path and query; "loop" is this very URL
 	HTML         Effect = "html"          // 200 with a page of a captive portal
 	IgnoreRange  Effect = "ignore-range"  // 200 with the whole blob

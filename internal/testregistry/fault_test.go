@@ -47,6 +47,7 @@ func TestFaultsInAnswers(t *testing.T) {
 		{"status=404,method=HEAD,kind=blob", "GET " + blobPath, "", 200, digits, nil},
 		{"status=418,body=a,b", "GET /v2/", "", 418, "a,b", nil},
 		{"status=500", "GET /v2/a/tags/list", "", 500, "*", nil},
+		{"echo=403", "GET /v2/a/tags/list", "Authorization: Bearer abc", 403, `{"errors":[{"code":"Bearer abc","message":"you are Bearer abc and may not do this"}]}`, nil},
 		{"ignore-range", "GET " + blobPath, "Range: bytes=2-3", 200, digits, []string{"Content-Range: "}},
 		{"content-range=none", "GET " + blobPath, "Range: bytes=2-3", 206, "23", []string{"Content-Range: "}},
 		{"content-range=shift", "GET " + blobPath, "Range: bytes=2-3", 206, "23", []string{"Content-Range: bytes 3-4/11"}},

@@ -23,7 +23,7 @@ const (
 )
 
 var arguments = map[Effect]argument{
-	ResetAfter: number, CutAfter: number, ChunkCut: number, StallAfter: number, Rate: number, Answer: number,
+	ResetAfter: number, CutAfter: number, ChunkCut: number, StallAfter: number, Rate: number, Answer: number, Echo: number,
 	Flip: number, Shorter: number, Longer: number, Keep: number,
 	Redirect: text, ContentRange: text, DigestHeader: text, LinkHeader: text, Location: text,
 	Delay: duration, Hold: noArgument, HTML: noArgument, IgnoreRange: noArgument, Endless: noArgument, Gzip: noArgument,
