@@ -29,7 +29,8 @@ type remainder struct {
 	copied map[digest.Digest]bool // by the plan
 	taken  map[digest.Digest]bool // there already, or not wanted: of images that are up to date or rewritten
 	known  map[digest.Digest]content.Manifest
-	reads  int // how many more manifests may be read to find out
+	failed bool // an image of the plan cannot be read
+	reads  int  // how many more manifests may be read to find out
 }
 
 // mostReads is how many manifests are read at a registry, where it costs.
@@ -64,6 +65,7 @@ func (r *remainder) left(ctx context.Context, plan *transfer.Plan) []LeftBehind 
 func (r *remainder) notePlan(plan *transfer.Plan) []ocispec.Descriptor {
 	var roots []ocispec.Descriptor
 	for _, image := range plan.Images {
+		r.failed = r.failed || image.Err != nil
 		for d := range image.Digests() {
 			r.copied[d] = true
 		}
@@ -110,7 +112,11 @@ func (r *remainder) unnamed(ctx context.Context) []digest.Digest {
 			continue
 		}
 		seen[d.Digest] = true
-		if _, refers := r.read(ctx, d.Digest).Subject(); !refers {
+		m := r.read(ctx, d.Digest)
+		if r.failed && m.Digest() == "" {
+			continue // what has a name and cannot be read fails under that name
+		}
+		if _, refers := m.Subject(); !refers {
 			found = append(found, d.Digest)
 		}
 	}
