@@ -24,7 +24,7 @@ type machine struct {
 func describe(ctx context.Context, b *bench, absent []string) machine {
 	m := machine{
 		Date: b.started.UTC().Format("2006-01-02 15:04 UTC"), Cores: runtime.NumCPU(), Absent: absent, Note: b.note,
-		CPU: field("/proc/cpuinfo", "model name"), Memory: gigabytes(field("/proc/meminfo", "MemTotal")), Kernel: output(ctx, "uname", "-sr"),
+		CPU: field("/proc/cpuinfo", "model name"), Memory: gigabytes(field("/proc/meminfo", "MemTotal")), Kernel: beforeDash(output(ctx, "uname", "-sr")),
 		Folders: "memory on " + fileSystem(ctx, b.memory) + ", disk on " + fileSystem(ctx, b.disk),
 		Image:   fmt.Sprintf("%d layers, %.0f MB", len(b.real.blobs)-1, float64(b.real.size())/1e6),
 		Load:    firstWords("/proc/loadavg", 3),

@@ -30,7 +30,7 @@ func (o *moveOptions) bind(set *pflag.FlagSet) {
 	set.BoolVar(&o.NoReferrers, "no-referrers", false, "leave signatures, SBOMs and attestations that refer to the image behind")
 	set.StringVar(&o.Foreign, "foreign-layers", "auto", "layers that registries do not keep: `auto|fetch|skip`")
 	set.BoolVar(&o.DryRun, "dry-run", false, "print the plan and stop")
-	set.BoolVar(&o.Deep, "deep", false, "look at every blob at the destination even when its tag matches")
+	set.BoolVar(&o.Deep, "deep", false, "look at every blob at the destination even when its tag matches; on disk, hash them all")
 	set.IntVarP(&o.Jobs, "jobs", "j", 0, "`N` blobs in flight")
 	set.StringVar(&o.DigestFile, "digestfile", "", "write the digest to `FILE`")
 }

@@ -50,11 +50,12 @@ func (f *Factory) newMover(o moveOptions, compress archive.Compression) (*mover,
 	if err != nil {
 		return nil, err
 	}
-	opener, err := f.Opener()
+	shared, err := f.Opener()
 	if err != nil {
 		return nil, err
 	}
-	opener.Archive.Compress = compress
+	opener := *shared
+	opener.Archive.Compress, opener.Layout.Deep = compress, o.Deep
 	if o.Foreign == "fetch" && opener.Client != nil {
 		opener.Client.ForeignLayers = registry.ForeignFetch
 	}
@@ -62,7 +63,7 @@ func (f *Factory) newMover(o moveOptions, compress archive.Compression) (*mover,
 	if opener.Client != nil {
 		copier.Limits, copier.Facts = opener.Client.Limits, opener.Client.Facts
 	}
-	m := &mover{f: f, o: o, opener: opener, copier: copier, sinks: map[endpoint.Endpoint]openSink{}}
+	m := &mover{f: f, o: o, opener: &opener, copier: copier, sinks: map[endpoint.Endpoint]openSink{}}
 	f.resumes = m.resumes
 	return m, nil
 }
