@@ -229,20 +229,21 @@ func (r MoveResult) render() render.Result {
 
 // table shows a plan.
 func (r MoveResult) table() render.Table {
-	t := render.Table{Header: []string{"IMAGE", "DESTINATION", "DIGEST", "MOVE", "SIZE", "THERE", "REFERRERS"}}
+	var rows [][]string
 	for _, image := range r.Images {
 		for _, to := range image.arrived() {
 			written := image.Digest.String()
 			if to.leftAlone() {
 				written = "left alone"
 			}
-			t.Rows = append(t.Rows, []string{
+			rows = append(rows, []string{
 				image.Name, to.Name, written, strconv.Itoa(to.Stored), humanSize(to.Bytes),
 				strconv.Itoa(to.Existed), strconv.Itoa(image.Referrers),
 			})
 		}
 	}
-	return t
+	header := []string{"IMAGE", "DESTINATION", "DIGEST", "MOVE", "SIZE", "THERE", "REFERRERS"}
+	return render.Table{Header: header, Rows: slices.Values(rows)}
 }
 
 func humanSize(n int64) string { return units.HumanSize(float64(n)) }

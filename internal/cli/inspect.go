@@ -119,33 +119,39 @@ func (p *place) inspect(ctx context.Context, m content.Manifest) (InspectResult,
 		MediaType:    m.MediaType(),
 		Size:         m.Size(),
 		ArtifactType: m.ArtifactType(),
-		Annotations:  m.Annotations(),
 	}
 	if subject, ok := m.Subject(); ok {
 		r.Subject = subject.Digest
 	}
+	describe := p.inspectImage
 	if m.IsIndex() {
-		return r, p.inspectIndex(ctx, m, &r)
+		describe = p.inspectIndex
 	}
+	err := describe(ctx, m, &r)
+	r.Annotations = m.Annotations() // last, they may be very many
+	return r, err
+}
+
+func (p *place) inspectImage(ctx context.Context, m content.Manifest, r *InspectResult) error {
 	for _, d := range m.Layers() {
 		r.Layers = append(r.Layers, LayerResult{d.Digest, d.MediaType, d.Size})
 	}
 	r.Total = sum(m.Blobs())
 	config, ok := m.ImageConfig()
 	if !ok {
-		return r, nil
+		return nil
 	}
 	r.ArtifactType = ""
 	raw, err := p.config(ctx, m)
 	if err != nil {
-		return r, err
+		return err
 	}
 	r.Image, r.odd, err = readImage(raw, len(r.Layers))
 	if err != nil {
-		return r, p.fail(fmt.Errorf("config %s: %w: %w", config.Digest, err, content.ErrInvalid))
+		return p.fail(fmt.Errorf("config %s: %w: %w", config.Digest, err, content.ErrInvalid))
 	}
 	r.Image.ConfigDigest = config.Digest
-	return r, nil
+	return nil
 }
 
 func (p *place) inspectIndex(ctx context.Context, m content.Manifest, r *InspectResult) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func (r InspectResult) render() render.Result {
 		r.Image.describe(&facts)
 	}
 	facts.add("Size", size(r.Total))
-	tables := []render.Table{{Rows: facts}}
+	tables := []render.Table{{Rows: facts.all()}}
 	if len(r.Children) > 0 {
 		tables = append(tables, r.childTable())
 	}
@@ -57,8 +58,7 @@ func (i *ImageResult) describe(facts *factRows) {
 }
 
 func (r InspectResult) childTable() render.Table {
-	t := render.Table{Header: []string{"PLATFORM", "DIGEST", "SIZE"}}
-	for _, c := range r.Children {
+	return render.Table{Header: []string{"PLATFORM", "DIGEST", "SIZE"}, Rows: rowsOf(r.Children, func(c ChildResult) []string {
 		what := c.Platform
 		switch {
 		case c.Attestation:
@@ -66,17 +66,25 @@ func (r InspectResult) childTable() render.Table {
 		case what == "":
 			what = "(none)"
 		}
-		t.Rows = append(t.Rows, []string{what, c.Digest.String(), size(c.Total)})
-	}
-	return t
+		return []string{what, c.Digest.String(), size(c.Total)}
+	})}
 }
 
 func (r InspectResult) layerTable() render.Table {
-	t := render.Table{Header: []string{"LAYER", "SIZE", "TYPE"}}
-	for _, l := range r.Layers {
-		t.Rows = append(t.Rows, []string{l.Digest.String(), size(l.Size), l.MediaType})
+	return render.Table{Header: []string{"LAYER", "SIZE", "TYPE"}, Rows: rowsOf(r.Layers, func(l LayerResult) []string {
+		return []string{l.Digest.String(), size(l.Size), l.MediaType}
+	})}
+}
+
+// rowsOf yields a row for each of all.
+func rowsOf[T any](all []T, row func(T) []string) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		for _, one := range all {
+			if !yield(row(one)) {
+				return
+			}
+		}
 	}
-	return t
 }
 
 // factRows are rows of a name and a value; what has no value is left out.
@@ -88,16 +96,15 @@ func (p *factRows) add(name, value string) {
 	}
 }
 
+func (p *factRows) all() iter.Seq[[]string] { return slices.Values(*p) }
+
 // mapTable returns a table of m, or none where m is empty.
 func mapTable(header string, m map[string]string) []render.Table {
 	if len(m) == 0 {
 		return nil
 	}
-	t := render.Table{Header: []string{header, "VALUE"}}
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		t.Rows = append(t.Rows, []string{key, m[key]})
-	}
-	return []render.Table{t}
+	keys := slices.Sorted(maps.Keys(m))
+	return []render.Table{{Header: []string{header, "VALUE"}, Rows: rowsOf(keys, func(key string) []string { return []string{key, m[key]} })}}
 }
 
 // words shows a command line so that its words can be told apart.

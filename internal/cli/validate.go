@@ -118,13 +118,11 @@ func (r ValidateResult) render() render.Result {
 	} else {
 		facts.add("Problems", strconv.Itoa(len(r.Problems)))
 	}
-	tables := []render.Table{{Rows: facts}}
+	tables := []render.Table{{Rows: facts.all()}}
 	if len(r.Problems) > 0 {
-		t := render.Table{Header: []string{"WHAT", "DIGEST", "PROBLEM"}}
-		for _, p := range r.Problems {
-			t.Rows = append(t.Rows, []string{p.Role, p.Digest.String(), p.Message})
-		}
-		tables = append(tables, t)
+		tables = append(tables, render.Table{Header: []string{"WHAT", "DIGEST", "PROBLEM"}, Rows: rowsOf(r.Problems, func(p ProblemResult) []string {
+			return []string{p.Role, p.Digest.String(), p.Message}
+		})})
 	}
 	return render.Result{Value: r, Tables: tables, Quiet: []string{}}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"strings"
+	"text/tabwriter"
 	"text/template"
 	"unicode"
 
@@ -98,7 +99,7 @@ func (p Printer) safe(s string) string {
 }
 
 func (p Printer) tableTemplate(w *bufio.Writer, value any) error {
-	tw := columns(w)
+	tw := tabwriter.NewWriter(w, 0, 8, gap, ' ', 0)
 	if err := p.row(tw, p.Format.header, headerOf(value)); err != nil {
 		return headerError(err, value)
 	}

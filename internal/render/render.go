@@ -4,13 +4,13 @@ package render
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"reflect"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/wherry-dev/wherry/internal/term"
 )
@@ -50,7 +50,18 @@ type Result struct {
 type Table struct {
 	Title  string
 	Header []string // as it is printed; nil for none
-	Rows   [][]string
+
+	// Rows yields the same rows each time: once to measure them, once to write
+	// them. What comes from outside can have very many. Nil is none.
+	Rows iter.Seq[[]string]
+}
+
+// rows yields the header, if there is one, and the rows.
+func (t Table) rows(yield func([]string) bool) {
+	if t.Header != nil && !yield(t.Header) || t.Rows == nil {
+		return
+	}
+	t.Rows(yield)
 }
 
 // A Printer writes results.
@@ -114,45 +125,49 @@ func writeJSON(w io.Writer, value any) error {
 // gap is what stands between columns.
 const gap = 3
 
-func columns(w io.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(w, 0, 8, gap, ' ', 0)
-}
-
+// write lays t out. The last cell of a row is as long as it is.
 func (t Table) write(w io.Writer) error {
 	if t.Title != "" {
 		if _, err := fmt.Fprintln(w, term.Safe(t.Title)); err != nil {
 			return err
 		}
 	}
-	rows := t.Rows
-	if t.Header != nil {
-		rows = append([][]string{t.Header}, rows...)
+	var widths []int
+	for row := range t.rows {
+		widths = widen(widths, row)
 	}
-	var aligned bytes.Buffer
-	tw := columns(&aligned)
-	for _, row := range rows {
-		if _, err := fmt.Fprintln(tw, joinCells(row)); err != nil {
-			return err
-		}
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	// Empty cells at the end of a row keep columns in line; their blanks go.
-	for line := range strings.Lines(aligned.String()) {
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+	for row := range t.rows {
+		if err := writeRow(w, row, widths); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func joinCells(row []string) string {
-	cells := make([]string, len(row))
-	for i, cell := range row {
-		cells[i] = term.Safe(cell)
+// widen returns widths that have room for row, its last cell aside.
+func widen(widths []int, row []string) []int {
+	for i := range len(row) - 1 {
+		if i == len(widths) {
+			widths = append(widths, 0)
+		}
+		widths[i] = max(widths[i], utf8.RuneCountInString(term.Safe(row[i])))
 	}
-	return strings.Join(cells, "\t")
+	return widths
+}
+
+// writeRow writes a line. Empty cells at its end keep columns in line; their
+// blanks go.
+func writeRow(w io.Writer, row []string, widths []int) error {
+	var line strings.Builder
+	for i, cell := range row {
+		cell = term.Safe(cell)
+		line.WriteString(cell)
+		if i < len(row)-1 {
+			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+gap))
+		}
+	}
+	_, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	return err
 }
 
 // each calls do for every element of a slice, and for anything else itself.

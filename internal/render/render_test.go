@@ -3,6 +3,8 @@ package render
 import (
 	"bytes"
 	"errors"
+	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +26,14 @@ var tags = []tag{
 	{Name: "latest", MediaType: "a/c<d>", Size: 1},
 }
 
+func rows(all ...[]string) iter.Seq[[]string] { return slices.Values(all) }
+
 func listing() Result {
 	return Result{
 		Value: tags,
-		Tables: []Table{{Header: []string{"NAME", "SIZE", ""}, Rows: [][]string{
-			{"v1", "12", ""}, {"evil\x1b[2J", "1", "here"},
-		}}},
+		Tables: []Table{{Header: []string{"NAME", "SIZE", ""}, Rows: rows(
+			[]string{"v1", "12", ""}, []string{"evil\x1b[2J", "1", "here"},
+		)}},
 		Lines: []string{"total\u202e 2"},
 		Quiet: []string{"v1", "latest"},
 	}
@@ -60,7 +64,7 @@ func TestPrinterWritesTheFormThatWasAskedFor(t *testing.T) {
 		{name: "a table template", format: `table {{.Name}}\t{{.MediaType}}\t{{json .Labels}}`, result: listing(), want: "NAME     MEDIA TYPE   LABELS\nv1       a/b          [\"x\",\"y\"]\nlatest   a/c<d>       null\n"},
 		{name: "a table template over nothing", format: "table {{.Name}}", result: Result{Value: []tag{}}, want: "NAME\n"},
 		{name: "a table template over one value", format: "table {{upper .Name}}", result: both, want: "NAME\nV1\n"},
-		{name: "two tables", result: Result{Tables: []Table{{Title: "a", Rows: [][]string{{"1"}}}, {Rows: [][]string{{"2"}}}}}, want: "a\n1\n\n2\n"},
+		{name: "two tables", result: Result{Tables: []Table{{Title: "a", Rows: rows([]string{"1"})}, {Rows: rows([]string{"2"})}}}, want: "a\n1\n\n2\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
