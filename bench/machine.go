@@ -97,3 +97,9 @@ func output(ctx context.Context, name string, args ...string) string {
 	}
 	return strings.TrimSpace(string(out))
 }
+
+// beforeDash leaves out what builders append to a version.
+func beforeDash(version string) string {
+	version, _, _ = strings.Cut(version, "-")
+	return version
+}
