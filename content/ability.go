@@ -21,7 +21,8 @@ type Resolver interface {
 }
 
 // A TagLister lists the names a place has, in the place's own order. Where a
-// listing breaks off, the last pair has the error.
+// listing breaks off, the last pair has the error: [ErrNotFound] where there is
+// no such repository, [errors.ErrUnsupported] where a place has no list.
 type TagLister interface {
 	Tags(ctx context.Context) iter.Seq2[string, error]
 }
@@ -81,7 +82,8 @@ type Sequential interface {
 // Where there is nothing to do, Commit takes no time and asks for nothing.
 //
 // A [Sequential] sink takes nothing after Commit; others go on, and may be
-// committed again.
+// committed again. What could not be made whole is [ErrConflict] or the error
+// of the disk.
 type Committer interface {
 	Commit(ctx context.Context) error
 }
@@ -94,7 +96,7 @@ type RandomSink interface {
 // An Ingest is a blob under way on disk. Close without Commit keeps what is
 // there for the next time.
 type Ingest interface {
-	io.WriterAt
+	io.WriterAt // past the blob's size it is ErrInvalid, on a full disk ErrNoSpace
 
 	// Done returns the spans that are there, in ascending order, none of length zero.
 	Done() []Range

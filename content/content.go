@@ -95,8 +95,11 @@ type Sink interface {
 	PutBlob(ctx context.Context, b Blob) (Outcome, error)
 
 	// PutManifest stores m, then points names at it. Everything m needs must be
-	// there already. A name that is m's own digest roots m without naming it;
-	// with no names at all m is stored as part of something else.
+	// there already; a place that looks and does not find it returns
+	// [ErrNotFound] or [ErrInvalid]. A name that is m's own digest roots m
+	// without naming it. With no names at all m is stored as part of something
+	// else, and where it has a subject it can be found by that. An ambiguous m,
+	// or a name no place can have, is [ErrInvalid].
 	PutManifest(ctx context.Context, m Manifest, names ...string) error
 }
 
