@@ -69,14 +69,20 @@ func TestDiffIDsThatDoNotFitTheLayersAreTold(t *testing.T) {
 
 // TestSizesThatAreNotThoseOfTheBlobs finds out while the bytes move.
 func TestSizesThatAreNotThoseOfTheBlobs(t *testing.T) {
-	for name, size := range map[string]string{"a byte too many": "8", "a byte too few": "6", "1 GiB": "1073741824", "none": "0"} {
-		t.Run(name, func(t *testing.T) {
+	tests := []struct{ name, size, says string }{
+		{"a byte too many", "8", "got 7 bytes, want 8"},
+		{"a byte too few", "6", "got 7 bytes or more, want 6"},
+		{"1 GiB", "1073741824", "got 7 bytes, want 1073741824"},
+		{"none", "0", "got bytes whose digest is " + digest.FromString("").String()},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t)
 			var w workshop
-			s.give(&w.Builder, w.image(w.blob("application/x", "a layer", size, ""), ""))
+			s.give(&w.Builder, w.image(w.blob("application/x", "a layer", tt.size, ""), ""))
 			for _, to := range []string{"TO/app:v1", "oci:layout:v1", "oci-archive:image.tar:v1"} {
-				s.refusedLate(nil, 6, "", "copy", "FROM/app:v1", to)
+				s.refusedLate(nil, 6, tt.says, "copy", "FROM/app:v1", to)
 			}
 		})
 	}

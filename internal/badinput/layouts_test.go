@@ -52,28 +52,28 @@ func brokenLayouts(img testimage.Image) []layoutCase {
 		{"oci-layout without bytes", "oci-layout", text(""), 6, "oci-layout", false, false},
 		{"oci-layout of 1 MiB", "oci-layout", text(strings.Repeat(" ", 1<<20)), 6, "over the limit", false, false},
 		{"oci-layout that is a link", "oci-layout", linkTo("/etc/passwd"), 6, "a link", false, false},
-		{"oci-layout that is a pipe", "oci-layout", makePipe, 6, "oci-layout", false, false},
+		{"oci-layout that is a pipe", "oci-layout", makePipe, 6, "oci-layout is a pipe", false, false},
 		{"no index.json", "index.json", missing, 6, "no file index.json", false, false},
 		{"index.json without bytes", "index.json", text(""), 6, "breaks off", false, false},
 		{"index.json that is a link", "index.json", linkTo("/etc/passwd"), 6, "a link", false, false},
-		{"index.json that is a pipe", "index.json", makePipe, 6, "index.json", false, false},
+		{"index.json that is a pipe", "index.json", makePipe, 6, "index.json is a pipe", false, false},
 		{"index.json that is a folder", "index.json", folder, 6, "a folder", false, false},
-		{"index.json of a million entries", "index.json", index(many("{}", 1_000_000)), 6, "", false, false},
-		{"index.json of a million manifests", "index.json", index(many(nobody(1), 1_000_000)), 6, "", false, false},
+		{"index.json of a million entries", "index.json", index(many("{}", 1_000_000)), 6, "more than 32768 entries", false, false},
+		{"index.json of a million manifests", "index.json", index(many(nobody(1), 1_000_000)), 6, "over the limit of 8388608", false, false},
 		{"index.json with a key twice", "index.json", text(`{"schemaVersion":2,"manifests":[],"manifests":[]}`), 6, "twice", false, false},
-		{"index.json with escape sequences", "index.json", text("\x1b[2J"), 6, "index.json", false, false},
+		{"index.json with escape sequences", "index.json", text("\x1b[2J"), 6, `not JSON: invalid character '\x1b'`, false, false},
 		{"two manifests of one name", "index.json", index(named(img.Root) + "," + named(other)), 6, other.Digest.String(), false, false},
 		{"another size in index.json", "index.json", index(named(wrongSize)), 6, "bytes, want", false, false},
 		{"blobs that are a link", "blobs", linkTo("/"), 6, "a link", false, false},
 		{"blobs that are a file", "blobs", text("x"), 6, "a file", false, false},
 		{"a manifest that is a link", manifest, linkTo("/etc/passwd"), 6, "a link", false, false},
-		{"a manifest that is a pipe", manifest, makePipe, 6, "", false, false},
+		{"a manifest that is a pipe", manifest, makePipe, 6, "is a pipe", false, false},
 		{"a layer that is a link out", layer, linkTo("/etc/passwd"), 6, "a link", true, true},
 		{"a layer that is a link within", layer, linkTo(filepath.Base(manifest)), 6, "a link", true, true},
 		{"a layer that is a device", layer, linkTo("/dev/zero"), 6, "a link", true, true},
 		{"a layer that is a folder", layer, folder, 6, "a folder", true, false},
-		{"a layer that is a pipe", layer, makePipe, 6, "", true, true},
-		{"a layer with other bytes", layer, text("other"), 6, "", true, true},
+		{"a layer that is a pipe", layer, makePipe, 6, "is a pipe", true, true},
+		{"a layer with other bytes", layer, text("other"), 6, "got 5 bytes, want ", true, true},
 	}
 }
 
@@ -148,13 +148,23 @@ func TestACopyThatFailsMakesNoImage(t *testing.T) {
 }
 
 func TestADirWhoseManifestIsNotAFileIsRefused(t *testing.T) {
-	for name, plant := range map[string]func(path string) error{"a link": linkTo("/etc/passwd"), "a pipe": makePipe, "a folder": folder, "text": text("\x1b[2J")} {
-		t.Run(name, func(t *testing.T) {
+	tests := []struct {
+		name  string
+		plant func(path string) error
+		says  string
+	}{
+		{"a link", linkTo("/etc/passwd"), "manifest.json is a link"},
+		{"a pipe", makePipe, "manifest.json is a pipe"},
+		{"a folder", folder, "manifest.json is a folder"},
+		{"text", text("\x1b[2J"), `not JSON: invalid character '\x1b'`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t)
 			must(t, folder(s.path("d")))
-			must(t, plant(s.path("d/manifest.json")))
-			s.refused(nil, 6, "", "copy", "dir:d", "TO/app:v1")
+			must(t, tt.plant(s.path("d/manifest.json")))
+			s.refused(nil, 6, tt.says, "copy", "dir:d", "TO/app:v1")
 		})
 	}
 }

@@ -142,10 +142,13 @@ func unfit(r rune) bool {
 	return r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar)
 }
 
-// wantFailure wants exit code and message, in one line, with a hint at most besides.
+// wantFailure wants exit code and message, in one line, with a hint at most besides. Every case states what it says.
 func (s *scene) wantFailure(o outcome, code int, says string) {
 	s.Helper()
 	line, hint, _ := strings.Cut(o.stderr, "\n")
+	if says == "" {
+		s.Errorf("the case states no message; it could be of\n%s", line)
+	}
 	if o.Code != code || !strings.HasPrefix(line, "wherry: ") || !strings.Contains(line, says) {
 		s.Errorf("exit code %d, want %d that says %q:\n%.1000s", o.Code, code, says, o.stderr)
 	}
