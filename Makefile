@@ -61,7 +61,8 @@ cover: ## statement coverage by package, and coverage.out for `go tool cover -ht
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out $(PKGS)
 	@$(GO) tool cover -func=coverage.out | tail -n 1
 
-docs: ## check that the links between our Markdown files lead somewhere
+docs: build ## write the manual pages to dist/man, and check that the links between our Markdown files lead somewhere
+	$(BIN) man dist/man
 	$(GO) test -count=1 -run '^TestMarkdown' .
 
 vuln: ## known vulnerabilities in what we call

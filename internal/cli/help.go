@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"github.com/wherry-dev/wherry/internal/render"
 )
 
 // exitHelp stands at the end of every command's help.
@@ -74,6 +72,15 @@ func newHelp() *cobra.Command {
 		Use:     "help [VERB|flags]",
 		Short:   "Show what wherry, or a verb, does, or the flags of all verbs",
 		Example: "  wherry help copy\n  wherry help flags",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			topics := []string{"flags"}
+			for _, verb := range cmd.Root().Commands() {
+				if verb.IsAvailableCommand() && len(args) == 0 {
+					topics = append(topics, verb.Name())
+				}
+			}
+			return topics, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if slices.Equal(args, []string{"flags"}) {
 				flags := cmd.Root().PersistentFlags().FlagUsages()
@@ -87,33 +94,4 @@ func newHelp() *cobra.Command {
 			return verb.Help()
 		},
 	}
-}
-
-func newCompletion(f *Factory) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:       "completion bash|zsh|fish|powershell",
-		Short:     "Write a script that completes command lines",
-		Long:      "Write a script for a shell that completes command lines of wherry.",
-		Example:   "  source <(wherry completion bash)\n  wherry completion zsh > \"${fpath[1]}/_wherry\"",
-		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
-		Args:      exactArgs(1),
-	}
-	return f.Run(cmd, func(_ context.Context, args []string) (render.Result, error) {
-		root := cmd.Root()
-		writers := map[string]func(io.Writer) error{
-			"bash":       func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
-			"zsh":        root.GenZshCompletion,
-			"fish":       func(w io.Writer) error { return root.GenFishCompletion(w, true) },
-			"powershell": root.GenPowerShellCompletionWithDesc,
-		}
-		write, ok := writers[args[0]]
-		if !ok {
-			return render.Result{}, usagef("there is no completion for %q; for bash, zsh, fish and powershell there is", args[0])
-		}
-		var b bytes.Buffer
-		if err := write(&b); err != nil {
-			return render.Result{}, err
-		}
-		return render.Result{Raw: &b}, nil
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // The groups of verbs in the help.
@@ -76,5 +77,9 @@ func addVerbs(root *cobra.Command, f *Factory) {
 			verb.GroupID = group.id
 			root.AddCommand(verb)
 		}
+	}
+	root.AddCommand(newMan(f))
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
 	}
 }
