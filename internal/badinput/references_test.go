@@ -2,6 +2,7 @@ package badinput
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -83,10 +84,55 @@ func TestADashInFrontIsAFlagUnlessTwoDashesStandBefore(t *testing.T) {
 	s.refused(nil, 2, "at byte 0", "inspect", "--", "-a")
 }
 
+// A counter counts the bytes that are read. Whoever asks for the count has waited for the reader to end.
+type counter struct {
+	io.Reader
+
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// TestAMillionReferencesOnStandardInput gives them to every verb that has something to do with standard input or with
+// references. None reads a list of references: who wants one has xargs. So nothing waits for their end, or holds them.
 func TestAMillionReferencesOnStandardInput(t *testing.T) {
-	t.Parallel()
-	s := newScene(t)
-	s.refused(repeated("registry.example/app:v1\n", 1_000_000), 6, "not a tar file", "load", "--to", "TO")
+	tests := []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"where an archive is loaded", []string{"load", "--to", "TO"}, 6, "not a tar file"},
+		{"where an archive is copied", []string{"copy", "-", "oci:layout:v1"}, 6, "not a tar file"},
+		{"where an archive is looked at", []string{"inspect", "-"}, 6, "not a tar file"},
+		{"where an archive is saved", []string{"save", "-o", "image.tar", "-"}, 6, "not a tar file"},
+		{"where references are missing", []string{"save", "-o", "image.tar"}, 2, "argument"},
+		{"where a password is a line of it", []string{"digest", "--username", "me", "--password-stdin", "FROM/app:v1"}, 0, ""},
+		{"where a reference is an argument", []string{"digest", "FROM/app:v1"}, 0, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			img := testimage.Single(2)
+			img.PutTo(s.from, repo, tag)
+			in := &counter{Reader: repeated("registry.example/app:v1\n", 1_000_000)}
+			if tt.code == 0 {
+				if o := s.run(in, tt.args...); o.Code != 0 || strings.TrimSpace(o.stdout) != img.Root.Digest.String() {
+					t.Errorf("exit code %d:\n%s%s", o.Code, o.stdout, o.stderr)
+				}
+			} else {
+				s.refused(in, tt.code, tt.says, tt.args...)
+			}
+			if in.n > 1<<20 { // what a pipe holds, and what goes into it at once
+				t.Errorf("%d bytes were read", in.n)
+			}
+		})
+	}
 }
 
 // TestReferencesThatAreOddAndRight copies from and to names at the edge of the grammar.
