@@ -66,11 +66,11 @@ func (k *disk) put(ctx context.Context, b content.Blob) (_ content.Outcome, err 
 	if has, err := k.has(ctx, d); has || err != nil {
 		return existed(err)
 	}
-	lock, err := k.lockBlob(ctx, d.Digest)
+	begun, err := k.begin(ctx, b)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
+	defer func() { err = errors.Join(err, begun.end()) }()
 	if has, err := k.has(ctx, d); has || err != nil {
 		return existed(err)
 	}
@@ -78,7 +78,7 @@ func (k *disk) put(ctx context.Context, b content.Blob) (_ content.Outcome, err 
 	if err != nil {
 		return 0, err
 	}
-	if err := p.fill(ctx, b); err != nil {
+	if err := p.fill(ctx, begun); err != nil {
 		return 0, errors.Join(err, p.keep())
 	}
 	return content.Stored, p.publish()

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -53,11 +53,14 @@ const (
 // OpenDir opens the plain directory at path, which exists. Where there is none
 // it returns [content.ErrNotFound].
 func OpenDir(path string) (*Dir, error) {
-	d, err := newDir(path)
+	d := dirAt(path)
+	root, err := openRoot(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := durable.OpenRegular(d.disk.root, dirManifest)
+	d.disk.root = root
+	d.disk.made.Store(true)
+	f, err := durable.OpenRegular(root, dirManifest)
 	if err == nil {
 		err = f.Close()
 	}
@@ -67,77 +70,90 @@ func OpenDir(path string) (*Dir, error) {
 	return d, nil
 }
 
-// CreateDir opens the plain directory at path, or makes one there. A folder
-// that has other things in it is [content.ErrConflict].
+// CreateDir opens the plain directory at path. Where there is none it is made
+// when the first blob or manifest is written. A folder that has other things in
+// it is [content.ErrConflict].
 func CreateDir(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return nil, &Error{Op: "create", Path: path, Err: classify(err)}
-	}
-	d, err := newDir(path)
-	if err != nil {
+	d := dirAt(path)
+	if err := d.disk.openIfThere(); err != nil {
 		return nil, err
 	}
-	if err := d.create(); err != nil {
+	if d.disk.root == nil {
+		return d, nil
+	}
+	made, err := d.isMade()
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	d.disk.made.Store(made)
 	return d, nil
 }
 
-func newDir(path string) (*Dir, error) {
-	root, err := openRoot(path)
-	if err != nil {
-		return nil, err
-	}
+// dirAt returns a plain directory that is not opened yet.
+func dirAt(path string) *Dir {
 	d := &Dir{}
-	d.disk = &disk{root: root, path: path, opts: &d.Options, place: func(d digest.Digest) string { return d.Encoded() }}
-	return d, nil
+	d.disk = newDisk(path, &d.Options)
+	d.disk.setUp = d.setUp
+	d.disk.place = func(d digest.Digest) string { return d.Encoded() }
+	return d
 }
 
-// create writes the file version, last of all that makes an empty directory.
-func (d *Dir) create() (err error) {
-	raw, err := d.disk.read(versionFile, 4<<10)
+// setUp writes the file version, last of all that makes an empty directory. The
+// caller holds the index lock.
+func (d *Dir) setUp(begin func() error) error {
+	made, err := d.isMade()
+	if err != nil {
+		return err
+	}
+	if !made {
+		err = begin()
+	}
+	if !made && err == nil {
+		err = d.disk.replace(versionFile, []byte(versionPrefix+"1.1\n"))
+	}
+	d.disk.made.Store(err == nil)
+	return err
+}
+
+// isMade reports whether the folder is a plain directory. One that has something
+// else in it is an error.
+func (d *Dir) isMade() (bool, error) {
+	// The file version is the first thing that is written. Looked for after the
+	// others it is there if they are.
+	others, err := d.others()
+	if err != nil {
+		return false, err
+	}
+	raw, err := durable.ReadRegular(d.disk.root, versionFile, 4<<10, content.ErrInvalid)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && !others:
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, d.disk.fail("create", "", fmt.Errorf("not empty, and no plain directory: %w", content.ErrConflict))
 	case err == nil && !strings.HasPrefix(string(raw), versionPrefix):
-		return d.disk.fail("read", versionFile, fmt.Errorf("not the version of a plain directory: %w", content.ErrConflict))
-	case err != nil && !errors.Is(err, content.ErrNotFound):
-		return err
+		err = fmt.Errorf("not the version of a plain directory: %w", content.ErrConflict)
 	}
-	if errors.Is(err, content.ErrNotFound) {
-		if err := d.empty(); err != nil {
-			return err
-		}
-	}
-	lock, err := d.disk.lockIndex(context.Background())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	d.disk.sweep()
-	if raw != nil {
-		return nil
-	}
-	return d.disk.replace(versionFile, []byte(versionPrefix+"1.1\n"))
+	return true, d.disk.fail("read", versionFile, err)
 }
 
-// empty reports what keeps the folder from being made a plain directory.
-func (d *Dir) empty() error {
+// others reports whether the folder has anything in it that is not ours.
+func (d *Dir) others() (bool, error) {
 	f, err := d.disk.root.Open(".")
-	if err != nil {
-		return d.disk.fail("read", "", err)
+	if err == nil {
+		names, rerr := f.Readdirnames(2)
+		if len(slices.DeleteFunc(names, func(name string) bool { return name == ownDir })) > 0 {
+			return true, d.disk.fail("read", "", f.Close())
+		}
+		err = errors.Join(rerr, f.Close())
 	}
-	names, err := f.Readdirnames(2)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) {
+		err = nil // it is empty, or who made it has taken it away again
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return name == ownDir })
-	if err == nil && len(names) > 0 {
-		err = fmt.Errorf("not empty, and no plain directory: %w", content.ErrConflict)
-	}
-	return d.disk.fail("create", "", errors.Join(err, f.Close()))
+	return false, d.disk.fail("read", "", err)
 }
 
 // Close gives back what the directory holds of the system.
-func (d *Dir) Close() error { return d.disk.root.Close() }
+func (d *Dir) Close() error { return d.disk.close() }
 
 // Open implements [content.Source]; what is corrupt is not given out.
 func (d *Dir) Open(ctx context.Context, b ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
@@ -239,6 +255,9 @@ func (d *Dir) PutManifest(ctx context.Context, m content.Manifest, names ...stri
 		return err
 	}
 	if err := d.disk.complete(ctx, m); err != nil {
+		return err
+	}
+	if err := d.disk.prepare(ctx, noBlob); err != nil {
 		return err
 	}
 	lock, err := d.disk.lockIndex(ctx)

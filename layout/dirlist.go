@@ -72,6 +72,9 @@ func (d *Dir) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.D
 // beside lists what is before .manifest.json in the names of files.
 func (d *Dir) beside() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if !d.disk.made.Load() {
+			return
+		}
 		entries, err := fs.ReadDir(d.disk.root.FS(), ".")
 		for _, e := range entries {
 			name, ok := strings.CutSuffix(e.Name(), manifestEnd)

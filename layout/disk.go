@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,12 +23,21 @@ import (
 // A disk is a folder that holds blobs as regular files: what a [Layout] and a
 // [Dir] have in common. Paths have slashes and are relative to root.
 type disk struct {
-	root  *os.Root
-	path  string // of root, for messages
+	root  *os.Root // nil while there is no folder
+	path  string   // of root, for messages
 	opts  *Options
-	place func(digest.Digest) string // the file of a blob
+	place func(digest.Digest) string     // the file of a blob
+	setUp func(begin func() error) error // writes, after begin, what a folder has before anything is put into it, and sets made
+
+	made      atomic.Bool   // root is there, and is what it should be
+	prepared  atomic.Bool   // it can be written to
+	preparing chan struct{} // held while it is prepared
 
 	right sync.Map // digest.Digest to the stamp of the file that was hashed, or stored, by this process
+}
+
+func newDisk(path string, o *Options) *disk {
+	return &disk{path: path, opts: o, preparing: make(chan struct{}, 1)}
 }
 
 const (
@@ -62,6 +72,9 @@ func classify(err error) error {
 
 // read returns a small file's content.
 func (k *disk) read(name string, limit int64) ([]byte, error) {
+	if !k.made.Load() {
+		return nil, k.fail("read", name, fs.ErrNotExist)
+	}
 	raw, err := durable.ReadRegular(k.root, name, limit, content.ErrInvalid)
 	return raw, k.fail("read", name, err)
 }
@@ -149,12 +162,18 @@ func (k *disk) openBlob(d digest.Digest) (*os.File, error) {
 
 // there reports whether anything has the name of d, which is a valid digest.
 func (k *disk) there(d digest.Digest) bool {
+	if !k.made.Load() {
+		return false
+	}
 	_, err := k.root.Lstat(k.place(d))
 	return err == nil
 }
 
 // checkFolder reports whether the folders that lead to file name are folders.
 func (k *disk) checkFolder(name string) error {
+	if !k.made.Load() {
+		return k.fail("open", name, fs.ErrNotExist)
+	}
 	return k.fail("open", name, durable.CheckDir(k.root, path.Dir(name)))
 }
 

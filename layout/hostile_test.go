@@ -233,8 +233,9 @@ func TestAMarkThatCameWithACorruptBlobCountsForNothing(t *testing.T) {
 func TestALockThatIsALinkIsRefused(t *testing.T) {
 	l := created(t)
 	swap(t, l, lockFile, func(path string) error { return os.Symlink("../index.json", path) })
-	if err := second(Create(l.disk.path)); !errors.Is(err, durable.ErrNotRegular) || !errors.Is(err, content.ErrInvalid) {
-		t.Errorf("Create = %v, want invalid content", err)
+	again := closed(t)(Create(l.disk.path))
+	if _, err := again.PutBlob(t.Context(), bytesOf("", "a blob")); !errors.Is(err, durable.ErrNotRegular) || !errors.Is(err, content.ErrInvalid) {
+		t.Errorf("PutBlob = %v, want invalid content", err)
 	}
 }
 

@@ -63,8 +63,11 @@ func indexLimits(l content.Limits) content.Limits {
 	return l
 }
 
-// index reads index.json.
+// index reads index.json. That of a layout that is not made yet is empty.
 func (l *Layout) index() (*index, error) {
+	if !l.disk.made.Load() {
+		return newIndex(), nil
+	}
 	raw, err := l.readIndex()
 	if err != nil {
 		return nil, err

@@ -112,6 +112,9 @@ func (k *disk) ingest(ctx context.Context, d ocispec.Descriptor) (content.Ingest
 	if has, err := k.has(ctx, d); has || err != nil {
 		return thereOr(d, err)
 	}
+	if err := k.prepare(ctx, noBlob); err != nil {
+		return nil, err
+	}
 	lock, err := k.lockBlob(ctx, d.Digest)
 	if err != nil {
 		return nil, err

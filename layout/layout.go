@@ -21,7 +21,6 @@
 package layout
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,50 +119,49 @@ func Open(path string) (*Layout, error) { return Options{}.Open(path) }
 
 // Open is [Open] with options, which count for what is read on opening too.
 func (o Options) Open(path string) (*Layout, error) {
-	l, err := openFolder(path)
+	l := o.at(path)
+	root, err := openRoot(path)
 	if err != nil {
 		return nil, err
 	}
-	l.Options = o
+	l.disk.root = root
 	if err := l.check(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
-// Create opens the layout at path, or makes an empty one there. It finds out
-// whether the folder can be written to.
+// Create opens the layout at path. Where there is none it is empty, and is made
+// when the first blob or manifest is written.
 func Create(path string) (*Layout, error) { return Options{}.Create(path) }
 
 // Create is [Create] with options, which count for what is read on opening too.
 func (o Options) Create(path string) (*Layout, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil { //nolint:gosec // the folder the caller names is the one to make
-		return nil, &Error{Op: "create", Path: path, Err: classify(err)}
-	}
-	l, err := openFolder(path)
-	if err != nil {
+	l := o.at(path)
+	if err := l.disk.openIfThere(); err != nil {
 		return nil, err
 	}
-	l.Options = o
-	if err := l.create(); err != nil {
+	if l.disk.root == nil || l.blank() {
+		return l, nil
+	}
+	if err := l.check(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
 // Close gives back what the layout holds of the system.
-func (l *Layout) Close() error { return l.disk.root.Close() }
+func (l *Layout) Close() error { return l.disk.close() }
 
-func openFolder(path string) (*Layout, error) {
-	root, err := openRoot(path)
-	if err != nil {
-		return nil, err
-	}
-	l := &Layout{}
-	l.disk = &disk{root: root, path: path, opts: &l.Options, place: func(d digest.Digest) string {
+// at returns a layout that is not opened yet.
+func (o Options) at(path string) *Layout {
+	l := &Layout{Options: o}
+	l.disk = newDisk(path, &l.Options)
+	l.disk.setUp = l.setUp
+	l.disk.place = func(d digest.Digest) string {
 		return blobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
-	}}
-	return l, nil
+	}
+	return l
 }
 
 func openRoot(path string) (*os.Root, error) {
@@ -183,6 +181,7 @@ func openRoot(path string) (*os.Root, error) {
 
 // check reports what keeps the folder from being a layout.
 func (l *Layout) check() error {
+	l.disk.made.Store(true)
 	raw, err := l.disk.read(markerFile, 64<<10)
 	if errors.Is(err, content.ErrNotFound) {
 		return l.disk.fail("open", "", l.missing("no OCI layout: it has no file oci-layout"))
@@ -233,17 +232,15 @@ func (l *Layout) blank() bool {
 	return true
 }
 
-// create makes what is missing of an empty layout: oci-layout first, so that a
-// folder that was left half made is known for what it is.
-func (l *Layout) create() (err error) {
-	lock, err := l.disk.lockIndex(context.Background())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	l.disk.sweep()
+// setUp makes what is missing of an empty layout: oci-layout first, so that a
+// folder that was left half made is known for what it is. The caller holds the
+// index lock.
+func (l *Layout) setUp(begin func() error) error {
 	if !l.blank() {
 		return l.check()
+	}
+	if err := begin(); err != nil {
+		return err
 	}
 	if _, err := l.disk.root.Lstat(markerFile); errors.Is(err, fs.ErrNotExist) {
 		if err := l.disk.replace(markerFile, []byte(`{"imageLayoutVersion":"`+ocispec.ImageLayoutVersion+`"}`)); err != nil {

@@ -73,9 +73,14 @@ func anIndex(tb testing.TB, children ...content.Manifest) content.Manifest {
 	return parsed(tb, x)
 }
 
+// created returns a layout that is there and empty.
 func created(tb testing.TB) *Layout {
 	tb.Helper()
-	return closed(tb)(Create(filepath.Join(tb.TempDir(), "layout")))
+	l := closed(tb)(Create(filepath.Join(tb.TempDir(), "layout")))
+	if err := l.disk.prepare(tb.Context(), noBlob); err != nil {
+		tb.Fatal(err)
+	}
+	return l
 }
 
 func put(tb testing.TB, s content.Sink, im testImage, names ...string) {

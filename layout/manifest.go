@@ -84,6 +84,9 @@ func (l *Layout) PutManifest(ctx context.Context, m content.Manifest, names ...s
 	if err := l.disk.complete(ctx, m); err != nil {
 		return err
 	}
+	if err := l.disk.prepare(ctx, noBlob); err != nil {
+		return err
+	}
 	if err := l.disk.putBytes(ctx, m.Descriptor(), m.Raw()); err != nil {
 		return err
 	}
@@ -143,6 +146,9 @@ func (k *disk) complete(ctx context.Context, m content.Manifest) error {
 // Untag implements [content.Deleter]. What name stood for stays in the layout,
 // with an entry without a name if it has no other.
 func (l *Layout) Untag(ctx context.Context, name string) error {
+	if _, err := l.readIndex(); err != nil {
+		return err
+	}
 	return l.edit(ctx, func(x *index) (bool, error) {
 		if name == "" {
 			return false, l.disk.fail("write", indexFile, fmt.Errorf("no image has an empty name: %w", content.ErrNotFound))

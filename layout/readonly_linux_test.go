@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // asNobody runs f with the rights of a user who owns nothing, if this process
@@ -42,7 +44,7 @@ func chmodUp(t *testing.T, folder string, mode os.FileMode) {
 	}
 }
 
-func TestAFolderThatCannotBeWrittenToIsFoundOutAtOnce(t *testing.T) {
+func TestAFolderThatCannotBeWrittenToIsLeftAlone(t *testing.T) {
 	full, empty := created(t), t.TempDir()
 	put(t, full, anImage(t, "a"), "v1")
 	for _, folder := range []string{full.disk.path, empty} {
@@ -50,19 +52,22 @@ func TestAFolderThatCannotBeWrittenToIsFoundOutAtOnce(t *testing.T) {
 		t.Cleanup(func() { chmodUp(t, folder, 0o755) })
 	}
 	asNobody(t, func() {
-		for name, err := range map[string]error{
-			"Create in an empty folder":    second(Create(empty)),
-			"Create of a new folder":       second(Create(filepath.Join(empty, "new"))),
-			"Create in a layout":           second(Create(full.disk.path)),
-			"CreateDir in an empty folder": second(CreateDir(empty)),
-			"CreateDir of a new folder":    second(CreateDir(filepath.Join(empty, "new"))),
+		for name, sink := range map[string]content.Sink{
+			"an empty folder":     closed(t)(Create(empty)),
+			"a new folder":        closed(t)(Create(filepath.Join(empty, "new"))),
+			"a layout":            closed(t)(Create(full.disk.path)),
+			"an empty dir folder": closedDir(t)(CreateDir(empty)),
+			"a new dir folder":    closedDir(t)(CreateDir(filepath.Join(empty, "new"))),
 		} {
-			if !errors.Is(err, fs.ErrPermission) {
-				t.Errorf("%s = %v", name, err)
+			if got, err := sink.PutBlob(t.Context(), bytesOf("", "new")); !errors.Is(err, fs.ErrPermission) {
+				t.Errorf("PutBlob in %s = %v, %v", name, got, err)
 			}
 		}
 		if _, err := whole(t.Context(), full.disk.path, "v1"); err != nil {
 			t.Errorf("reading: %v", err)
 		}
 	})
+	if left := listing(t, empty); left != "" {
+		t.Errorf("%s is left", left)
+	}
 }
