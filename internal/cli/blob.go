@@ -26,9 +26,10 @@ type BlobResult struct {
 func newBlob(f *Factory) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:     "blob PLACE@DIGEST",
-		Short:   "Write a blob, byte for byte, verified",
-		Long:    "Write a blob of a repository, layout or archive, byte for byte. It is verified: where its bytes are not those of its digest, the exit code is 6, and no file is left behind.",
+		Use:   "blob PLACE@DIGEST",
+		Short: "Write a blob, byte for byte, verified",
+		Long: "Write a blob of a repository, layout or archive, byte for byte. It is verified: where its bytes are not those of its\n" +
+			"digest, the exit code is 6, and no file is left behind.",
 		Example: "  wherry blob nginx@sha256:… > layer.tar.gz\n  wherry blob oci:images@sha256:… -o layer.tar.gz",
 		Args:    exactArgs(1),
 	}

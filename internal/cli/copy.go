@@ -62,7 +62,9 @@ func newCopy(f *Factory) *cobra.Command {
 		Aliases: []string{"cp"},
 		Short:   "Copy an image, with its signatures, to one or more places",
 		Long: "Copy an image byte for byte from one place to one or more others: registries, OCI layouts, archives.\n" +
-			"What is at a destination already is not moved; what refers to the image (signatures, SBOMs, attestations) comes along.",
+			"What is at a destination already is not moved; what refers to the image (signatures, SBOMs, attestations) comes along.\n" +
+			"Where a registry's tag has the digest already, only that tag and what refers to the image at the source are looked at;\n" +
+			"--deep looks at everything. What --all-tags does not take along is told.",
 		Example: "  wherry copy nginx:1.27 registry.example/mirror/nginx:1.27\n" +
 			"  wherry copy nginx:1.27 oci:images:nginx docker-archive:nginx.tar\n" +
 			"  wherry copy --all-tags quay.io/team/app registry.example/team/app",

@@ -72,6 +72,9 @@ func newHelp() *cobra.Command {
 		Use:     "help [VERB|flags]",
 		Short:   "Show what wherry, or a verb, does, or the flags of all verbs",
 		Example: "  wherry help copy\n  wherry help flags",
+		GroupID: groupCare,
+
+		DisableFlagsInUseLine: true,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			topics := []string{"flags"}
 			for _, verb := range cmd.Root().Commands() {

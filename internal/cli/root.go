@@ -47,7 +47,6 @@ func newRoot(f *Factory) *cobra.Command {
 		&cobra.Group{ID: groupLook, Title: "Look at images:"},
 		&cobra.Group{ID: groupCare, Title: "Care:"},
 	)
-	root.SetHelpCommandGroupID(groupCare)
 	root.SetHelpCommand(newHelp())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpTemplate(strings.TrimRight(root.HelpTemplate(), "\n") + "\n" + exitHelp)
