@@ -126,7 +126,11 @@ func refers(s *stage) {
 	t := s.T
 	imgs := Kinds(t)
 	img := imgs[slices.IndexFunc(imgs, func(img Image) bool { return len(img.Referrers) > 0 })]
+	long := imgs[slices.IndexFunc(imgs, func(img Image) bool {
+		return len(img.Referrers) > 0 && img.Root.Digest().Algorithm() == digest.SHA512
+	})]
 	s.put(t, img, s.name("v1"))
+	s.put(t, long, s.name("v2"))
 	src := s.source(t)
 	lister, ok := content.As[content.ReferrerLister](src)
 	if !ok {
@@ -143,6 +147,7 @@ func refers(s *stage) {
 		{"of the index", img.Root.Digest(), "", []content.Manifest{byRoot, other}},
 		{"of the index, by type", img.Root.Digest(), signature, []content.Manifest{byRoot}},
 		{"of a child", img.Children[0].Digest(), "", []content.Manifest{byChild}},
+		{"of an image named by sha512", long.Root.Digest(), "", []content.Manifest{long.Referrers[0]}},
 		{"of a child, by a type nobody has", img.Children[0].Digest(), "application/vnd.example.none", nil},
 		{"of a manifest without any", img.Children[1].Digest(), "", nil},
 		{"of a manifest that is not there", digest.FromString("nothing"), "", nil},

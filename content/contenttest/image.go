@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -96,20 +97,35 @@ func (k *maker) add(mediaType string, data []byte) ocispec.Descriptor {
 	return b.Desc
 }
 
-// layer returns a tar with one file of noise, and its gzip.
-func (k *maker) layer(seed uint64, size int) (raw, packed []byte) {
+// layer returns a tar with one file of noise.
+func (k *maker) layer(seed uint64, size int) []byte {
 	k.tb.Helper()
-	var tarred, zipped bytes.Buffer
+	var tarred bytes.Buffer
 	tw := tar.NewWriter(&tarred)
 	k.must(tw.WriteHeader(&tar.Header{Name: "file", Mode: 0o644, Size: int64(size), Typeflag: tar.TypeReg}))
 	_, err := tw.Write(Noise(seed, size))
 	k.must(err)
 	k.must(tw.Close())
-	zw := gzip.NewWriter(&zipped)
-	_, err = zw.Write(tarred.Bytes())
+	return tarred.Bytes()
+}
+
+// packed returns raw as a layer of mediaType has it.
+func (k *maker) packed(mediaType string, raw []byte) []byte {
+	k.tb.Helper()
+	var packed bytes.Buffer
+	var w io.WriteCloser = gzip.NewWriter(&packed)
+	switch {
+	case content.IsRawLayer(mediaType):
+		return raw
+	case mediaType == ocispec.MediaTypeImageLayerZstd:
+		zw, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1))
+		k.must(err)
+		w = zw
+	}
+	_, err := w.Write(raw)
 	k.must(err)
-	k.must(zw.Close())
-	return tarred.Bytes(), zipped.Bytes()
+	k.must(w.Close())
+	return packed.Bytes()
 }
 
 // config returns an image config for layers with these diff IDs.
@@ -159,12 +175,9 @@ func (k *maker) fill(b *body, p ocispec.Platform, types []string, seed uint64, n
 	k.tb.Helper()
 	var diffIDs []digest.Digest
 	for i := range n {
-		raw, packed := k.layer(seed+uint64(i), 700*(i+1))
+		raw := k.layer(seed+uint64(i), 700*(i+1))
 		diffIDs = append(diffIDs, digest.FromBytes(raw))
-		if content.IsRawLayer(types[1]) {
-			packed = raw
-		}
-		b.Layers = append(b.Layers, k.add(types[1], packed))
+		b.Layers = append(b.Layers, k.add(types[1], k.packed(types[1], raw)))
 	}
 	config := k.add(types[0], k.config(p, diffIDs))
 	b.Config = &config

@@ -28,6 +28,7 @@ func Kinds(tb testing.TB) []Image {
 		{"a docker image", dockerImage},
 		{"a docker manifest list", dockerList},
 		{"an image with uncompressed layers", rawImage},
+		{"an image with zstd layers", zstdImage},
 		{"an index with platforms and an attestation", platforms},
 		{"a nested index", nestedIndex},
 		{"an artifact of unknown types", unknownArtifact},
@@ -41,6 +42,7 @@ func Kinds(tb testing.TB) []Image {
 		{"an image named by sha512", sha512Image},
 		{"a foreign layer", foreignLayer},
 		{"an image with referrers", referred},
+		{"an image named by sha512 with a referrer", referredSHA512},
 		{"a referrer whose subject is missing", orphan},
 		{"an index without children", emptyIndex},
 	}
@@ -100,6 +102,12 @@ func dockerList(k *maker) Image {
 func rawImage(k *maker) Image {
 	b := body{SchemaVersion: 2, MediaType: ocispec.MediaTypeImageManifest}
 	k.fill(&b, amd64, []string{ocispec.MediaTypeImageConfig, ocispec.MediaTypeImageLayer}, 500, 2)
+	return Image{Root: k.manifest(ocispec.MediaTypeImageManifest, b)}
+}
+
+func zstdImage(k *maker) Image {
+	b := body{SchemaVersion: 2, MediaType: ocispec.MediaTypeImageManifest}
+	k.fill(&b, amd64, []string{ocispec.MediaTypeImageConfig, ocispec.MediaTypeImageLayerZstd}, 1600, 2)
 	return Image{Root: k.manifest(ocispec.MediaTypeImageManifest, b)}
 }
 
@@ -216,6 +224,14 @@ func referred(k *maker) Image {
 			k.artifact("application/vnd.example.signature", subject(a)),
 		},
 	}
+}
+
+// referredSHA512 builds an image whose digest is longer than a tag may be.
+func referredSHA512(k *maker) Image {
+	k.alg = digest.SHA512
+	root := k.image(amd64, 1700, 1)
+	k.alg = digest.SHA256
+	return Image{Root: root, Referrers: []content.Manifest{k.artifact("application/vnd.example.signature", subject(root))}}
 }
 
 func subject(m content.Manifest) *ocispec.Descriptor {

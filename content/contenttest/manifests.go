@@ -22,6 +22,7 @@ func manifestContracts() []contract {
 		{"a manifest without names is there by digest", withoutNames},
 		{"a manifest that is there may be put again", putAgain},
 		{"an ambiguous manifest is refused", ambiguous},
+		{"what lies under a digest tag is kept beside the image", digestTags},
 	}
 }
 
@@ -141,6 +142,33 @@ func rootedByDigest(s *stage) {
 	s.put(t, img, img.Root.Digest().String())
 	src := s.source(t)
 	CheckImage(t, src, img, img.Root.Digest().String())
+}
+
+// digestTags stores what cosign keeps of an image: manifests under tags that are called after its digest.
+func digestTags(s *stage) {
+	t := s.T
+	img := anchors(t, 1)[0]
+	s.put(t, img, s.name("v1"))
+	k := newMaker(t)
+	kept := map[string]content.Manifest{}
+	for i, tag := range content.DigestTags(img.Root.Digest()) {
+		layer := k.add("application/vnd.dev.cosign.simplesigning.v1+json", Noise(1800+uint64(i), 100))
+		kept[tag] = k.artifact("", nil, layer)
+	}
+	for _, b := range k.blobs {
+		s.putBlob(t, b)
+	}
+	for tag, m := range kept {
+		if err := s.Sink.PutManifest(t.Context(), m, s.name(tag)); err != nil {
+			t.Fatalf("put %s: %v", tag, err)
+		}
+	}
+	src := s.source(t)
+	CheckImage(t, src, img, s.name("v1"))
+	for tag, m := range kept {
+		checkManifest(t, src, s.name(tag), m)
+		checkManifest(t, src, m.Digest().String(), m)
+	}
 }
 
 func withoutNames(s *stage) {
