@@ -23,6 +23,7 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write that nobody reads is an error, not the end
 	go func() {
 		cancel(cli.InterruptedError{Signal: <-signals})
 		os.Exit(cli.InterruptedError{Signal: <-signals}.Code()) // the second signal does not wait

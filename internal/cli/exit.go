@@ -29,6 +29,7 @@ const (
 	exitNoSpace      = 10
 	exitHungUp       = 129
 	exitInterrupted  = 130
+	exitUnread       = 141
 	exitTerminated   = 143
 )
 
@@ -84,6 +85,13 @@ func (i InterruptedError) Code() int {
 	return exitInterrupted
 }
 
+// isUnread reports whether err says that whoever read standard output has gone,
+// as head does. There is nobody to tell.
+func isUnread(err error) bool {
+	e, ok := errors.AsType[*fs.PathError](err)
+	return ok && e.Op == "write" && e.Path == os.Stdout.Name() && errors.Is(e, syscall.EPIPE)
+}
+
 // codeOf returns the exit code for err. Where several classes apply, it is the
 // one that says what to do next.
 func codeOf(ctx context.Context, err error) int {
@@ -94,6 +102,8 @@ func codeOf(ctx context.Context, err error) int {
 		return exitDone
 	case errors.As(err, &interrupted), errors.As(context.Cause(ctx), &interrupted):
 		return interrupted.Code()
+	case isUnread(err):
+		return exitUnread
 	case isUsage(err):
 		return exitUsage
 	case errors.As(err, &partly):

@@ -16,7 +16,7 @@ const exitHelp = `Exit codes:
   0 done · 1 failed · 2 usage · 3 partly done · 4 not found · 5 not authorised
   6 refused: content that is broken, hostile or unverified · 7 differs
   8 rate limited, run again later · 9 network · 10 no space
-  129 hung up · 130 interrupted · 143 terminated
+  129 hung up · 130 interrupted · 141 output not read · 143 terminated
 `
 
 // everyday are those of the flags of all verbs that the help of each shows.

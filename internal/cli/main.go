@@ -16,7 +16,7 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if _, silent := errors.AsType[*silentError](err); err != nil && !silent {
+	if _, silent := errors.AsType[*silentError](err); err != nil && !silent && !isUnread(err) {
 		f.report(ctx, err)
 	}
 	return codeOf(ctx, err)
