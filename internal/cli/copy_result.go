@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/internal/term"
 	"github.com/wherry-dev/wherry/transfer"
 )
 
@@ -237,7 +237,7 @@ func (r MoveResult) table() render.Table {
 				written = "left alone"
 			}
 			rows = append(rows, []string{
-				image.Name, to.Name, written, strconv.Itoa(to.Stored), humanSize(to.Bytes),
+				image.Name, to.Name, written, strconv.Itoa(to.Stored), term.Size(to.Bytes),
 				strconv.Itoa(to.Existed), strconv.Itoa(image.Referrers),
 			})
 		}
@@ -245,5 +245,3 @@ func (r MoveResult) table() render.Table {
 	header := []string{"IMAGE", "DESTINATION", "DIGEST", "MOVE", "SIZE", "THERE", "REFERRERS"}
 	return render.Table{Header: header, Rows: slices.Values(rows)}
 }
-
-func humanSize(n int64) string { return units.HumanSize(float64(n)) }

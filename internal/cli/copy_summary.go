@@ -120,7 +120,7 @@ func (to MovedTo) outcome(referrers int) string {
 func (to MovedTo) blobs() []string {
 	var parts []string
 	if to.Stored > 0 {
-		parts = append(parts, fmt.Sprintf("%s moved (%s)", count(to.Stored, "blob"), humanSize(to.Bytes)))
+		parts = append(parts, fmt.Sprintf("%s moved (%s)", count(to.Stored, "blob"), term.Size(to.Bytes)))
 	}
 	if to.Mounted > 0 {
 		parts = append(parts, count(to.Mounted, "blob")+" mounted")

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/internal/term"
 )
 
 // render lays the result out for people.
@@ -23,7 +23,7 @@ func (r InspectResult) render() render.Result {
 	if r.Image != nil {
 		r.Image.describe(&facts)
 	}
-	facts.add("Size", size(r.Total))
+	facts.add("Size", term.Size(r.Total))
 	tables := []render.Table{{Rows: facts.all()}}
 	if len(r.Children) > 0 {
 		tables = append(tables, r.childTable())
@@ -66,13 +66,13 @@ func (r InspectResult) childTable() render.Table {
 		case what == "":
 			what = "(none)"
 		}
-		return []string{what, c.Digest.String(), size(c.Total)}
+		return []string{what, c.Digest.String(), term.Size(c.Total)}
 	})}
 }
 
 func (r InspectResult) layerTable() render.Table {
 	return render.Table{Header: []string{"LAYER", "SIZE", "TYPE"}, Rows: rowsOf(r.Layers, func(l LayerResult) []string {
-		return []string{l.Digest.String(), size(l.Size), l.MediaType}
+		return []string{l.Digest.String(), term.Size(l.Size), l.MediaType}
 	})}
 }
 
@@ -114,8 +114,5 @@ func words(args []string) string {
 	}
 	return fmt.Sprintf("%q", args)
 }
-
-// size returns a number of bytes as docker shows it.
-func size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 4) }
 
 func keysOf(m map[string]struct{}) []string { return slices.Sorted(maps.Keys(m)) }

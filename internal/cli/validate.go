@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/internal/term"
 )
 
 // ValidateResult is what `wherry validate` says.
@@ -109,7 +110,7 @@ func (r ValidateResult) render() render.Result {
 	if r.Fast {
 		how = "asked for, not read"
 	}
-	facts.add("Blobs", fmt.Sprintf("%d (%s), %s", r.Blobs, size(r.Bytes), how))
+	facts.add("Blobs", fmt.Sprintf("%d (%s), %s", r.Blobs, term.Size(r.Bytes), how))
 	if r.Foreign > 0 {
 		facts.add("Left out", fmt.Sprintf("%d foreign layers that need not be there", r.Foreign))
 	}

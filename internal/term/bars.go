@@ -95,7 +95,7 @@ func (b *bars) start(e transfer.Event) {
 func (b *bars) add(total int64, name string, priority int, behind decor.Decorator) *mpb.Bar {
 	style := mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]")
 	counters := decor.Any(func(s decor.Statistics) string {
-		return size(s.Current) + "/" + size(s.Total)
+		return Size(s.Current) + "/" + Size(s.Total)
 	}, decor.WC{W: sizeWidth})
 	after := []decor.Decorator{counters}
 	if behind != nil {

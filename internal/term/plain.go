@@ -46,7 +46,7 @@ func (p *pace) line() string {
 	if total > 0 {
 		percent = done * 100 / total
 	}
-	line := fmt.Sprintf("%s of %s (%d%%)", size(done), size(total), percent)
+	line := fmt.Sprintf("%s of %s (%d%%)", Size(done), Size(total), percent)
 	if pace := p.String(); pace != "" {
 		line += ", " + pace
 	}

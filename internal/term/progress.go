@@ -159,7 +159,7 @@ func (p *pace) String() string {
 	if speed < 1 {
 		return ""
 	}
-	s := size(int64(speed)) + "/s"
+	s := Size(int64(speed)) + "/s"
 	if done == total {
 		return s
 	}
@@ -167,4 +167,5 @@ func (p *pace) String() string {
 	return s + ", " + left.String() + " left"
 }
 
-func size(n int64) string { return units.HumanSize(float64(n)) }
+// Size returns a number of bytes as docker shows it: 1.5MB.
+func Size(n int64) string { return units.HumanSize(float64(n)) }
