@@ -110,7 +110,7 @@ func (f *Factory) unauthorized(host string) string {
 // missing says where the names are of what is there.
 func (f *Factory) missing(err error, host string) string {
 	var e *registry.Error
-	if host == "" || f.runs("exists") || !errors.As(err, &e) || e.Method == http.MethodPut {
+	if host == "" || f.runs("exists") || f.runs("tags") || !errors.As(err, &e) || e.Method == http.MethodPut {
 		return ""
 	}
 	_, path, _ := strings.Cut(e.URL, "/v2/")

@@ -26,6 +26,7 @@ var schemas = map[string]reflect.Type{
 	"manifest": reflect.TypeFor[ManifestResult](),
 	"repos":    reflect.TypeFor[ReposResult](),
 	"tags":     reflect.TypeFor[TagsResult](),
+	"tags-l":   reflect.TypeFor[[]TagResult](),
 	"validate": reflect.TypeFor[ValidateResult](),
 	"version":  reflect.TypeFor[VersionResult](),
 }

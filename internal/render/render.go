@@ -54,6 +54,10 @@ type Table struct {
 	// Rows yields the same rows each time: once to measure them, once to write
 	// them. What comes from outside can have very many. Nil is none.
 	Rows iter.Seq[[]string]
+
+	// Records, where they are not nil, take the place of all this where the
+	// output is no terminal: rows for programs, with tabs between exact values.
+	Records iter.Seq[[]string]
 }
 
 // rows yields the header, if there is one, and the rows.
@@ -99,7 +103,11 @@ func (p Printer) print(w *bufio.Writer, r Result) error {
 		if i > 0 {
 			fmt.Fprintln(w) //nolint:errcheck // a bufio.Writer keeps its error for Flush
 		}
-		if err := t.write(w); err != nil {
+		write := t.write
+		if t.Records != nil && !p.Out.TTY {
+			write = t.writeRecords
+		}
+		if err := write(w); err != nil {
 			return err
 		}
 	}
@@ -124,6 +132,19 @@ func writeJSON(w io.Writer, value any) error {
 
 // gap is what stands between columns.
 const gap = 3
+
+func (t Table) writeRecords(w io.Writer) error {
+	for record := range t.Records {
+		cells := make([]string, len(record))
+		for i, cell := range record {
+			cells[i] = term.Safe(cell)
+		}
+		if _, err := fmt.Fprintln(w, strings.Join(cells, "\t")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // write lays t out. The last cell of a row is as long as it is.
 func (t Table) write(w io.Writer) error {

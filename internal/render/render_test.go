@@ -64,6 +64,8 @@ func TestPrinterWritesTheFormThatWasAskedFor(t *testing.T) {
 		{name: "a table template", format: `table {{.Name}}\t{{.MediaType}}\t{{json .Labels}}`, result: listing(), want: "NAME     MEDIA TYPE   LABELS\nv1       a/b          [\"x\",\"y\"]\nlatest   a/c<d>       null\n"},
 		{name: "a table template over nothing", format: "table {{.Name}}", result: Result{Value: []tag{}}, want: "NAME\n"},
 		{name: "a table template over one value", format: "table {{upper .Name}}", result: both, want: "NAME\nV1\n"},
+		{name: "records where there is no terminal", result: Result{Tables: []Table{{Header: []string{"A"}, Rows: rows([]string{"1k"}), Records: rows([]string{"1000", "", "x\ty"})}}}, want: "1000\t\tx\\x09y\n"},
+		{name: "no record at all", result: Result{Tables: []Table{{Header: []string{"A"}, Records: rows()}}}, want: ""},
 		{name: "two tables", result: Result{Tables: []Table{{Title: "a", Rows: rows([]string{"1"})}, {Rows: rows([]string{"2"})}}}, want: "a\n1\n\n2\n"},
 	}
 	for _, tt := range tests {

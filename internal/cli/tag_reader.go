@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/content"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	listJobs  = 8        // tags that are read at once
+	shelfRoom = 16 << 20 // bytes of manifests that are kept for other tags
+)
+
+// A tagReader finds out what tags stand for. Each manifest and each config is
+// read once, however many tags lead to it.
+type tagReader struct {
+	*place
+
+	shelf   *content.Shelf
+	images  memo[imageFacts]
+	configs memo[configFacts]
+
+	limited lastWord
+}
+
+// imageFacts are what is told of an image or index.
+type imageFacts struct {
+	config    configFacts // of the first image
+	size      int64
+	platforms []string
+	odd       []string
+}
+
+// configFacts are what is told of the config of an image.
+type configFacts struct {
+	created  *time.Time
+	platform string
+	odd      string
+}
+
+// rows reads tags, several at once; the rows are in the order of the tags.
+func (r *tagReader) rows(ctx context.Context, tags []string) ([]tagRow, error) {
+	rows := make([]tagRow, len(tags))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(listJobs)
+	for i, tag := range tags {
+		g.Go(func() error {
+			rows[i] = r.row(ctx, tag)
+			return context.Cause(ctx)
+		})
+	}
+	return rows, g.Wait()
+}
+
+func (r *tagReader) row(ctx context.Context, tag string) tagRow {
+	row := tagRow{TagResult: TagResult{Tag: tag}}
+	row.err = r.limited.said()
+	if row.err == nil {
+		row.err = r.read(ctx, &row)
+	}
+	if row.err != nil {
+		row.Error = row.err.Error()
+	}
+	// Whoever limits us answers no other tag either, and every try counts.
+	if errors.Is(row.err, content.ErrRateLimited) {
+		r.limited.say(row.err)
+	}
+	return row
+}
+
+func (r *tagReader) read(ctx context.Context, row *tagRow) error {
+	d, err := r.digestOf(ctx, row.Tag)
+	if err != nil {
+		return err
+	}
+	row.Digest = d
+	facts, err := r.images.get(d, func() (imageFacts, error) { return r.describe(ctx, d) })
+	row.Created, row.Size, row.Platforms, row.odd = facts.config.created, facts.size, facts.platforms, facts.odd
+	return err
+}
+
+// digestOf asks for no more than the digest where there is such a thing: at a
+// registry that is not counted as a pull. A tag that was listed and is not found
+// so is asked for in the other way.
+func (r *tagReader) digestOf(ctx context.Context, tag string) (digest.Digest, error) {
+	if resolver, ok := content.As[content.Resolver](r.Source); ok {
+		d, err := resolver.Resolve(ctx, tag)
+		if !errors.Is(err, content.ErrNotFound) {
+			return d.Digest, err
+		}
+	}
+	m, err := r.Manifest(ctx, tag)
+	return m.Digest(), err
+}
+
+func (r *tagReader) describe(ctx context.Context, d digest.Digest) (imageFacts, error) {
+	m, err := r.shelf.Manifest(ctx, d.String())
+	if err != nil {
+		return imageFacts{}, err
+	}
+	g, err := content.Loader{}.Load(ctx, r.shelf, m)
+	if err != nil {
+		return imageFacts{}, err
+	}
+	facts := imageFacts{size: sum(g.Blobs()), platforms: platformsOf(g)}
+	if ambiguous := m.Ambiguous(); ambiguous != nil {
+		facts.odd = append(facts.odd, ambiguous.Error())
+	}
+	first, config, ok := firstImage(g)
+	if !ok {
+		return facts, nil
+	}
+	facts.config, err = r.configs.get(config.Digest, func() (configFacts, error) { return r.readConfig(ctx, first) })
+	if facts.config.odd != "" {
+		facts.odd = append(facts.odd, facts.config.odd)
+	}
+	if !m.IsIndex() && facts.config.platform != "" {
+		facts.platforms = []string{facts.config.platform}
+	}
+	return facts, err
+}
+
+func (r *tagReader) readConfig(ctx context.Context, m content.Manifest) (configFacts, error) {
+	raw, err := content.ReadConfig(ctx, r.Source, m, content.Limits{})
+	if err != nil {
+		return configFacts{}, err
+	}
+	var config struct {
+		ocispec.Platform
+
+		Created json.RawMessage `json:"created"` // not always a time
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return configFacts{}, fmt.Errorf("config of %s: %w: %w", m.Digest(), err, content.ErrInvalid)
+	}
+	var facts configFacts
+	created, ok := readTime(config.Created)
+	if !ok {
+		facts.odd = fmt.Sprintf("the config has created %.40s, which is no time", config.Created)
+	}
+	facts.created = created
+	if config.OS != "" || config.Architecture != "" {
+		facts.platform = content.PlatformOf(config.Platform).String()
+	}
+	return facts, nil
+}
+
+// firstImage returns the first image of a graph, with its config's descriptor.
+func firstImage(g *content.Graph) (content.Manifest, ocispec.Descriptor, bool) {
+	attestations := map[digest.Digest]bool{}
+	for _, d := range g.Order {
+		for _, child := range g.Manifests[d].Children() {
+			if content.IsAttestation(child) {
+				attestations[child.Digest] = true
+			}
+		}
+	}
+	for _, d := range g.Order {
+		if config, ok := g.Manifests[d].ImageConfig(); ok && !attestations[d] {
+			return g.Manifests[d], config, true
+		}
+	}
+	return content.Manifest{}, ocispec.Descriptor{}, false
+}
+
+// platformsOf returns the platforms that the indexes of a graph state, each once.
+func platformsOf(g *content.Graph) []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, d := range g.Order {
+		for _, child := range g.Manifests[d].Children() {
+			if child.Platform == nil || content.IsAttestation(child) {
+				continue
+			}
+			if p := content.PlatformOf(*child.Platform).String(); !seen[p] {
+				seen[p] = true
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// A memo keeps what was found out about a digest. It must not be copied after use.
+type memo[V any] struct {
+	mu  sync.Mutex
+	all map[digest.Digest]func() (V, error)
+}
+
+// get returns what find finds: the first that asks calls it, others wait.
+func (m *memo[V]) get(d digest.Digest, find func() (V, error)) (V, error) {
+	m.mu.Lock()
+	found, ok := m.all[d]
+	if !ok {
+		if m.all == nil {
+			m.all = map[digest.Digest]func() (V, error){}
+		}
+		found = sync.OnceValues(find)
+		m.all[d] = found
+	}
+	m.mu.Unlock()
+	return found()
+}
+
+// A lastWord is an error after which nobody is asked again.
+type lastWord struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (l *lastWord) say(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+func (l *lastWord) said() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
