@@ -82,7 +82,7 @@ func whole(img testimage.Image) store {
 	return s
 }
 
-// below is the graph of img, and nothing that refers to it.
+// below is the graph of img, and nothing that refers to it. What is no JSON is a leaf.
 func below(t *testing.T, img testimage.Image) store {
 	t.Helper()
 	s := newStore()
@@ -95,7 +95,7 @@ func below(t *testing.T, img testimage.Image) store {
 			Layers    []ocispec.Descriptor
 			Manifests []ocispec.Descriptor
 		}
-		if err := json.Unmarshal(m.Bytes, &edges); err != nil {
+		if err := json.Unmarshal(m.Bytes, &edges); err != nil && json.Valid(m.Bytes) {
 			t.Fatal(err)
 		}
 		if edges.Config != nil {

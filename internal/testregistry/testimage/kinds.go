@@ -2,6 +2,8 @@ package testimage
 
 import (
 	"encoding/json"
+	"fmt"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -24,9 +26,13 @@ func Kinds() []Kind {
 		{"nested-index", NestedIndex},
 		{"artifact", UnknownArtifact},
 		{"unknown-child", UnknownChild},
+		{"untyped-child", UntypedChild},
+		{"empty-index", EmptyIndex},
 		{"empty-config", EmptyConfig},
 		{"zero-blob", ZeroBlob},
 		{"no-layers", NoLayers},
+		{"twice-layer", TwiceLayer},
+		{"orphan", Orphan},
 		{"sha512", SHA512},
 		{"foreign", func(seed uint64) Image { return Foreign(seed, "http://127.0.0.1:1/foreign") }},
 		{"zstd", func(seed uint64) Image { return packed(seed, Zstd) }},
@@ -130,6 +136,36 @@ func UnknownChild(seed uint64) Image {
 	b := Builder{Seed: seed}
 	leaf := b.RawManifest("application/vnd.example.manifest.v9", []byte(`{"thing": [1, 2, 3]}`+"\n"))
 	return b.Done(b.Index(b.Image("linux/amd64", b.Layer(Gzip, 1000)), leaf))
+}
+
+// UntypedChild is an index one of whose children is no JSON: only the index knows what it is.
+func UntypedChild(seed uint64) Image {
+	b := Builder{Seed: seed}
+	leaf := b.RawManifest("application/vnd.example.manifest.v9+yaml", fmt.Appendf(nil, "things:\n- %x\n", b.random(4)))
+	return b.Done(b.Index(b.Image("linux/amd64", b.Layer(Gzip, 1000)), leaf))
+}
+
+// EmptyIndex is an index without children.
+func EmptyIndex(seed uint64) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.Manifest(ocispec.MediaTypeImageIndex, ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{},
+		Annotations: map[string]string{"com.example.seed": strconv.FormatUint(seed, 10)},
+	}))
+}
+
+// TwiceLayer is an image that has one of its layers twice.
+func TwiceLayer(seed uint64) Image {
+	b := Builder{Seed: seed}
+	layer := b.Layer(Gzip, 1000)
+	return b.Done(b.Image("linux/amd64", layer, b.Layer(Gzip, 500), layer))
+}
+
+// Orphan is an artifact that refers to an image that is nowhere.
+func Orphan(seed uint64) Image {
+	b := Builder{Seed: seed}
+	gone := b.describe(ocispec.MediaTypeImageManifest, b.random(100))
+	return b.Done(b.artifact("application/vnd.example.orphan", &gone, []ocispec.Descriptor{b.Blob("application/vnd.example.data", b.random(200))}))
 }
 
 // EmptyConfig is an OCI 1.1 artifact with the empty config.
