@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"net/http"
 	"net/url"
@@ -14,10 +15,13 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
+// The limits of a list. Whoever lists keeps all names, and they are seen to be
+// new: together that stays below 128 MiB in every command.
 const (
-	maxPage  = 32 << 20 // bytes of one page of a list
-	maxPages = 100_000
-	maxNames = 1 << 20 // of one list
+	maxPage      = 4 << 20 // bytes of one page
+	maxPages     = 100_000
+	maxNames     = 1 << 20
+	maxNameBytes = 16 << 20 // of all names together
 )
 
 // A listing is a list of names in pages.
@@ -36,7 +40,7 @@ func (r *Repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 // hosts repeat themselves for ever.
 func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		seen := map[string]bool{}
+		seen := nameSet{seed: maphash.MakeSeed(), known: map[uint64]struct{}{}}
 		pages := h.pages(ctx, call{method: http.MethodGet, path: l.path, scopes: l.scopes}, maxPage)
 		for raw, err := range pages {
 			if err != nil {
@@ -44,28 +48,48 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 				return
 			}
 			names, err := parseNames(raw, l.field)
+			if err == nil {
+				names, err = seen.add(names)
+			}
 			if err != nil {
 				yield("", fmt.Errorf("%s of %s: %w", l.path, h.name, err))
 				return
 			}
-			if len(seen)+len(names) > maxNames {
-				yield("", fmt.Errorf("%s of %s: more than %d names: %w", l.path, h.name, maxNames, content.ErrInvalid))
-				return
-			}
-			if fresh := unseen(names, seen); len(fresh) == 0 || !yieldAll(fresh, yield) {
+			if len(names) == 0 || !yieldAll(names, yield) {
 				return
 			}
 		}
 	}
 }
 
-// unseen returns the names that are new, in order, each once.
-func unseen(names []string, seen map[string]bool) []string {
-	return slices.DeleteFunc(names, func(name string) bool {
-		known := seen[name]
-		seen[name] = true
-		return known
+// A nameSet knows the names of a list so far by their hashes: a million names
+// would take several times the room. That two of a million have the same, and
+// one is left out, is a matter of once in thirty million lists.
+type nameSet struct {
+	seed  maphash.Seed
+	known map[uint64]struct{}
+	bytes int
+}
+
+// add adds the names of a page and returns those that are new, in order, each
+// once. It takes page over.
+func (s *nameSet) add(page []string) ([]string, error) {
+	fresh := slices.DeleteFunc(page, func(name string) bool {
+		hash := maphash.String(s.seed, name)
+		if _, known := s.known[hash]; known {
+			return true
+		}
+		s.known[hash] = struct{}{}
+		s.bytes += len(name)
+		return false
 	})
+	switch {
+	case len(s.known) > maxNames:
+		return nil, fmt.Errorf("more than %d names: %w", maxNames, content.ErrInvalid)
+	case s.bytes > maxNameBytes:
+		return nil, fmt.Errorf("names of more than %d bytes: %w", maxNameBytes, content.ErrInvalid)
+	}
+	return fresh, nil
 }
 
 func yieldAll(names []string, yield func(string, error) bool) bool {
@@ -86,17 +110,11 @@ func parseNames(raw []byte, field string) ([]string, error) {
 	if page[field] == nil {
 		return nil, nil
 	}
-	var entries []*string
-	if err := json.Unmarshal(page[field], &entries); err != nil {
+	var names []string
+	if err := json.Unmarshal(page[field], &names); err != nil {
 		return nil, fmt.Errorf("field %q is no list of names: %w: %w", field, err, content.ErrInvalid)
 	}
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		if e != nil && *e != "" {
-			names = append(names, *e)
-		}
-	}
-	return names, nil
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" }), nil
 }
 
 // pages gets a list page by page, following Link within the host's origin, each
@@ -130,7 +148,7 @@ func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, 
 	defer resp.Body.Close()
 	raw, err := readSmall(resp, most)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s of %s: %w", c.path, h.name, err)
 	}
 	link := nextLink(resp.Header.Values("Link"))
 	if link == "" {

@@ -32,6 +32,7 @@ func TestTagsComeFromAllPagesOnce(t *testing.T) {
 		{"that are no list", testregistry.Config{Faults: []fault{
 			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":{}}`},
 		}}, nil, content.ErrInvalid, 1},
+		{"of a page that is too large", testregistry.Config{Faults: []fault{{Kind: testregistry.KindTags, Effect: testregistry.Longer, N: 4 << 20}}}, nil, content.ErrInvalid, 1},
 		{"behind a web page", testregistry.Config{Faults: []fault{{Kind: testregistry.KindTags, Effect: testregistry.HTML}}}, nil, content.ErrUnavailable, 1},
 		{"of a repository that is not there", testregistry.Config{Faults: []fault{{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 404}}}, nil, content.ErrNotFound, 1},
 	}
