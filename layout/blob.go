@@ -74,6 +74,9 @@ func (k *disk) put(ctx context.Context, b content.Blob) (_ content.Outcome, err 
 	if has, err := k.has(ctx, d); has || err != nil {
 		return existed(err)
 	}
+	if k.taken != nil {
+		return 0, k.taken
+	}
 	p, err := k.openPartial(d)
 	if err != nil {
 		return 0, err

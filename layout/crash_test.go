@@ -317,7 +317,11 @@ type worker struct {
 
 func startWorker(t *testing.T, i int) *worker {
 	t.Helper()
-	cmd := child(t, "rounds", strconv.Itoa(i))
+	return startChild(t, child(t, "rounds", strconv.Itoa(i)))
+}
+
+func startChild(t *testing.T, cmd *exec.Cmd) *worker {
+	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -339,12 +343,18 @@ func (w *worker) order(t *testing.T, path string) {
 	}
 }
 
-func (w *worker) answer(t *testing.T) int {
+// said returns the next line.
+func (w *worker) said(t *testing.T) string {
 	t.Helper()
 	if !w.out.Scan() {
 		t.Fatal("a process has ended: ", w.out.Err())
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(w.out.Text()))
+	return strings.TrimSpace(w.out.Text())
+}
+
+func (w *worker) answer(t *testing.T) int {
+	t.Helper()
+	n, err := strconv.Atoi(w.said(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package layout
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +28,9 @@ import (
 type Dir struct {
 	Options
 	disk *disk
+
+	began  digest.Digest // the image that was there when the directory was opened
+	writer *durable.Lock // held from the first write on
 
 	mu   sync.Mutex
 	root digest.Digest // what was put as the image
@@ -73,6 +75,10 @@ func OpenDir(path string) (*Dir, error) {
 // CreateDir opens the plain directory at path. Where there is none it is made
 // when the first blob or manifest is written. A folder that has other things in
 // it is [content.ErrConflict].
+//
+// From the first write until Close other processes wait to write there. When
+// they find another image then than there was when they opened the directory,
+// they add nothing to it: that is [content.ErrConflict].
 func CreateDir(path string) (*Dir, error) {
 	d := dirAt(path)
 	if err := d.disk.openIfThere(); err != nil {
@@ -86,6 +92,7 @@ func CreateDir(path string) (*Dir, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	d.disk.made.Store(made)
+	d.began = d.stands()
 	return d, nil
 }
 
@@ -93,7 +100,7 @@ func CreateDir(path string) (*Dir, error) {
 func dirAt(path string) *Dir {
 	d := &Dir{}
 	d.disk = newDisk(path, &d.Options)
-	d.disk.setUp = d.setUp
+	d.disk.setUp, d.disk.claim = d.setUp, d.claim
 	d.disk.place = func(d digest.Digest) string { return d.Encoded() }
 	return d
 }
@@ -152,8 +159,16 @@ func (d *Dir) others() (bool, error) {
 	return false, d.disk.fail("read", "", err)
 }
 
-// Close gives back what the directory holds of the system.
-func (d *Dir) Close() error { return d.disk.close() }
+// Close gives back what the directory holds of the system, and lets others write
+// to it.
+func (d *Dir) Close() error {
+	if d.writer == nil {
+		return d.disk.close()
+	}
+	err := d.writer.Release()
+	d.writer = nil
+	return errors.Join(err, d.disk.close())
+}
 
 // Open implements [content.Source]; what is corrupt is not given out.
 func (d *Dir) Open(ctx context.Context, b ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
@@ -307,12 +322,15 @@ func tagFile(name string) string {
 func (d *Dir) write(m content.Manifest, files []string) error {
 	for _, file := range files {
 		if file == dirManifest {
-			if err := d.claim(m); err != nil {
+			if err := d.become(m); err != nil {
 				return err
 			}
 		}
-		if raw, err := d.disk.readManifest(file); err == nil && bytes.Equal(raw, m.Raw()) {
+		if d.has(file, m) {
 			continue
+		}
+		if d.disk.taken != nil {
+			return d.disk.taken
 		}
 		if err := d.disk.replace(file, m.Raw()); err != nil {
 			return err
@@ -321,9 +339,9 @@ func (d *Dir) write(m content.Manifest, files []string) error {
 	return nil
 }
 
-// claim makes m the image that is put. The type of what does not say itself
+// become makes m the image that is put. The type of what does not say itself
 // what it is would be lost.
-func (d *Dir) claim(m content.Manifest) error {
+func (d *Dir) become(m content.Manifest) error {
 	again, err := content.ParseManifest("", m.Raw(), d.Limits)
 	if err != nil || again.MediaType() != m.MediaType() {
 		return d.disk.fail("write", dirManifest, fmt.Errorf("a plain directory cannot say that %s is %q: %w", m.Digest(), m.MediaType(), errors.ErrUnsupported))

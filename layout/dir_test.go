@@ -125,9 +125,16 @@ func TestADirHoldsOneImage(t *testing.T) {
 	if err := d.PutManifest(t.Context(), b.m, "v2"); !errors.Is(err, content.ErrConflict) {
 		t.Errorf("a second image: %v, want a conflict", err)
 	}
+	another := closedDir(t)(CreateDir(path))
+	if _, err := another.PutBlob(t.Context(), bytesOf("", "of another image")); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("while the first is open: %v, want a conflict", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
 	later := closedDir(t)(CreateDir(path))
 	put(t, later, b, "v2")
-	if m, err := d.Manifest(t.Context(), ""); m.Digest() != b.m.Digest() || err != nil {
+	if m, err := later.Manifest(t.Context(), ""); m.Digest() != b.m.Digest() || err != nil {
 		t.Errorf("a later run's image: %s, %v", m.Digest(), err)
 	}
 }

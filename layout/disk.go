@@ -29,6 +29,9 @@ type disk struct {
 	place func(digest.Digest) string     // the file of a blob
 	setUp func(begin func() error) error // writes, after begin, what a folder has before anything is put into it, and sets made
 
+	claim func(ctx context.Context) error // keeps others from writing; nil where they may
+	taken error                           // why nothing is put into the folder any more
+
 	made      atomic.Bool   // root is there, and is what it should be
 	prepared  atomic.Bool   // it can be written to
 	preparing chan struct{} // held while it is prepared

@@ -122,6 +122,9 @@ func (k *disk) ingest(ctx context.Context, d ocispec.Descriptor) (content.Ingest
 	if has, err := k.has(ctx, d); has || err != nil {
 		return thereOr(d, errors.Join(err, lock.Release()))
 	}
+	if k.taken != nil {
+		return nil, errors.Join(k.taken, lock.Release())
+	}
 	in, err := k.startIngest(d, lock)
 	if err != nil {
 		return nil, errors.Join(err, lock.Release())

@@ -17,6 +17,7 @@ var children = map[string]func(args []string) error{
 	"copy":   copyChild,
 	"rounds": roundsChild,
 	"put":    putChild,
+	"dir":    dirChild,
 }
 
 func TestMain(m *testing.M) {

@@ -53,10 +53,13 @@ func (k *disk) prepare(ctx context.Context, begin func() error) error {
 	if err != nil && !k.made.Load() {
 		removeAll(made)
 	}
-	k.prepared.Store(err == nil)
-	if errors.Is(err, errGone) {
-		err = k.fail("create", "", err)
+	switch {
+	case errors.Is(err, errGone):
+		return k.fail("create", "", err)
+	case err == nil && k.claim != nil:
+		err = k.claim(ctx)
 	}
+	k.prepared.Store(err == nil)
 	return err
 }
 
@@ -136,7 +139,7 @@ func (k *disk) close() error {
 
 // begin prepares the folder for b and takes the lock of its partial file. Where
 // there is no folder yet none is made before b has given its first byte, and
-// then no other process comes between.
+// then no other process comes between: into a folder that is claimed it may.
 func (k *disk) begin(ctx context.Context, b content.Blob) (_ *begunBlob, err error) {
 	begun := &begunBlob{Blob: b}
 	lock := func() (err error) {
@@ -144,7 +147,8 @@ func (k *disk) begin(ctx context.Context, b content.Blob) (_ *begunBlob, err err
 		return err
 	}
 	err = k.prepare(ctx, func() error {
-		if err := begun.begin(ctx); err != nil {
+		err := begun.begin(ctx)
+		if err != nil || k.claim != nil {
 			return err
 		}
 		return lock()
