@@ -68,6 +68,7 @@ type LayerResult struct {
 type inspectOptions struct {
 	Platform Platform
 	Raw      bool
+	Compat   Compat
 }
 
 func newInspect(f *Factory) *cobra.Command {
@@ -75,24 +76,34 @@ func newInspect(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
 		Short: "Show what an image is: platforms, sizes, layers, settings",
-		Long:  "Show what an image is, without pulling it. Of an index its images are shown; with --platform one of them.",
+		Long: "Show what an image is, without pulling it. Of an index its images are shown; with --platform one of them.\n" +
+			"With --compat skopeo the object of skopeo inspect: of an index the image for this machine or for --platform,\n" +
+			"under the digest of the index, with the tags of its repository.",
 		Example: "  wherry inspect nginx:1.27\n  wherry inspect --platform linux/arm64 ./images.tar\n" +
-			"  wherry inspect --platform linux/amd64 --format '{{json .Image.Labels}}' nginx:1.27",
+			"  wherry inspect --platform linux/amd64 --format '{{json .Image.Labels}}' nginx:1.27\n" +
+			"  wherry inspect --compat skopeo nginx:1.27 | jq -r .Created",
 		Args: exactArgs(1),
 	}
 	cmd.Flags().Var(&o.Platform, "platform", "look into the image for `PLATFORM`, os/arch[/variant], in an index")
 	cmd.Flags().BoolVar(&o.Raw, "raw", false, "write the manifest, byte for byte")
+	cmd.Flags().Var(&o.Compat, "compat", "write what another `TOOL` would: skopeo")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return runInspect(ctx, f, args[0], o)
 	})
 }
 
 func runInspect(ctx context.Context, f *Factory, arg string, o inspectOptions) (_ render.Result, err error) {
+	if o.Compat.skopeo && o.Raw {
+		return render.Result{}, usagef("--compat and --raw contradict each other")
+	}
 	p, err := f.look(ctx, arg)
 	if err != nil {
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	if o.Compat.skopeo {
+		return inspectSkopeo(ctx, f, p, o.Platform)
+	}
 	m, err := p.image(ctx, o.Platform)
 	if err != nil {
 		return render.Result{}, err
