@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wherry-dev/wherry/internal/durable"
@@ -95,25 +97,19 @@ func (a *authFile) helper(host string) string {
 	return a.CredsStore
 }
 
-// entry returns what stands in the file itself for host.
+// entry returns what stands in the file itself for host. Where it stands there
+// under several spellings, the likeliest counts.
 func (a *authFile) entry(host string) (registry.Credential, bool, error) {
-	for _, key := range authKeys(host) {
-		if e, ok := a.Auths[key]; ok && e != (authEntry{}) {
-			c, err := e.credential()
-			if err != nil {
-				return c, false, fmt.Errorf("credentials for %s in %s: %w", host, a.path, err)
-			}
-			return c, true, nil
+	for _, key := range slices.Concat(authKeys(host), slices.Sorted(maps.Keys(a.Auths))) {
+		e := a.Auths[key]
+		if authHost(key) != host || e == (authEntry{}) {
+			continue
 		}
-	}
-	for key, e := range a.Auths {
-		if authHost(key) == host && e != (authEntry{}) {
-			c, err := e.credential()
-			if err != nil {
-				return c, false, fmt.Errorf("credentials for %s in %s: %w", host, a.path, err)
-			}
-			return c, true, nil
+		c, err := e.credential()
+		if err != nil {
+			return c, false, fmt.Errorf("credentials for %s in %s: %w", host, a.path, err)
 		}
+		return c, true, nil
 	}
 	return registry.Credential{}, false, nil
 }

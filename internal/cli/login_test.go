@@ -76,3 +76,14 @@ func entriesIn(t *testing.T, path string) map[string]json.RawMessage {
 	}
 	return file.Auths
 }
+
+func TestOneOfSeveralSpellingsOfAHostCountsAlways(t *testing.T) {
+	home := t.TempDir()
+	write(t, home, map[string]string{".docker/config.json": `{"auths": {
+		"https://q.io": {"username": "https"}, "http://q.io/v1/": {"username": "v1"}, "http://q.io": {"username": "http"}}}`})
+	for range 20 {
+		if got := lookUp(t, testFactory(t, map[string]string{"HOME": home}), "q.io"); got.Username != "http" {
+			t.Fatalf("got %q, want the same each time", got.Username)
+		}
+	}
+}

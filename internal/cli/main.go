@@ -40,9 +40,7 @@ func (f *Factory) report(ctx context.Context, err error) {
 
 // flatten takes joined errors apart; what wraps a join stays one error.
 func flatten(err error) []error {
-	var partly *PartlyError
-	if e, ok := err.(*PartlyError); ok { //nolint:errorlint // only the outermost is transparent
-		partly = e
+	if partly, ok := err.(*PartlyError); ok { //nolint:errorlint // only the outermost is transparent
 		return flatten(partly.Err)
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
