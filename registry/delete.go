@@ -28,7 +28,8 @@ func (r *Repository) Untag(ctx context.Context, name string) error {
 }
 
 // DeleteManifest implements [content.Deleter]. A registry with deletion
-// switched off is [errors.ErrUnsupported].
+// switched off is [errors.ErrUnsupported]. What refers to another manifest stays
+// listed in that one's fallback index, where the registry keeps no referrers.
 func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error {
 	if err := content.CheckDigest(d); err != nil {
 		return err
