@@ -88,7 +88,7 @@ func TestReportIsOneLineForEachFailureAndAHint(t *testing.T) {
 		{"two within", fmt.Errorf("a: %w", errors.Join(errors.New("x"), errors.New("y"))), "wherry: a: x; y\n"},
 		{"partly", &PartlyError{errors.Join(errors.New("x"), errors.New("y"))}, "wherry: x\nwherry: y\n"},
 		{"outside text", errors.New("\x1b[31mred\u202e\r"), "wherry: \\x1b[31mred\\u{202e}\n"},
-		{"no space", content.ErrNoSpace, "wherry: no space left\nhint: make room on the disk and run the same command again: it goes on from what is there\n"},
+		{"no space", content.ErrNoSpace, "wherry: no space left\nhint: make room on the disk and run the same command again\n"},
 		{"no credential", content.ErrUnauthorized, "wherry: not authenticated\nhint: log in with: wherry login HOST\n"},
 	}
 	for _, tt := range tests {

@@ -61,10 +61,10 @@ func (f *Factory) hint(err error) string {
 	return network(err, host)
 }
 
-// goesOn says that a second run does not begin again. An archive is always
-// written anew.
+// goesOn says that a second run does not begin again, as one that only looks
+// does. An archive is always written anew.
 func (f *Factory) goesOn() string {
-	if f.resumes != nil && !f.resumes() {
+	if f.resumes == nil || !f.resumes() {
 		return ""
 	}
 	return ": it goes on from what is there"
