@@ -182,10 +182,15 @@ func (p *place) inspectIndex(ctx context.Context, m content.Manifest, r *Inspect
 	return nil
 }
 
+// sum returns how many bytes blobs have, each counted once.
 func sum(blobs []ocispec.Descriptor) int64 {
 	var n int64
+	seen := map[digest.Digest]bool{}
 	for _, d := range blobs {
-		n += d.Size
+		if !seen[d.Digest] {
+			seen[d.Digest] = true
+			n += d.Size
+		}
 	}
 	return n
 }
