@@ -17,6 +17,8 @@ type destination struct {
 	f    *os.File
 	path string
 	temp string
+
+	exclusive bool // what has the name keeps it
 }
 
 func newDestination(path string) (*destination, error) {
@@ -59,11 +61,30 @@ func (d *destination) commit() error {
 	}
 	f := d.f
 	d.f = nil
-	if err := publish(f, d.temp, d.path); err != nil {
+	if err := publish(f, d.rename); err != nil {
 		return err
 	}
 	d.temp = ""
 	return syncDir(filepath.Dir(d.path))
+}
+
+// rename gives the file its name.
+func (d *destination) rename() error {
+	if !d.exclusive {
+		return os.Rename(d.temp, d.path)
+	}
+	err := os.Link(d.temp, d.path)
+	if err == nil {
+		return os.Remove(d.temp)
+	}
+	_, there := os.Lstat(d.path)
+	switch {
+	case there == nil:
+		return fmt.Errorf("%s was written by another process meanwhile: %w", d.path, content.ErrConflict)
+	case errors.Is(there, os.ErrNotExist):
+		return os.Rename(d.temp, d.path) // the file system has no second names
+	}
+	return there
 }
 
 // close removes what has not got its name.

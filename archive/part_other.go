@@ -18,10 +18,10 @@ func removeDead(path string) {
 	}
 }
 
-// publish gives f, which is at temp, its name once its bytes are on disk.
-func publish(f *os.File, temp, path string) error {
+// publish gives f its name by rename once its bytes are on disk.
+func publish(f *os.File, rename func() error) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temp, path)
+	return rename()
 }

@@ -27,12 +27,12 @@ func removeDead(path string) {
 	}
 }
 
-// publish gives f, which is at temp, its name once its bytes are on disk. Its
-// lock is held until it has it.
-func publish(f *os.File, temp, path string) error {
+// publish gives f its name by rename once its bytes are on disk. Its lock is held
+// until it has it.
+func publish(f *os.File, rename func() error) error {
 	err := f.Sync()
 	if err == nil {
-		err = os.Rename(temp, path)
+		err = rename()
 	}
 	return errors.Join(err, f.Close())
 }

@@ -124,14 +124,19 @@ func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, 
 // colon) is written for containerd and docker too; any other name is one of the
 // OCI layout only. What refers to something is listed even without a name.
 func (w *Writer) PutManifest(ctx context.Context, m content.Manifest, names ...string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.put(ctx, m, names)
+}
+
+// put is PutManifest for who holds the lock.
+func (w *Writer) put(ctx context.Context, m content.Manifest, names []string) error {
 	if m.IsZero() {
 		return fmt.Errorf("no manifest: %w", content.ErrInvalid)
 	}
 	if err := m.Ambiguous(); err != nil {
 		return err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if err := w.ready(ctx); err != nil {
 		return err
 	}
@@ -179,6 +184,10 @@ func (w *Writer) Commit(ctx context.Context) error {
 	defer w.mu.Unlock()
 	if err := w.ready(ctx); err != nil {
 		return err
+	}
+	if w.keeps() {
+		w.done = true
+		return w.file.close()
 	}
 	index, err := w.indexJSON()
 	if err != nil {

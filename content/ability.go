@@ -60,6 +60,22 @@ type Deleter interface {
 	DeleteManifest(ctx context.Context, d digest.Digest) error
 }
 
+// A NameKeeper can leave the names alone that it has. Others may write to the
+// place at once: that a name was free when a copy was planned proves nothing.
+type NameKeeper interface {
+	// Holder returns what PutManifest would take name away from, which is
+	// [ErrNotFound] where the name is free. Where writing it would do away with
+	// other names it is [ErrConflict]: an archive is written as a whole.
+	Holder(ctx context.Context, name string) (ocispec.Descriptor, error)
+
+	// PutNewNames is PutManifest that leaves those of names alone that are not
+	// free, and returns them. It looks in the step in which it writes: of several
+	// who write one name one gets it, and no name is ever replaced. Where none of
+	// names is free nothing stands for m. A file that takes its name at Commit
+	// may find it taken only then, which is [ErrConflict].
+	PutNewNames(ctx context.Context, m Manifest, names ...string) (kept []string, err error)
+}
+
 // An Originer is in a registry. A registry sink mounts a blob that comes from
 // another repository of its own host.
 type Originer interface {

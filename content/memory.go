@@ -108,11 +108,16 @@ func (s *Memory) PutBlob(ctx context.Context, b Blob) (Outcome, error) {
 
 // PutManifest implements [Sink].
 func (s *Memory) PutManifest(ctx context.Context, m Manifest, names ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.put(ctx, m, names)
+}
+
+// put is PutManifest for who holds the lock.
+func (s *Memory) put(ctx context.Context, m Manifest, names []string) error {
 	if err := firstError(context.Cause(ctx), m.Ambiguous()); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.complete(m); err != nil {
 		return err
 	}
@@ -126,6 +131,35 @@ func (s *Memory) PutManifest(ctx context.Context, m Manifest, names ...string) e
 		}
 	}
 	return nil
+}
+
+// Holder implements [NameKeeper].
+func (s *Memory) Holder(_ context.Context, name string) (ocispec.Descriptor, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d, held := s.names[name]
+	if !held {
+		return ocispec.Descriptor{}, fmt.Errorf("name %q: %w", name, ErrNotFound)
+	}
+	return s.manifests[d].Descriptor(), nil
+}
+
+// PutNewNames implements [NameKeeper].
+func (s *Memory) PutNewNames(ctx context.Context, m Manifest, names ...string) (kept []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var free []string
+	for _, name := range names {
+		if _, held := s.names[name]; held {
+			kept = append(kept, name)
+			continue
+		}
+		free = append(free, name)
+	}
+	if len(kept) > 0 && len(free) == 0 {
+		return kept, nil
+	}
+	return kept, s.put(ctx, m, free)
 }
 
 // complete reports what m needs and s has not.

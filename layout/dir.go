@@ -266,6 +266,11 @@ func (d *Dir) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, erro
 // What refers to something that is there, or is put under a digest tag, lies
 // beside the image.
 func (d *Dir) PutManifest(ctx context.Context, m content.Manifest, names ...string) error {
+	return d.put(ctx, m, func() error { return d.write(m, d.files(ctx, m, names)) })
+}
+
+// put calls write when m can be written, with the index lock held.
+func (d *Dir) put(ctx context.Context, m content.Manifest, write func() error) error {
 	if err := m.Ambiguous(); err != nil {
 		return err
 	}
@@ -279,7 +284,7 @@ func (d *Dir) PutManifest(ctx context.Context, m content.Manifest, names ...stri
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.write(m, d.files(ctx, m, names)), lock.Release())
+	return errors.Join(write(), lock.Release())
 }
 
 // files returns the files that m belongs in.
@@ -293,7 +298,7 @@ func (d *Dir) files(ctx context.Context, m content.Manifest, names []string) []s
 		switch {
 		case content.IsDigestTag(name):
 			files = append(files, aside, tagFile(name))
-		case d.refers(ctx, m):
+		case d.aside(ctx, m, name):
 			files = append(files, aside)
 		default:
 			files = append(files, dirManifest)
@@ -303,10 +308,11 @@ func (d *Dir) files(ctx context.Context, m content.Manifest, names []string) []s
 	return slices.Compact(files)
 }
 
-// refers reports whether m has a subject that is in the directory.
-func (d *Dir) refers(ctx context.Context, m content.Manifest) bool {
+// aside reports whether m, called name, only lies beside the image: it has a
+// subject that is there.
+func (d *Dir) aside(ctx context.Context, m content.Manifest, name string) bool {
 	to, ok := m.Subject()
-	if !ok {
+	if !ok || content.IsDigestTag(name) {
 		return false
 	}
 	_, err := d.Manifest(ctx, to.Digest.String())

@@ -73,6 +73,18 @@ func (l *Layout) Tags(context.Context) iter.Seq2[string, error] {
 // moves. A manifest with a subject gets an entry in index.json in any case, so
 // that it can be found from its subject.
 func (l *Layout) PutManifest(ctx context.Context, m content.Manifest, names ...string) error {
+	if err := l.store(ctx, m, names); err != nil {
+		return err
+	}
+	d, refers := entryDescriptor(m)
+	if len(names) == 0 && !refers {
+		return nil
+	}
+	return l.edit(ctx, func(x *index) (bool, error) { return x.put(d, names) })
+}
+
+// store puts the bytes of m, which is to be called names.
+func (l *Layout) store(ctx context.Context, m content.Manifest, names []string) error {
 	if err := m.Ambiguous(); err != nil {
 		return err
 	}
@@ -91,11 +103,7 @@ func (l *Layout) PutManifest(ctx context.Context, m content.Manifest, names ...s
 		return err
 	}
 	l.facts.types.Store(m.Digest(), m.MediaType())
-	d, refers := entryDescriptor(m)
-	if len(names) == 0 && !refers {
-		return nil
-	}
-	return l.edit(ctx, func(x *index) (bool, error) { return x.put(d, names) })
+	return nil
 }
 
 // entryDescriptor returns what stands in index.json about m: without a name, and

@@ -24,6 +24,7 @@ func abilityContracts() []contract {
 		{"referrers of an index and of its child are listed", refers},
 		{"a name can be taken away", untags},
 		{"a manifest can be deleted with its names", deletes},
+		{"names that exist can be left alone", keepsNames},
 		{"spans of a blob may come in any order", ingests},
 		{"spans that do not match are refused", ingestsCorrupt},
 	}
