@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestTheTimeOfAnIndexIsThatOfItsFirstImage(t *testing.T) {
 	var manifests, configs int
 	for _, q := range r.Requests() {
 		switch {
-		case q.Method == "GET" && q.Kind == testregistry.KindManifest:
+		case q.Method == http.MethodGet && q.Kind == testregistry.KindManifest:
 			manifests++
 		case q.Kind == testregistry.KindBlob:
 			configs++
