@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
@@ -17,34 +18,57 @@ import (
 // image, and is written to by one process at a time.
 const writerFile = ownDir + "/writer"
 
+// claims counts the plain directories that this process writes to.
+var claims atomic.Int32
+
 // claim waits until no other process writes to the directory, and keeps others
 // from it until Close. Where one of them has put another image there meanwhile,
 // nothing more is taken.
 func (d *Dir) claim(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	mine := d.disk.fail("lock", writerFile, fmt.Errorf("this process writes to the directory already: %w", content.ErrConflict))
-	lock, err := durable.Try(d.disk.root, writerFile)
-	if errors.Is(err, durable.ErrHeld) && durable.Holder(d.disk.root, writerFile) == os.Getpid() {
-		return mine
-	}
-	if errors.Is(err, durable.ErrHeld) {
-		lock, err = durable.Acquire(ctx, d.disk.root, writerFile, func(pid int) {
-			if pid == os.Getpid() {
-				cancel(mine)
-				return
-			}
-			d.disk.waits(writerFile, "", pid)
-		})
-	}
+	lock, err := d.await(ctx)
 	if err != nil {
 		return d.disk.fail("lock", writerFile, err)
 	}
+	claims.Add(1)
 	d.writer = lock
 	if now := d.stands(); now != d.began {
 		d.disk.taken = d.disk.fail("write", dirManifest, fmt.Errorf("another process has put %s there: %w", now, content.ErrConflict))
 	}
 	return nil
+}
+
+// await takes the lock. A process that writes to another plain directory already
+// does not wait for long: who writes to this one may wait for that one.
+func (d *Dir) await(ctx context.Context) (*durable.Lock, error) {
+	lock, err := durable.Try(d.disk.root, writerFile)
+	for said := false; errors.Is(err, durable.ErrHeld); said = true {
+		holder := durable.Holder(d.disk.root, writerFile)
+		switch {
+		case holder == os.Getpid():
+			return nil, fmt.Errorf("this process writes to the directory already: %w", content.ErrConflict)
+		case said && claims.Load() > 0:
+			return nil, fmt.Errorf("another process writes to the directory: %w", content.ErrConflict)
+		}
+		while, cancel := context.WithTimeoutCause(ctx, 2*durable.Notice, durable.ErrHeld)
+		lock, err = durable.Acquire(while, d.disk.root, writerFile, func(pid int) {
+			if !said {
+				d.disk.waits(writerFile, "", pid)
+			}
+		})
+		cancel()
+	}
+	return lock, err
+}
+
+// unclaim lets others write.
+func (d *Dir) unclaim() error {
+	if d.writer == nil {
+		return nil
+	}
+	claims.Add(-1)
+	err := d.writer.Release()
+	d.writer = nil
+	return err
 }
 
 // stands returns the digest of the image that is there, "" for none.

@@ -11,10 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/durable"
 )
 
 // dirChild opens the plain directory PATH, says so, and after a line on standard
@@ -120,4 +122,34 @@ func wantOnly(t *testing.T, path string, i int) {
 	if m, err := closedDir(t)(OpenDir(path)).Manifest(t.Context(), ""); err != nil || m.Digest() != w.m.Digest() {
 		t.Errorf("the image is %s, %v; want %s", m.Digest(), err, w.m.Digest())
 	}
+}
+
+// Two processes that each write to one directory and want the other's waited for
+// each other.
+func TestWhoWritesToADirWaitsNotLongForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host, err := os.Hostname()
+		if err != nil {
+			t.Fatal(err)
+		}
+		im := anImage(t, "a")
+		held, _ := createdDir(t)
+		put(t, held, im)
+		other := durable.Holder(held.disk.root, writerFile) + 1
+		if err := os.WriteFile(filepath.Join(held.disk.path, writerFile), fmt.Appendf(nil, "%d %s\n", other, host), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		mine, _ := createdDir(t)
+		put(t, mine, im)
+		var said []Waiting
+		second := closedDir(t)(CreateDir(held.disk.path))
+		second.Wait = func(w Waiting) { said = append(said, w) }
+		if _, err := second.PutBlob(t.Context(), bytesOf("", "new")); !errors.Is(err, content.ErrConflict) {
+			t.Errorf("PutBlob = %v, want a conflict", err)
+		}
+		want := []Waiting{{Path: filepath.Join(held.disk.path, writerFile), PID: other}}
+		if !slices.Equal(said, want) {
+			t.Errorf("said %+v, want %+v", said, want)
+		}
+	})
 }

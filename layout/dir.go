@@ -162,12 +162,7 @@ func (d *Dir) others() (bool, error) {
 // Close gives back what the directory holds of the system, and lets others write
 // to it.
 func (d *Dir) Close() error {
-	if d.writer == nil {
-		return d.disk.close()
-	}
-	err := d.writer.Release()
-	d.writer = nil
-	return errors.Join(err, d.disk.close())
+	return errors.Join(d.unclaim(), d.disk.close())
 }
 
 // Open implements [content.Source]; what is corrupt is not given out.
