@@ -42,7 +42,7 @@ func (a *Archive) find(ctx context.Context, ref string) (content.Manifest, error
 	}
 	found := distinct(content.FindName(a.roots, func(r *root) []string { return r.names }, ref))
 	if len(found) > 1 {
-		return content.Manifest{}, fmt.Errorf("%q stands for %d different images (%s): %w", clip(ref), len(found), list(found), content.ErrInvalid)
+		return content.Manifest{}, fmt.Errorf("%q stands for %d different images (%s): %w", clip(ref), len(found), listApart(found), content.ErrInvalid)
 	}
 	if len(found) == 1 {
 		return a.rootManifest(ctx, found[0])
@@ -204,4 +204,17 @@ func list(roots []*root) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
+}
+
+// listApart lists roots that one name stands for: by their digests, where they
+// have manifests of their own.
+func listApart(roots []*root) string {
+	if slices.ContainsFunc(roots, func(r *root) bool { return r.image != nil }) {
+		return list(roots)
+	}
+	var nameless []*root
+	for _, r := range roots {
+		nameless = append(nameless, &root{desc: r.desc})
+	}
+	return list(nameless)
 }

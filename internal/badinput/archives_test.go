@@ -3,17 +3,18 @@ package badinput
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 )
@@ -85,7 +86,7 @@ func names() []archiveCase {
 
 		{"links out of the root that nobody follows", good(symlink("a", "/etc/passwd"), symlink("b", "../.."), symlink("b/c", ".."), symlink("d", "/proc/self/cwd"), file("d/x", "x")), 0, "", false},
 		{"hard links that nobody follows", good(hardlink("a", "../../etc/passwd"), hardlink("b", "missing"), hardlink("c", "c")), 0, "", false},
-		{"devices, pipes and privileges", good(special(tar.TypeChar, "null"), special(tar.TypeBlock, "sda"), special(tar.TypeFifo, "pipe")), 0, "", false},
+		{"devices, pipes and privileges", good(special(tar.TypeChar, "null"), special(tar.TypeBlock, "sda"), special(tar.TypeFifo, "pipe"), privileged()), 0, "", false},
 		{"whiteouts", good(file(".wh.", ""), file(".wh..", ""), file(".wh.c.json", ""), file(".wh..wh..opq", "")), 0, "", false},
 		{"two files of one name", good(file("x", "1"), file("x", "2")), 0, "", false},
 		{"two configs of one name", good(file("c.json", "{}")), 6, "stands there twice, with different bytes", false},
@@ -100,6 +101,7 @@ func dockerArchives() []archiveCase {
 		symlink("out", "../../etc/passwd"), symlink("abs", "/etc/passwd"), hardlink("hard", "../x"), symlink("two", "out"), symlink("three", "two"),
 		symlink("circle", "d/circle"), symlink("d/circle", "../circle"), symlink("self", "self"), hardlink("same", "same"),
 		special(tar.TypeFifo, "pipe"), special(tar.TypeChar, "null"), special(tar.TypeDir, "folder"), symlink("fine", "1/layer.tar"),
+		hardlink("far", "nowhere"), hardlink("indirect", "out"), symlink("here", "/proc/self/cwd/c.json"),
 	}
 	var cases []archiveCase
 	for _, bad := range []struct{ name, says string }{
@@ -114,6 +116,9 @@ func dockerArchives() []archiveCase {
 		{"circle", "in a circle"},
 		{"self", "in a circle"},
 		{"same", "in a circle"},
+		{"far", "is not in the archive"},
+		{"indirect", "leads out of the archive"},
+		{"here", "is not in the archive"},
 		{"pipe", "not a regular file"},
 		{"null", "not a regular file"},
 		{"folder", "not a regular file"},
@@ -172,8 +177,12 @@ func headers() []archiveCase {
 	size := func(field string) func(tb testing.TB) io.Reader {
 		return first(func(header []byte) { copy(header[124:136], field) })
 	}
+	whole := strconv.Itoa(len(image()[0].Body))
 	return []archiveCase{
 		{"a config that is sparse", first(func(header []byte) { header[156] = tar.TypeGNUSparse; copy(header[257:265], "ustar  \x00") }), 6, `"c.json" is sparse`, false},
+		{"a config that is sparse in the way of PAX", sparse(map[string]string{"GNU.sparse.numblocks": "1", "GNU.sparse.map": "0," + whole, "GNU.sparse.size": whole}), 6, `"c.json" is sparse`, false},
+		{"a sparse map that is none", sparse(map[string]string{"GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,1", "GNU.sparse.size": "9"}), 6, `"c.json" is sparse`, false},
+		{"a sparse map that is not in the data", sparse(map[string]string{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}), 6, "cut off", false},
 		{"a size of 8 EiB", size(base256(1<<63 - 1)), 6, "9223372036854775807 bytes", false},
 		{"a size of nearly 8 EiB", size(base256(1<<63 - 1024)), 6, "bytes", false},
 		{"a size of 8 GiB", size("77777777777\x00"), 6, "cut off", false},
@@ -185,6 +194,11 @@ func headers() []archiveCase {
 			raw := packed(tb, append([]testimage.Entry{pax("WHERRY.x", "y")}, image()...)...)
 			return bytes.NewReader(patched(append(raw, make([]byte, 2<<20)...), func(header []byte) { copy(header[124:136], "00010000000\x00") }))
 		}, 6, "not a tar file", false},
+		{"a PAX record of 1 GiB", func(tb testing.TB) io.Reader {
+			tb.Helper()
+			raw := packed(tb, append([]testimage.Entry{pax("WHERRY.x", "y")}, image()...)...)
+			return bytes.NewReader(patched(raw, func(header []byte) { copy(header[124:136], "10000000000\x00") }))
+		}, 6, "cut off", false},
 		{"a PAX record of 900 KiB", good(pax("WHERRY.x", strings.Repeat("x", 900<<10))), 0, "", false},
 		{"a global header that sets sizes", good(global("size", "1")), 6, "global header", false},
 		{"a global header that sets names", good(global("path", "manifest.json")), 6, "global header", false},
@@ -211,6 +225,21 @@ func headers() []archiveCase {
 	}
 }
 
+// sparse makes a docker archive whose config has these records.
+func sparse(records map[string]string) func(tb testing.TB) io.Reader {
+	return func(tb testing.TB) io.Reader {
+		tb.Helper()
+		renamed := map[string]string{}
+		for key, value := range records { // archive/tar does not write the keys of GNU
+			renamed["XXX"+strings.TrimPrefix(key, "GNU")] = value
+		}
+		config := image()[0]
+		config.Header.PAXRecords, config.Header.Format = renamed, tar.FormatPAX
+		raw := packed(tb, config, image()[1], saved("c.json", "1/layer.tar"))
+		return bytes.NewReader(bytes.ReplaceAll(raw, []byte("XXX.sparse"), []byte("GNU.sparse")))
+	}
+}
+
 // exactly makes an archive of exactly these bytes.
 func exactly(raw string) func(tb testing.TB) io.Reader {
 	return func(testing.TB) io.Reader { return strings.NewReader(raw) }
@@ -233,6 +262,7 @@ func compressions() []archiveCase {
 		{"gzip with a wrong checksum", zip(func(_ testing.TB, raw []byte) []byte { return spoilt(raw, len(raw)-6) }), 6, "gzip", false},
 		{"gzip with bytes after it", zip(func(_ testing.TB, raw []byte) []byte { return append(raw, "junk and more"...) }), 6, "gzip", false},
 		{"gzip in gzip", zip(gzipped), 6, "compressed twice", false},
+		{"10 GiB of zeros in bzip2", made(func(tb testing.TB) []byte { tb.Helper(); return bzipBomb(tb) }), 6, "padding", false},
 		{"10 GiB of zeros", made(func(testing.TB) []byte { return tenGiB() }), 6, "padding", false},
 		{"a layer of 10 GiB of zeros", made(func(tb testing.TB) []byte {
 			tb.Helper()
@@ -260,6 +290,14 @@ func compressions() []archiveCase {
 // made makes an archive of bytes that are made when they are needed.
 func made(raw func(tb testing.TB) []byte) func(tb testing.TB) io.Reader {
 	return func(tb testing.TB) io.Reader { tb.Helper(); return bytes.NewReader(raw(tb)) }
+}
+
+// bzipBomb is 10 GiB of zeros in bzip2, which are 12 KiB: a stream of 45 MB that stands there 240 times.
+func bzipBomb(tb testing.TB) []byte {
+	tb.Helper()
+	stream, err := base64.StdEncoding.DecodeString("QlpoOTFBWSZTWckBtsgBWKtAIMAAEAAACCAAMMwFKaZSSFJsVJIUni7kinChIZIDbZA=")
+	must(tb, err)
+	return bytes.Repeat(stream, 240)
 }
 
 // xzBomb begins an xz file whose block asks for a dictionary of 1.5 GiB.
@@ -307,52 +345,5 @@ func (s *scene) loaded(tt archiveCase) {
 	}
 	if o := s.run(nil, "copy", "./in.tar", "oci:layout:v2"); o.Code != 0 {
 		s.Errorf("copy: exit code %d:\n%s", o.Code, o.stderr)
-	}
-}
-
-// packedLayouts are tars of OCI layouts.
-func packedLayouts(tb testing.TB) []archiveCase {
-	tb.Helper()
-	img := testimage.Single(3)
-	root := img.Root
-	root.Annotations = map[string]string{ocispec.AnnotationRefName: "app:v2"}
-	with := func(change func(fs files) []testimage.Entry) func(tb testing.TB) io.Reader {
-		return func(tb testing.TB) io.Reader {
-			tb.Helper()
-			fs := layoutWith(tb, img, root)
-			more := change(fs)
-			return bytes.NewReader(fs.pack(tb, more...))
-		}
-	}
-	instead := func(name, raw string) func(tb testing.TB) io.Reader {
-		return with(func(fs files) []testimage.Entry { fs[name] = []byte(raw); return nil })
-	}
-	replaced := func(name string, e testimage.Entry) func(tb testing.TB) io.Reader {
-		return with(func(fs files) []testimage.Entry { delete(fs, name); return []testimage.Entry{e} })
-	}
-	manifest, layer := blobPath(img.Root.Digest), blobPath(img.Largest())
-	wrongSize := root
-	wrongSize.Size++
-	return []archiveCase{
-		{"a layout that is right", instead("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), 0, "", false},
-		{"no oci-layout", with(func(fs files) []testimage.Entry { delete(fs, "oci-layout"); return nil }), 6, "no oci-layout", false},
-		{"oci-layout of another version", instead("oci-layout", `{"imageLayoutVersion":"2.0.0"}`), 6, `version "2.0.0"`, false},
-		{"index.json of 20 MiB", instead("index.json", strings.Repeat(" ", 20<<20)), 6, "more than 16777216", false},
-		{"index.json of a million entries", instead("index.json", `{"manifests":[`+many("{}", 1_000_000)+`]}`), 6, "digest", false},
-		{"index.json that is a pipe", replaced("index.json", special(tar.TypeFifo, "index.json")), 6, "not a regular file", false},
-		{"index.json that is a link", replaced("index.json", symlink("index.json", "/etc/passwd")), 6, "not a regular file", false},
-		{"two index.json", with(func(fs files) []testimage.Entry {
-			return []testimage.Entry{file("index.json", string(fs["index.json"]))}
-		}), 6, "twice", false},
-		{"a manifest that is a link", replaced(manifest, symlink(manifest, "/etc/passwd")), 6, "not a regular file", false},
-		{"a layer that is a link", replaced(layer, symlink(layer, "/etc/passwd")), 6, "not a regular file", true},
-		{"a layer that is a hard link", replaced(layer, hardlink(layer, "index.json")), 6, "not a regular file", true},
-		{"a layer that is a folder", replaced(layer, special(tar.TypeDir, layer)), 6, "not a regular file", true},
-		{"a layer that is a device", replaced(layer, special(tar.TypeChar, layer)), 6, "not a regular file", true},
-		{"a layer with other bytes", instead(layer, "other"), 6, "got 5 bytes, want ", true},
-		{"another size in index.json", func(tb testing.TB) io.Reader {
-			tb.Helper()
-			return bytes.NewReader(layoutWith(tb, img, wrongSize).pack(tb))
-		}, 6, "bytes, want", false},
 	}
 }

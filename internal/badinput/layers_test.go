@@ -25,10 +25,7 @@ func layers(tb testing.TB) map[string][]byte {
 		"links out of the root and through them": packed(tb, symlink("out", "/"), file("out/x", "x"), symlink("a", ".."), symlink("a/b", ".."), file("a/b/c", "x"),
 			special(tar.TypeDir, "a"), symlink("self", "/proc/self/cwd"), file("self/x", "x")),
 		"hard links to what is not there": packed(tb, hardlink("a", "../../etc/passwd"), hardlink("b", "missing"), hardlink("c", "c"), symlink("s", "/etc"), hardlink("d", "s")),
-		"devices, pipes and privileges": packed(tb, special(tar.TypeChar, "null"), special(tar.TypeBlock, "sda"), special(tar.TypeFifo, "pipe"),
-			testimage.Entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: "su", Mode: 0o6755, PAXRecords: map[string]string{
-				"SCHILY.xattr.security.capability": "\x01", "SCHILY.xattr.trusted.overlay.opaque": "y",
-			}}}),
+		"devices, pipes and privileges":   packed(tb, special(tar.TypeChar, "null"), special(tar.TypeBlock, "sda"), special(tar.TypeFifo, "pipe"), privileged()),
 		"whiteouts of all kinds": packed(tb, file(".wh.", ""), file(".wh..", ""), file(".wh.../x", ""), file("d/x", "x"), file("d/.wh..wh..opq", ""), file("d/.wh..wh..opq", ""),
 			file("f", "x"), file(".wh.f", ""), symlink("l", "/"), file("l/.wh.etc", ""), special(tar.TypeDir, ".wh..wh.plnk")),
 		"names that stand there twice": packed(tb, file("a", "1"), file("a", "2"), special(tar.TypeDir, "b"), file("b", "x"), special(tar.TypeDir, "b"), file("C", "x"), file("c", "x")),
@@ -47,6 +44,13 @@ func layers(tb testing.TB) map[string][]byte {
 		"zstd, a window of 2 GiB":     wideWindow(tb),
 		"xz, a dictionary of 1.5 GiB": xzBomb(),
 	}
+}
+
+// privileged is a file that would run as root.
+func privileged() testimage.Entry {
+	return testimage.Entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: "su", Mode: 0o6755, PAXRecords: map[string]string{
+		"SCHILY.xattr.security.capability": "\x01", "SCHILY.xattr.trusted.overlay.opaque": "y",
+	}}}
 }
 
 // TestLayersAreCopiedAsTheyAre wants the bytes of a layer to arrive, whatever is in it.

@@ -109,9 +109,12 @@ func sizes() []manifestCase {
 		{"data that are not the blob", func(w *workshop) ocispec.Descriptor {
 			return w.image(w.blob("application/x", "four", "", `,"data":"ZXZpbA=="`), "")
 		}, 6, "carries data that are not its blob", false},
-		{"data of another size", func(w *workshop) ocispec.Descriptor {
+		{"data that are the blob", func(w *workshop) ocispec.Descriptor {
 			return w.image(w.blob("application/x", "four", "", `,"data":"Zm91cg=="`), "")
 		}, 0, "", true},
+		{"less data than the blob has", func(w *workshop) ocispec.Descriptor {
+			return w.image(w.blob("application/x", "four", "", `,"data":"Zm91"`), "")
+		}, 6, "carries data that are not its blob", false},
 		{"more data than the blob has", func(w *workshop) ocispec.Descriptor {
 			return w.image(w.blob("application/x", "four", "", `,"data":"`+strings.Repeat("Zm91", 500_000)+`"`), "")
 		}, 6, "carries data that are not its blob", false},

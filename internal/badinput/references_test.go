@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/wherry-dev/wherry/internal/cli"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
@@ -179,6 +181,28 @@ func TestPathsNeedATransport(t *testing.T) {
 	}
 }
 
+func TestAPathAloneIsAnArchive(t *testing.T) {
+	for _, path := range []string{"./x", "/nowhere/x", "x.tar"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			s.refused(nil, 4, "archive "+path+": not found", "copy", path, "oci:layout:v1")
+		})
+	}
+}
+
+func TestADigestOfSHA512IsAReference(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	var w workshop
+	w.Algorithm = digest.SHA512
+	root := s.give(&w.Builder, w.image(w.layer(), ""))
+	if o := s.run(nil, "digest", "FROM/app@"+root.String()); strings.TrimSpace(o.stdout) != root.String() {
+		t.Errorf("exit code %d:\n%s%s", o.Code, o.stdout, o.stderr)
+	}
+	s.refused(nil, 4, "not found", "digest", "FROM/app@"+digest.SHA512.FromString("another").String())
+}
+
 // A proxy stands before all hosts that are not on loopback, and notes which are asked for.
 type proxy struct {
 	mu    sync.Mutex
@@ -245,6 +269,14 @@ func TestLoopbackHostsAreHosts(t *testing.T) {
 				t.Errorf("%s: exit code %d:\n%s%s", host, o.Code, o.stdout, o.stderr)
 			}
 		})
+	}
+}
+
+func TestLocalhostWithoutAPortIsAHost(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	if o := s.run(nil, "digest", "--retries", "1", "localhost/x"); o.Code == 0 || !strings.Contains(o.stderr, "//localhost/v2/x/manifests/latest") {
+		t.Errorf("exit code %d, want localhost to be asked:\n%s", o.Code, o.stderr)
 	}
 }
 

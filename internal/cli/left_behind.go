@@ -29,7 +29,7 @@ type remainder struct {
 	copied map[digest.Digest]bool // by the plan
 	taken  map[digest.Digest]bool // there already, or not wanted: of images that are up to date or rewritten
 	known  map[digest.Digest]content.Manifest
-	failed bool // an image of the plan cannot be read
+	failed bool // what an image of the plan is cannot be found out
 	reads  int  // how many more manifests may be read to find out
 }
 
@@ -96,7 +96,7 @@ func (r *remainder) open() []string {
 // refers to another is none of them.
 func (r *remainder) unnamed(ctx context.Context) []digest.Digest {
 	lister, ok := content.As[content.RootLister](r.src)
-	if !ok {
+	if !ok || r.failed { // whose names cannot be resolved seems to have none
 		return nil
 	}
 	r.reads = math.MaxInt
@@ -112,11 +112,7 @@ func (r *remainder) unnamed(ctx context.Context) []digest.Digest {
 			continue
 		}
 		seen[d.Digest] = true
-		m := r.read(ctx, d.Digest)
-		if r.failed && m.Digest() == "" {
-			continue // what has a name and cannot be read fails under that name
-		}
-		if _, refers := m.Subject(); !refers {
+		if _, refers := r.read(ctx, d.Digest).Subject(); !refers {
 			found = append(found, d.Digest)
 		}
 	}
