@@ -105,21 +105,23 @@ func dirAt(path string) *Dir {
 	return d
 }
 
-// setUp writes the file version, last of all that makes an empty directory. The
-// caller holds the index lock.
+// setUp writes the file version, by which a plain directory is known. The caller
+// holds the index lock.
 func (d *Dir) setUp(begin func() error) error {
 	made, err := d.isMade()
 	if err != nil {
 		return err
 	}
 	if !made {
-		err = begin()
+		if err := begin(); err != nil {
+			return err
+		}
+		if err := d.disk.replace(versionFile, []byte(versionPrefix+"1.1\n")); err != nil {
+			return err
+		}
 	}
-	if !made && err == nil {
-		err = d.disk.replace(versionFile, []byte(versionPrefix+"1.1\n"))
-	}
-	d.disk.made.Store(err == nil)
-	return err
+	d.disk.made.Store(true)
+	return nil
 }
 
 // isMade reports whether the folder is a plain directory. One that has something

@@ -1,10 +1,11 @@
 // Package layout is the OCI image layout: a folder that holds images
 // (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md).
 //
-// [Open] opens one that exists, [Create] makes one where there is none. A
-// [Layout] is a [content.Source] and a [content.Sink], and it can do all that a
-// place on disk can: resolve and list names, list referrers, delete, and take a
-// blob's spans in any order. Several processes may write to one layout at once.
+// [Open] opens one that exists, [Create] makes one where there is none, with the
+// first that is written into it. A [Layout] is a [content.Source] and a
+// [content.Sink], and it can do all that a place on disk can: resolve and list
+// names, list referrers, delete, and take a blob's spans in any order. Several
+// processes may write to one layout at once.
 //
 // What is written survives a crash at any moment: blobs come into being under
 // .wherry/partial, are verified and made durable, and only then get their name;

@@ -147,7 +147,7 @@ func (k *disk) begin(ctx context.Context, b content.Blob) (_ *begunBlob, err err
 		return err
 	}
 	err = k.prepare(ctx, func() error {
-		err := begun.begin(ctx)
+		err := begun.start(ctx)
 		if err != nil || k.claim != nil {
 			return err
 		}
@@ -169,13 +169,14 @@ type begunBlob struct {
 	begun io.ReadCloser // nil once it was asked for
 }
 
+// A begunReader gives out what was read ahead too.
 type begunReader struct {
 	io.Reader
 	io.Closer
 }
 
-// begin opens the blob and waits for its first byte.
-func (b *begunBlob) begin(ctx context.Context) error {
+// start opens the blob and waits for its first byte.
+func (b *begunBlob) start(ctx context.Context) error {
 	rc, err := b.Blob.Open(ctx, content.Range{})
 	if err != nil {
 		return err
