@@ -152,3 +152,22 @@ func TestTagsThatReferToADigest(t *testing.T) {
 		}
 	}
 }
+
+func TestSplitNameTakesNamesApart(t *testing.T) {
+	tests := []struct{ name, repository, tag string }{
+		{"v1", "", "v1"},
+		{"nginx:1.27", "nginx", "1.27"},
+		{"docker.io/library/nginx:1.27", "docker.io/library/nginx", "1.27"},
+		{"localhost:5000/nginx", "localhost:5000/nginx", "latest"},
+		{"localhost:5000/a/b:v2", "localhost:5000/a/b", "v2"},
+		{"a/b:v2@sha256:00", "a/b", "v2"},
+		{digest.FromString("").String(), "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if repository, tag := content.SplitName(tt.name); repository != tt.repository || tag != tt.tag {
+				t.Errorf("got %q and %q, want %q and %q", repository, tag, tt.repository, tt.tag)
+			}
+		})
+	}
+}

@@ -4,17 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 )
-
-// referrersTag is a tag that stands for what refers to a digest: the fallback
-// index of the referrers API, or one of cosign's.
-var referrersTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\..*)?$`)
 
 // addAllTags adds every tag of the repository src. Tags that stand for what
 // refers to other tags go with those.
@@ -63,11 +57,11 @@ func allTags(ctx context.Context, tags content.TagLister, src endpoint.Endpoint,
 		if err != nil {
 			return nil, nil, err
 		}
-		if isDigestTag(tag) {
+		if content.IsDigestTag(tag) {
 			passed = append(passed, tag)
 			continue
 		}
-		job := imageCopy{src: named(src, tag)}
+		job := imageCopy{src: src.Tagged(tag)}
 		for _, e := range dst {
 			to := tagged(e, tag)
 			if err := taken.claim(to, tag); err != nil {
@@ -96,36 +90,11 @@ func (c claims) claim(e endpoint.Endpoint, name string) error {
 	return nil
 }
 
-// named returns e with what the place calls an image.
-func named(e endpoint.Endpoint, name string) endpoint.Endpoint {
-	if e.Transport == endpoint.Registry {
-		e.Tag = name
-		return e
-	}
-	e.Name = name
-	return e
-}
-
 // tagged returns e for an image of that name elsewhere: with its tag in a
 // registry. Other places take the image's full name by themselves.
 func tagged(e endpoint.Endpoint, name string) endpoint.Endpoint {
 	if e.Transport == endpoint.Registry {
-		_, e.Tag = splitName(name)
+		_, e.Tag = content.SplitName(name)
 	}
 	return e
-}
-
-// splitName takes what an archive or layout calls an image apart: a full
-// reference, or a tag alone.
-func splitName(name string) (repository, tag string) {
-	name, _, _ = strings.Cut(name, "@")
-	slash := strings.LastIndexByte(name, '/')
-	colon := strings.LastIndexByte(name, ':')
-	switch {
-	case colon > slash:
-		return name[:colon], name[colon+1:]
-	case slash >= 0:
-		return name, "latest"
-	}
-	return "", name
 }

@@ -152,7 +152,7 @@ func (m *mover) reference(e endpoint.Endpoint, names []string, root ocispec.Desc
 	if !m.allTags || len(names) == 0 || at == "" {
 		return at
 	}
-	e = named(e, names[0])
+	e = e.Tagged(names[0])
 	e.Digest = root.Digest
 	return e.String()
 }

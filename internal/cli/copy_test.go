@@ -11,24 +11,6 @@ import (
 	"github.com/wherry-dev/wherry/internal/endpoint"
 )
 
-func TestSplitNameTakesNamesOfArchivesApart(t *testing.T) {
-	tests := []struct{ name, repository, tag string }{
-		{"v1", "", "v1"},
-		{"nginx:1.27", "nginx", "1.27"},
-		{"docker.io/library/nginx:1.27", "docker.io/library/nginx", "1.27"},
-		{"localhost:5000/nginx", "localhost:5000/nginx", "latest"},
-		{"localhost:5000/a/b:v2", "localhost:5000/a/b", "v2"},
-		{"a/b:v2@sha256:00", "a/b", "v2"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if repository, tag := splitName(tt.name); repository != tt.repository || tag != tt.tag {
-				t.Errorf("got %q and %q, want %q and %q", repository, tag, tt.repository, tt.tag)
-			}
-		})
-	}
-}
-
 func TestPlaceUnderKeepsTheLastPartOfAName(t *testing.T) {
 	tests := []struct{ to, repository, tag, want string }{
 		{"r.example/mirror", "docker.io/library/nginx", "1.27", "r.example/mirror/nginx:1.27"},

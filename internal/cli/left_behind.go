@@ -86,8 +86,8 @@ func (r *remainder) open() []string {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(r.tags), func(tag string) bool {
-		subject := subjectOf(tag)
-		_, tag = splitName(tag)
+		subject := r.subjectOf(tag)
+		_, tag = content.SplitName(tag)
 		return r.has(subject) && (!strings.Contains(tag, ".") || slices.Contains(content.DigestTags(subject), tag))
 	})
 }
@@ -140,7 +140,7 @@ func (r *remainder) takeReferrers(ctx context.Context) {
 		before = len(r.taken)
 		var rest []string
 		for _, tag := range pending {
-			switch subject := subjectOf(tag); {
+			switch subject := r.subjectOf(tag); {
 			case r.taken[subject]:
 				r.takeTagged(ctx, tag)
 			case !r.has(subject):
@@ -182,19 +182,24 @@ func (r *remainder) read(ctx context.Context, d digest.Digest) content.Manifest 
 	return m
 }
 
-// isDigestTag reports whether a name stands for what refers to a digest: the
-// fallback index of the referrers API, or one of cosign's tags.
-func isDigestTag(name string) bool {
-	_, tag := splitName(name)
-	return referrersTag.MatchString(tag)
-}
-
-// subjectOf returns the digest that a digest tag is called after.
-func subjectOf(name string) digest.Digest {
-	_, tag := splitName(name)
+// subjectOf returns the digest that a digest tag is called after. The fallback
+// tag of a SHA-512 has only the head of it, which leads to one that is known.
+func (r *remainder) subjectOf(name string) digest.Digest {
+	_, tag := content.SplitName(name)
 	tag, _, _ = strings.Cut(tag, ".")
 	algorithm, encoded, _ := strings.Cut(tag, "-")
-	return digest.NewDigestFromEncoded(digest.Algorithm(algorithm), encoded)
+	d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), encoded)
+	if content.CheckDigest(d) == nil {
+		return d
+	}
+	for _, known := range []map[digest.Digest]bool{r.copied, r.taken} {
+		for d := range known {
+			if content.FallbackTag(d) == tag {
+				return d
+			}
+		}
+	}
+	return d
 }
 
 // sayLeftBehind tells of what stays behind, in a line for each kind.

@@ -132,7 +132,7 @@ func (m *mover) addArchive(ctx context.Context, from endpoint.Endpoint, to strin
 	}
 	taken := claims{}
 	for _, name := range names {
-		repository, tag := splitName(name)
+		repository, tag := content.SplitName(name)
 		target, err := placeUnder(to, repository, tag)
 		if err != nil {
 			return copyInstead(src, from, name, to, fmt.Errorf("image %q: %w", name, err))
@@ -140,7 +140,7 @@ func (m *mover) addArchive(ctx context.Context, from endpoint.Endpoint, to strin
 		if err := taken.claim(target, name); err != nil {
 			return copyInstead(src, from, name, to, err)
 		}
-		if err := m.addJob(ctx, src, named(from, name), []endpoint.Endpoint{target}); err != nil {
+		if err := m.addJob(ctx, src, from.Tagged(name), []endpoint.Endpoint{target}); err != nil {
 			return err
 		}
 		m.jobs[len(m.jobs)-1].Name = name
@@ -186,7 +186,7 @@ func namesAt(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) (na
 		switch {
 		case err != nil:
 			return nil, nil, err
-		case isDigestTag(name):
+		case content.IsDigestTag(name):
 			passed = append(passed, name)
 		default:
 			names = append(names, name)
@@ -210,9 +210,12 @@ func copyInstead(src *endpoint.Source, from endpoint.Endpoint, name, to string, 
 	e := &nameError{err: err, src: from.String()}
 	if from.Transport != endpoint.Stream {
 		from.Transport = src.Found
-		e.src = named(from, name).String()
+		if name != "" {
+			from = from.Tagged(name)
+		}
+		e.src = from.String()
 	}
-	repository, tag := splitName(name)
+	repository, tag := content.SplitName(name)
 	if name == "" {
 		tag = "TAG"
 	}

@@ -67,9 +67,9 @@ func withOnlyName(ctx context.Context, src content.Source, e endpoint.Endpoint) 
 	var only string
 	for name, err := range names.Tags(ctx) {
 		switch {
-		case err != nil, only != "" && !referrersTag.MatchString(name):
+		case err != nil, only != "" && !content.IsDigestTag(name):
 			return e
-		case !referrersTag.MatchString(name) && content.CheckName(name) == nil:
+		case !content.IsDigestTag(name) && content.CheckName(name) == nil:
 			only = name
 		}
 	}
@@ -82,5 +82,5 @@ func withOnlyName(ctx context.Context, src content.Source, e endpoint.Endpoint) 
 	if err != nil || calledErr != nil || image.Digest() != called.Digest() {
 		return e
 	}
-	return named(e, only)
+	return e.Tagged(only)
 }
