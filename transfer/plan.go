@@ -64,8 +64,9 @@ type TargetPlan struct {
 	Done    bool                 // the destination has it all: nothing is read, nothing is written
 	Err     error                // why nothing can be written here
 
-	sink content.Sink
-	root ocispec.Descriptor // what the first name stands for now; zero when that is not known
+	sink      content.Sink
+	root      ocispec.Descriptor // what the first name stands for now; zero when that is not known
+	keepNames bool
 
 	// rooted is set where the registry has the whole image under its name and
 	// only what refers to it may be missing.
@@ -238,19 +239,13 @@ func (c *Copier) resolveEnds(ctx context.Context, image *ImagePlan) (content.Man
 
 // resolve finds what the target's names stand for now.
 func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
-	resolver, ok := content.As[content.Resolver](to.Sink)
-	if !ok {
-		return nil
-	}
+	t.keepNames = to.KeepNames
 	names := to.Names
-	if !to.KeepNames {
+	if !t.keepNames {
 		names = names[:min(1, len(names))]
 	}
 	for i, name := range names {
-		d, err := resolver.Resolve(ctx, name)
-		if to.KeepNames && content.IsMissing(err) {
-			d, err = readName(ctx, to.Sink, name)
-		}
+		d, err := t.holder(ctx, name)
 		switch {
 		case content.IsMissing(err):
 			continue
@@ -260,20 +255,29 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 		if i == 0 {
 			t.root = d
 		}
-		if to.KeepNames {
+		if t.keepNames {
 			t.keep(name)
 		}
 	}
 	return nil
 }
 
-// readName looks for name by reading what it stands for: some registries do not
-// find by HEAD what they give by GET, and a name that must be kept is asked for
-// twice rather than lost.
-func readName(ctx context.Context, sink content.Sink, name string) (ocispec.Descriptor, error) {
-	src, ok := content.As[content.Source](sink)
+// holder returns what name stands for at the target. A name that must be kept
+// is asked for twice rather than lost: some registries do not find by HEAD what
+// they give by GET.
+func (t *TargetPlan) holder(ctx context.Context, name string) (ocispec.Descriptor, error) {
+	keeper, keeps := content.As[content.NameKeeper](t.sink)
+	if t.keepNames && keeps {
+		return keeper.Holder(ctx, name)
+	}
+	resolver, ok := content.As[content.Resolver](t.sink)
 	if !ok {
 		return ocispec.Descriptor{}, content.ErrNotFound
+	}
+	d, err := resolver.Resolve(ctx, name)
+	src, reads := content.As[content.Source](t.sink)
+	if !t.keepNames || !reads || !content.IsMissing(err) {
+		return d, err
 	}
 	m, err := src.Manifest(ctx, name)
 	return m.Descriptor(), err

@@ -139,3 +139,41 @@ func TestEndsHaveToBeComparable(t *testing.T) {
 		t.Errorf("error is %v, want invalid", err)
 	}
 }
+
+func TestANameThatIsTakenAfterThePlanIsKept(t *testing.T) {
+	src := &maker{t: t}
+	first := src.app("v1").root
+	other := src.image("linux/s390x", nil, "another")
+	for name, sink := range map[string]func(*content.Memory) content.Sink{
+		"where names are kept in one step": func(m *content.Memory) content.Sink { return m },
+		"at a registry":                    func(m *content.Memory) content.Sink { return newSpy(m) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var dst content.Memory
+			var c transfer.Copier
+			var plans []*transfer.Plan
+			for _, d := range []digest.Digest{first.Digest, other.Digest} {
+				plan, err := c.Plan(t.Context(), transfer.Job{Name: "app", Src: &src.Memory, Ref: d.String(), Dst: []transfer.Target{
+					{Sink: sink(&dst), Names: []string{"v1"}, KeepNames: true},
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				plans = append(plans, plan)
+			}
+			for i, plan := range plans {
+				result, err := c.Run(t.Context(), plan)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := result.Images[0].Targets[0]
+				if kept := i > 0; slices.Equal(got.Kept, []string{"v1"}) != kept || slices.Equal(got.Names, []string{"v1"}) == kept {
+					t.Errorf("copy %d wrote %v and kept %v", i, got.Names, got.Kept)
+				}
+			}
+			if got := digestOf(t, &dst, "v1"); got != first.Digest {
+				t.Errorf("v1 is %s, want the first", got)
+			}
+		})
+	}
+}

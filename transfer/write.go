@@ -1,0 +1,190 @@
+package transfer
+
+import (
+	"context"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/wherry-dev/wherry/content"
+	"golang.org/x/sync/errgroup"
+)
+
+// write puts the manifests of the image and of what refers to it, each after
+// what it needs, and the names at the very end.
+func (tr *targetRun) write(ctx context.Context) error {
+	graph, names := tr.image.graph, tr.plan.Names
+	if len(names) == 0 {
+		names = []string{graph.Root.String()}
+	}
+	if tr.plan.rooted {
+		return tr.writeExtras(ctx, names[0])
+	}
+	if err := tr.writeChildren(ctx, graph); err != nil {
+		return err
+	}
+	root := graph.Manifests[graph.Root]
+	if len(tr.image.extras) > 0 {
+		if err := tr.put(ctx, root, root.Digest().String()); err != nil {
+			return err
+		}
+		if err := tr.writeExtras(ctx, names[0]); err != nil {
+			return err
+		}
+	}
+	return tr.name(ctx, root, names...)
+}
+
+// writeChildren writes everything below the root: images side by side where
+// the sink takes them so, then nested indexes from the bottom up.
+func (tr *targetRun) writeChildren(ctx context.Context, graph *content.Graph) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(askJobs)
+	if isSequential(tr.plan.sink) {
+		g.SetLimit(1)
+	}
+	var indexes []content.Manifest
+	for _, d := range graph.Order[:len(graph.Order)-1] {
+		m := graph.Manifests[d]
+		if m.IsIndex() {
+			indexes = append(indexes, m)
+			continue
+		}
+		g.Go(func() error { return tr.put(gctx, m) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, m := range indexes {
+		if err := tr.put(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeExtras writes what refers to the image. Digest tags get their names
+// beside name.
+func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
+	for _, e := range tr.image.extras {
+		if err := tr.writeChildren(ctx, e.graph); err != nil {
+			return err
+		}
+		root := e.graph.Manifests[e.graph.Root]
+		if e.tag == "" {
+			if err := tr.put(ctx, root); err != nil {
+				return err
+			}
+			continue
+		}
+		_, tag := content.SplitName(e.tag)
+		if err := tr.name(ctx, root, content.BesideName(name, tag)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put stores m unless the target, which has had some version of the image, has
+// it already. That a referrer is there does not prove that it is listed: an
+// earlier run may have ended in between.
+func (tr *targetRun) put(ctx context.Context, m content.Manifest, names ...string) error {
+	if tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) && tr.lists(ctx, m) {
+		return nil
+	}
+	return at(Dst, "put", m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+}
+
+// name stores m under names, unless each of them stands for it already.
+func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...string) error {
+	if tr.plan.keepNames {
+		return at(Dst, "name", m.Descriptor(), tr.nameNew(ctx, m, names))
+	}
+	if tr.plan.root.Digest != "" {
+		var rest []string
+		for _, name := range names {
+			if !tr.standsFor(ctx, name, m) {
+				rest = append(rest, name)
+			}
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		names = rest
+	}
+	return at(Dst, "name", m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+}
+
+// nameNew stores m under those of names that are still free, and notes the
+// others as kept. Only a NameKeeper can be sure that nobody takes one meanwhile.
+func (tr *targetRun) nameNew(ctx context.Context, m content.Manifest, names []string) error {
+	keeper, ok := content.As[content.NameKeeper](tr.plan.sink)
+	if ok {
+		kept, err := keeper.PutNewNames(ctx, m, names...)
+		tr.kept(kept)
+		return err
+	}
+	var free, kept []string
+	for _, name := range names {
+		_, err := tr.plan.holder(ctx, name)
+		switch {
+		case content.IsMissing(err):
+			free = append(free, name)
+		case err != nil:
+			return err
+		default:
+			kept = append(kept, name)
+		}
+	}
+	tr.kept(kept)
+	if len(free) == 0 {
+		return nil
+	}
+	return tr.plan.sink.PutManifest(ctx, m, free...)
+}
+
+// kept notes which of the image's names were left alone after all.
+func (tr *targetRun) kept(names []string) {
+	left := func(name string) bool { return slices.Contains(names, name) }
+	for _, name := range tr.result.Names {
+		if left(name) {
+			tr.result.Kept = append(tr.result.Kept, name)
+		}
+	}
+	tr.result.Names = slices.DeleteFunc(slices.Clone(tr.result.Names), left)
+}
+
+func (tr *targetRun) standsFor(ctx context.Context, name string, m content.Manifest) bool {
+	resolver, ok := content.As[content.Resolver](tr.plan.sink)
+	if !ok {
+		return false
+	}
+	d, err := resolver.Resolve(ctx, name)
+	return err == nil && d.Digest == m.Digest()
+}
+
+// lists reports whether the target lists m as a referrer, if it is one and the
+// target lists any. What refers to a manifest is asked for once.
+func (tr *targetRun) lists(ctx context.Context, m content.Manifest) bool {
+	subject, refers := m.Subject()
+	lister, able := content.As[content.ReferrerLister](tr.plan.sink)
+	if !refers || !able {
+		return true
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	listed, asked := tr.listed[subject.Digest]
+	if !asked {
+		listed = map[digest.Digest]bool{}
+		for d, err := range lister.Referrers(ctx, subject.Digest, "") {
+			if err != nil {
+				break // what is not known to be listed is put again
+			}
+			listed[d.Digest] = true
+		}
+		if tr.listed == nil {
+			tr.listed = map[digest.Digest]map[digest.Digest]bool{}
+		}
+		tr.listed[subject.Digest] = listed
+	}
+	return listed[m.Digest()]
+}
