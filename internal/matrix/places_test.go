@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -252,9 +253,24 @@ func toArchive(t *testing.T, name func(tag string) string) *goal {
 func toDir(t *testing.T) *goal {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "dir")
+	wroteBefore := func() {}
 	return &goal{
 		path: folder, name: sameName, unnamed: true,
-		open:   func(t *testing.T) content.Sink { t.Helper(); return closing[*layout.Dir](t)(layout.CreateDir(folder)) },
+		open: func(t *testing.T) content.Sink {
+			t.Helper()
+			wroteBefore() // one process at a time writes there
+			dir, err := layout.CreateDir(folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wroteBefore = sync.OnceFunc(func() {
+				if err := dir.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			t.Cleanup(wroteBefore)
+			return dir
+		},
 		source: func(t *testing.T) content.Source { t.Helper(); return closing[*layout.Dir](t)(layout.OpenDir(folder)) },
 		read:   func(t *testing.T) store { t.Helper(); return inFolder(t, folder).asDir(t) },
 	}
