@@ -22,7 +22,7 @@ const writerFile = ownDir + "/writer"
 var claims atomic.Int32
 
 // claim waits until no other process writes to the directory, and keeps others
-// from it until Close. Where one of them has put another image there meanwhile,
+// from it until Commit or Close. Where one of them has put another image there meanwhile,
 // nothing more is taken.
 func (d *Dir) claim(ctx context.Context) error {
 	lock, err := d.await(ctx)
@@ -30,7 +30,7 @@ func (d *Dir) claim(ctx context.Context) error {
 		return d.disk.fail("lock", writerFile, err)
 	}
 	claims.Add(1)
-	d.writer = lock
+	d.writer, d.disk.taken = lock, nil
 	if now := d.stands(); now != d.began {
 		d.disk.taken = d.disk.fail("write", dirManifest, fmt.Errorf("another process has put %s there: %w", now, content.ErrConflict))
 	}
@@ -60,6 +60,23 @@ func (d *Dir) await(ctx context.Context) (*durable.Lock, error) {
 	return lock, err
 }
 
+// Commit implements [content.Committer]: others may write to the directory again.
+// What is put after it waits for them as what was put first did.
+func (d *Dir) Commit(ctx context.Context) error {
+	select {
+	case d.disk.preparing <- struct{}{}:
+		defer func() { <-d.disk.preparing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if d.writer == nil {
+		return nil
+	}
+	d.began = d.stands()
+	d.disk.prepared.Store(false)
+	return d.unclaim()
+}
+
 // unclaim lets others write.
 func (d *Dir) unclaim() error {
 	if d.writer == nil {
@@ -68,7 +85,7 @@ func (d *Dir) unclaim() error {
 	claims.Add(-1)
 	err := d.writer.Release()
 	d.writer = nil
-	return err
+	return d.disk.fail("unlock", writerFile, err)
 }
 
 // stands returns the digest of the image that is there, "" for none.

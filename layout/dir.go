@@ -43,6 +43,7 @@ var (
 	_ content.TagLister      = (*Dir)(nil)
 	_ content.ReferrerLister = (*Dir)(nil)
 	_ content.RandomSink     = (*Dir)(nil)
+	_ content.Committer      = (*Dir)(nil)
 )
 
 const (
@@ -76,9 +77,10 @@ func OpenDir(path string) (*Dir, error) {
 // when the first blob or manifest is written. A folder that has other things in
 // it is [content.ErrConflict].
 //
-// From the first write until Close other processes wait to write there. When
-// they find another image then than there was when they opened the directory,
-// they add nothing to it: that is [content.ErrConflict].
+// From the first write until Commit or Close other processes wait to write there,
+// and another Dir of this one is refused with [content.ErrConflict]. Who finds
+// another image then than there was on opening adds nothing to it: that is
+// [content.ErrConflict] too.
 func CreateDir(path string) (*Dir, error) {
 	d := dirAt(path)
 	if err := d.disk.openIfThere(); err != nil {

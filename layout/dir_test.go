@@ -129,13 +129,19 @@ func TestADirHoldsOneImage(t *testing.T) {
 	if _, err := another.PutBlob(t.Context(), bytesOf("", "of another image")); !errors.Is(err, content.ErrConflict) {
 		t.Errorf("while the first is open: %v, want a conflict", err)
 	}
-	if err := d.Close(); err != nil {
+	if err := d.Commit(t.Context()); err != nil {
 		t.Error(err)
 	}
 	later := closedDir(t)(CreateDir(path))
 	put(t, later, b, "v2")
 	if m, err := later.Manifest(t.Context(), ""); m.Digest() != b.m.Digest() || err != nil {
 		t.Errorf("a later run's image: %s, %v", m.Digest(), err)
+	}
+	if err := later.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.PutBlob(t.Context(), bytesOf("", "of the first image")); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("after the image has changed: %v, want a conflict", err)
 	}
 }
 
