@@ -232,7 +232,7 @@ type resource string
 func (r resource) String() string { return r.RegistryStr() }
 
 func (r resource) RegistryStr() string {
-	if r == hubName {
+	if r == DockerHub {
 		return hubKey
 	}
 	return string(r)

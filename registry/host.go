@@ -19,14 +19,6 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
-// Docker Hub has several names, an address that is none of them, and
-// credentials under a fourth: https://index.docker.io/v1/.
-const (
-	hubName    = "docker.io"
-	hubAddress = "registry-1.docker.io"
-	hubKey     = "index.docker.io"
-)
-
 // A host is one address that serves a registry, and what this process has
 // learnt about it.
 type host struct {
@@ -71,7 +63,7 @@ func (c *Client) host(name string) (*host, error) {
 
 func (c *Client) newHost(name string, settings Host, keychain authn.Keychain) (*host, error) {
 	h := &host{client: c, name: name, authority: name, settings: settings, keychain: keychain}
-	if name == hubName {
+	if name == DockerHub {
 		h.authority = hubAddress
 	}
 	if settings.Address != "" {
@@ -98,10 +90,10 @@ func (c *Client) newHost(name string, settings Host, keychain authn.Keychain) (*
 
 // canonicalHost checks a host's name and gives Docker Hub one.
 func canonicalHost(name string) (string, error) {
-	switch name {
-	case hubName, hubKey, hubAddress, "registry.hub.docker.com", "":
-		return hubName, nil
+	if name == "" {
+		return DockerHub, nil
 	}
+	name = HostName(name)
 	return name, checkHost(name)
 }
 

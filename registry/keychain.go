@@ -55,9 +55,5 @@ func (f CredentialFunc) Resolve(r authn.Resource) (authn.Authenticator, error) {
 
 // ResolveContext implements [authn.ContextKeychain].
 func (f CredentialFunc) ResolveContext(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
-	host := r.RegistryStr()
-	if host == hubKey {
-		host = hubName
-	}
-	return f(ctx, host)
+	return f(ctx, HostName(r.RegistryStr()))
 }

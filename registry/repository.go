@@ -53,7 +53,7 @@ func (c *Client) Repository(host, name string) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.name == hubName && !strings.Contains(name, "/") {
+	if h.name == DockerHub && !strings.Contains(name, "/") {
 		name = "library/" + name
 	}
 	if !nameChars.MatchString(name) {

@@ -19,11 +19,9 @@ import (
 	"github.com/wherry-dev/wherry/registry"
 )
 
-// Docker Hub's credentials stand under a URL, for reasons of history.
-const (
-	hubHost = "docker.io"
-	hubKey  = "https://index.docker.io/v1/"
-)
+// hubKey is under what the credentials of Docker Hub stand, for reasons of
+// history.
+const hubKey = "https://index.docker.io/v1/"
 
 // maxAuthFile is more than any file of credentials has.
 const maxAuthFile = 1 << 20
@@ -138,7 +136,7 @@ func (e authEntry) credential() (registry.Credential, error) {
 
 // authKey returns the key under which credentials for host are written.
 func authKey(host string) string {
-	if host == hubHost {
+	if host == registry.DockerHub {
 		return hubKey
 	}
 	return host
@@ -146,8 +144,8 @@ func authKey(host string) string {
 
 // authKeys returns how others may have written host, the likeliest first.
 func authKeys(host string) []string {
-	if host == hubHost {
-		return []string{hubKey, hubHost, "index.docker.io"}
+	if host == registry.DockerHub {
+		return []string{hubKey, registry.DockerHub, "index.docker.io"}
 	}
 	return []string{host}
 }
@@ -162,11 +160,7 @@ func authHost(key string) string {
 	default:
 		return ""
 	}
-	switch host {
-	case "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com":
-		return hubHost
-	}
-	return host
+	return registry.HostName(host)
 }
 
 // editAuthFile changes the file at path, which need not be there: change gets its

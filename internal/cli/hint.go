@@ -229,8 +229,5 @@ func addressOf(err error) string {
 	if err != nil {
 		return ""
 	}
-	if u.Host == "registry-1.docker.io" {
-		return hubHost
-	}
-	return u.Host
+	return registry.HostName(u.Host)
 }

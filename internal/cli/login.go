@@ -53,7 +53,7 @@ func newLogin(f *Factory) *cobra.Command {
 // hostArgument returns the registry that was given, else Docker Hub.
 func hostArgument(args []string) (string, error) {
 	if len(args) == 0 {
-		return hubHost, nil
+		return registry.DockerHub, nil
 	}
 	return parseHost(args[0])
 }

@@ -43,13 +43,8 @@ type Endpoint struct {
 
 const (
 	defaultTag = "latest"
-
-	hubHost    = "docker.io"
 	hubLibrary = "library/"
 )
-
-// hubHosts are other spellings of docker.io.
-var hubHosts = []string{"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
 
 // Ref returns what to ask the place for: the digest if there is one, else the
 // tag, which in a registry is "latest" when none was given, or the name.
@@ -115,14 +110,4 @@ func (e Endpoint) Tagged(name string) Endpoint {
 		e.Name = name
 	}
 	return e
-}
-
-// IsFile reports whether the endpoint is a tar: a file or a stream.
-func (e Endpoint) IsFile() bool {
-	switch e.Transport {
-	case OCIArchive, DockerArchive, Archive, Stream:
-		return true
-	default:
-		return false
-	}
 }

@@ -2,9 +2,10 @@ package endpoint
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/wherry-dev/wherry/registry"
 )
 
 // The grammar's own limits.
@@ -80,7 +81,7 @@ func (p parser) plain() error {
 // host reads the host, which ends at the first slash before end if it is one,
 // and returns where the repository starts.
 func (p parser) host(e *Endpoint, end int) (int, error) {
-	e.Host = hubHost
+	e.Host = registry.DockerHub
 	slash := strings.IndexByte(p.arg[p.from:end], '/')
 	if slash < 0 {
 		return p.from, nil
@@ -93,9 +94,7 @@ func (p parser) host(e *Endpoint, end int) (int, error) {
 	if err := p.hostAndPort(p.from, to); err != nil {
 		return 0, err
 	}
-	if !slices.Contains(hubHosts, host) {
-		e.Host = host
-	}
+	e.Host = registry.HostName(host)
 	return to + 1, nil
 }
 
@@ -190,7 +189,7 @@ func (p parser) repository(e *Endpoint, from, to int) error {
 	if len(p.arg)-p.from == 64 && strings.Trim(p.arg[p.from:], "0123456789abcdef") == "" {
 		return p.fail(from, "64 hex digits are an image ID and not a name; write NAME@sha256:%s", name)
 	}
-	if e.Host == hubHost && !strings.Contains(name, "/") {
+	if e.Host == registry.DockerHub && !strings.Contains(name, "/") {
 		name = hubLibrary + name
 	}
 	if n := len(e.Host) + len("/") + len(name); n > maxName {
@@ -301,9 +300,5 @@ func ParseHost(arg string) (string, error) {
 	if err := p.hostAndPort(p.from, to); err != nil {
 		return "", err
 	}
-	host := arg[p.from:to]
-	if slices.Contains(hubHosts, host) {
-		return hubHost, nil
-	}
-	return host, nil
+	return registry.HostName(arg[p.from:to]), nil
 }
