@@ -260,16 +260,15 @@ func (b *body) worthRetrying(err error) bool {
 
 // ask makes one request for what is missing and returns a reader of it.
 func (b *body) ask() (io.ReadCloser, error) {
-	spanned := !b.whole && (b.off > 0 || b.end < b.desc.Size)
-	header := ""
-	if spanned {
-		header = fmt.Sprintf("bytes=%d-%d", b.off, b.end-1)
+	span := ""
+	if !b.whole && (b.off > 0 || b.end < b.desc.Size) {
+		span = fmt.Sprintf("bytes=%d-%d", b.off, b.end-1)
 	}
-	resp, err := b.get(header)
+	resp, err := b.get(span)
 	if err != nil {
 		return nil, err
 	}
-	rc, err := b.accept(resp, spanned)
+	rc, err := b.accept(resp, span)
 	if err != nil {
 		_ = resp.Body.Close() // the answer is of no use
 		return nil, err
@@ -277,20 +276,19 @@ func (b *body) ask() (io.ReadCloser, error) {
 	return rc, nil
 }
 
-// accept checks that an answer is what was asked for, before a byte of it is read.
-//
-//nolint:revive // spanned is what was asked, not how to behave
-func (b *body) accept(resp *http.Response, spanned bool) (io.ReadCloser, error) {
+// accept checks that an answer is what was asked for, before a byte of it is
+// read: span, or the whole blob where that is empty.
+func (b *body) accept(resp *http.Response, span string) (io.ReadCloser, error) {
 	switch resp.StatusCode {
 	case http.StatusOK:
 		return b.acceptWhole(resp)
 	case http.StatusPartialContent:
-		if !spanned {
+		if span == "" {
 			return nil, &spanError{"a span was given where the whole blob was asked for"}
 		}
 		return b.acceptSpan(resp)
 	case http.StatusRequestedRangeNotSatisfiable:
-		if spanned {
+		if span != "" {
 			return nil, &spanError{"the host does not have the span that was asked for"}
 		}
 	}

@@ -80,7 +80,8 @@ type quirks struct {
 
 const mostPaths = 4096 // remembered of a host, in misses and in names
 
-func (q *quirks) get(f func(*quirks)) {
+// with lets f read and note quirks while nobody else does.
+func (q *quirks) with(f func(*quirks)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f(q)
@@ -137,7 +138,7 @@ func (q *quirks) nameOf(path string) (tag string, named bool) {
 // remembersNoReferrers asks this process and the ones before it.
 func (h *host) remembersNoReferrers() bool {
 	var known bool
-	h.quirks.get(func(q *quirks) { known = q.noReferrers })
+	h.quirks.with(func(q *quirks) { known = q.noReferrers })
 	if known || h.client.Facts == nil {
 		return known
 	}
@@ -146,7 +147,7 @@ func (h *host) remembersNoReferrers() bool {
 }
 
 func (h *host) rememberNoReferrers() {
-	h.quirks.get(func(q *quirks) { q.noReferrers = true })
+	h.quirks.with(func(q *quirks) { q.noReferrers = true })
 }
 
 // recordNoReferrers tells the processes to come.

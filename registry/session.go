@@ -114,7 +114,7 @@ func (u *upload) send(ctx context.Context) error {
 // chunk returns how many bytes one request may carry.
 func (u *upload) chunk() int64 {
 	var limit int64
-	u.repo.host.quirks.get(func(q *quirks) { limit = q.chunk })
+	u.repo.host.quirks.with(func(q *quirks) { limit = q.chunk })
 	if limit == 0 {
 		return u.desc.Size
 	}
@@ -297,7 +297,7 @@ func (u *upload) recover(ctx context.Context, err error) error {
 // this host. It reports false when that was no use.
 func (u *upload) shrink(first int64) bool {
 	smaller := false
-	u.repo.host.quirks.get(func(q *quirks) {
+	u.repo.host.quirks.with(func(q *quirks) {
 		limit := min(first, max(u.desc.Size/2, 1))
 		if q.chunk > 0 {
 			limit = min(limit, q.chunk/2)
@@ -311,7 +311,7 @@ func (u *upload) shrink(first int64) bool {
 
 // withoutChunks is for registries that lose chunks: from here on, blobs go there whole.
 func (u *upload) withoutChunks(ctx context.Context) error {
-	u.repo.host.quirks.get(func(q *quirks) { q.noChunks, q.chunk = true, 0 })
+	u.repo.host.quirks.with(func(q *quirks) { q.noChunks, q.chunk = true, 0 })
 	u.cancel(ctx)
 	return nil
 }
@@ -348,7 +348,7 @@ func (u *upload) ask(ctx context.Context, err error) error {
 		httpx.Drain(resp.Body)
 		u.off = parseSessionRange(resp.Header.Get("Range"))
 		var whole bool
-		u.repo.host.quirks.get(func(q *quirks) { whole = q.noChunks })
+		u.repo.host.quirks.with(func(q *quirks) { whole = q.noChunks })
 		if u.off == 0 || u.off <= u.desc.Size && !whole {
 			return u.move(resp)
 		}

@@ -102,7 +102,7 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	r := u.repo
 	from := r.mountFrom(b)
 	var never bool
-	r.host.quirks.get(func(q *quirks) { never = q.noMount })
+	r.host.quirks.with(func(q *quirks) { never = q.noMount })
 	if from == "" || never {
 		return false, nil
 	}
@@ -123,7 +123,7 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 		return false, u.begin(resp)
 	}
 	if refusal := r.host.answerError(resp); errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {
-		r.host.quirks.get(func(q *quirks) { q.noMount = true })
+		r.host.quirks.with(func(q *quirks) { q.noMount = true })
 	}
 	return false, nil
 }
