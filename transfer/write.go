@@ -88,6 +88,9 @@ func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
 // it already. That a referrer is there does not prove that it is listed: an
 // earlier run may have ended in between.
 func (tr *targetRun) put(ctx context.Context, m content.Manifest, names ...string) error {
+	if tr.plan.keepNames && len(names) > 0 {
+		return at(Dst, "put", m.Descriptor(), tr.nameNew(ctx, m, names)) // in a plain directory the root is the image
+	}
 	if tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) && tr.lists(ctx, m) {
 		return nil
 	}
