@@ -29,6 +29,7 @@ var layers = []layer{
 
 	{"internal/httpx", []string{"content"}},
 	{"internal/durable", []string{"content"}},
+	{"registry/config", []string{"content"}},
 	{"registry", []string{"content", "internal/httpx"}},
 	{"layout", []string{"content", "internal/durable"}},
 	{"archive", []string{"content"}},
@@ -66,6 +67,7 @@ var lower = []string{"content", "registry", "layout", "archive", "transfer", "im
 // guests are modules of others that only some folders may import.
 var guests = map[string][]string{
 	"github.com/google/go-containerregistry": {"registry", "image", "internal/policy", "internal/build", "internal/testregistry"},
+	"github.com/pelletier/go-toml":           {"registry/config"},
 	"github.com/spf13/cobra":                 {"internal/cli"},
 	"github.com/spf13/pflag":                 {"internal/cli"},
 }
@@ -103,6 +105,8 @@ func TestLayerRuleRefusesAnImportThatGoesUpOrSideways(t *testing.T) {
 		{"a place does not import an engine", "layout", module + "/transfer", false},
 		{"an engine never knows a place", "transfer", module + "/registry", false},
 		{"an engine does not use what serves a place", "transfer", module + "/internal/httpx", false},
+		{"the settings of registries do not know the client", "registry/config", module + "/registry", false},
+		{"the client may know the settings", "registry", module + "/registry/config", true},
 		{"a prefix of a name is not the name", "transfer", module + "/contents", false},
 		{"features do not import the command line", "internal/endpoint", module + "/internal/cli", false},
 		{"the command line imports features", "internal/cli", module + "/internal/endpoint", true},

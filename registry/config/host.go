@@ -1,0 +1,168 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A Host has the settings of one host, each with its origin. The zero Host is
+// what most have. Files are named, not read; [Host.TLS] reads them.
+type Host struct {
+	PlainHTTP  Value[bool] // http, never https
+	AllowHTTP  Value[bool] // http where the host does not speak https
+	SkipVerify Value[bool] // do not check the host's certificate
+
+	CA     Value[[]string]     // PEM files of certificates that are trusted beside the system's
+	Roots  Value[string]       // the environment's PEM file of the like, for every host
+	Client Value[[]ClientPair] // what the host is shown to prove who we are
+
+	Proxy   Value[Proxy]
+	Headers []Header // sent with every request to the host and to no other, sorted by name
+	Address Value[string]
+
+	DialTimeout       Value[time.Duration]
+	Concurrency       Value[int]     // requests at once
+	RequestsPerSecond Value[float64] // on average
+}
+
+// A ClientPair names the PEM files of a client certificate and its key, which
+// may be one file.
+type ClientPair struct{ Certificate, Key string }
+
+// A Header is a header of requests. Its values may be credentials, and are not
+// printed.
+type Header struct {
+	Name   string // in canonical form
+	Values Value[[]Secret]
+}
+
+// or returns h, and from o what h does not have.
+func (h Host) or(o Host) Host {
+	h.PlainHTTP = h.PlainHTTP.or(o.PlainHTTP)
+	h.AllowHTTP = h.AllowHTTP.or(o.AllowHTTP)
+	h.SkipVerify = h.SkipVerify.or(o.SkipVerify)
+	h.CA = h.CA.or(o.CA)
+	h.Roots = h.Roots.or(o.Roots)
+	h.Client = h.Client.or(o.Client)
+	h.Proxy = h.Proxy.or(o.Proxy)
+	h.Address = h.Address.or(o.Address)
+	h.DialTimeout = h.DialTimeout.or(o.DialTimeout)
+	h.Concurrency = h.Concurrency.or(o.Concurrency)
+	h.RequestsPerSecond = h.RequestsPerSecond.or(o.RequestsPerSecond)
+
+	headers := slices.Clone(h.Headers)
+	for _, other := range o.Headers {
+		if !slices.ContainsFunc(headers, func(had Header) bool { return had.Name == other.Name }) {
+			headers = append(headers, other)
+		}
+	}
+	slices.SortFunc(headers, func(a, b Header) int { return strings.Compare(a.Name, b.Name) })
+	h.Headers = headers
+	return h
+}
+
+// Header returns the headers as requests carry them, credentials included.
+func (h Host) Header() http.Header {
+	header := http.Header{}
+	for _, one := range h.Headers {
+		for _, v := range one.Values.Value {
+			header[one.Name] = append(header[one.Name], v.Reveal())
+		}
+	}
+	return header
+}
+
+// TLS reads the certificates and returns how connections to the host are
+// secured. Without settings it is the empty configuration: the system decides.
+// A file that is not there is [content.ErrNotFound], one that is not what it
+// should be [content.ErrInvalid]; both name the file and the setting's origin.
+func (h Host) TLS() (*tls.Config, error) {
+	// Whoever skips verification was told to by a setting that names this host.
+	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.SkipVerify.Value} //nolint:gosec // see above
+	files := slices.Clone(h.CA.Value)
+	from := slices.Repeat([]Origin{h.CA.From}, len(files))
+	if h.Roots.Set() {
+		files, from = append(files, h.Roots.Value), append(from, h.Roots.From)
+	}
+	for i, file := range files {
+		raw, err := readPEM(file, from[i])
+		if err != nil {
+			return nil, err
+		}
+		if c.RootCAs == nil {
+			if c.RootCAs, err = x509.SystemCertPool(); err != nil {
+				return nil, fmt.Errorf("certificates of the system: %w", err)
+			}
+		}
+		if !c.RootCAs.AppendCertsFromPEM(raw) {
+			return nil, fmt.Errorf("%s (%s): no certificate in it: %w", file, from[i], content.ErrInvalid)
+		}
+	}
+	for _, pair := range h.Client.Value {
+		certificate, err := readPEM(pair.Certificate, h.Client.From)
+		if err != nil {
+			return nil, err
+		}
+		key, err := readPEM(pair.Key, h.Client.From)
+		if err != nil {
+			return nil, err
+		}
+		both, err := tls.X509KeyPair(certificate, key)
+		if err != nil {
+			return nil, fmt.Errorf("%s and %s (%s): %s: %w", pair.Certificate, pair.Key, h.Client.From,
+				oneLine(err.Error(), "tls: "), content.ErrInvalid)
+		}
+		c.Certificates = append(c.Certificates, both)
+	}
+	return c, nil
+}
+
+// readPEM reads a file of certificates or a key, which a setting names.
+func readPEM(path string, from Origin) ([]byte, error) {
+	raw, err := readFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s (%s): %w", path, from, content.ErrNotFound)
+	case err != nil && from.File != path:
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	return raw, err
+}
+
+// maxFile is more than any file of settings or certificates has.
+const maxFile = 1 << 20
+
+// readFile reads a file that is small. Pipes and folders are refused; an empty
+// device, as /dev/null, is an empty file.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode(); !mode.IsRegular() && mode&fs.ModeCharDevice == 0 {
+		return nil, fmt.Errorf("%s: not a file: %w", path, content.ErrInvalid)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if len(raw) > maxFile {
+		return nil, fmt.Errorf("%s: more than %d bytes: %w", path, maxFile, content.ErrInvalid)
+	}
+	return raw, nil
+}
