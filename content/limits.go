@@ -10,6 +10,7 @@ type Limits struct {
 	Nesting      int   // JSON objects and arrays within each other; 64
 	Nodes        int   // manifests of one graph; 65,536
 	GraphSize    int64 // bytes of all manifests of one graph; 16 MiB
+	Referrers    int   // manifests that refer to one image or to each other; 4,096
 	ConfigSize   int64 // bytes of an image's config that is read; 8 MiB, real ones have some ten kilobytes
 }
 
@@ -25,6 +26,7 @@ func (l Limits) Effective() Limits {
 	l.Nesting = bound(l.Nesting, 64)
 	l.Nodes = bound(l.Nodes, 1<<16)
 	l.GraphSize = int64(bound(int(l.GraphSize), 16<<20))
+	l.Referrers = bound(l.Referrers, 4096)
 	l.ConfigSize = int64(bound(int(l.ConfigSize), 8<<20))
 	return l
 }

@@ -18,10 +18,7 @@ type extra struct {
 	tag   string
 }
 
-const (
-	maxExtras = 4096 // more referrers than any image has
-	loadJobs  = 8    // of them read at once: each may be as large as a manifest may be
-)
+const loadJobs = 8 // referrers read at once: each may be as large as a manifest may be
 
 // findExtras finds what refers to the image, to its children, and to what was
 // found, sorted, so that the same image gives the same plan.
@@ -38,16 +35,16 @@ func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, err
 	}
 	var all []extra
 	for depth := 0; len(subjects) > 0; depth++ {
-		if deepest := c.Limits.Effective().Depth; depth > deepest {
-			return nil, invalidf("what refers to the image is referred to more than %d times over", deepest)
+		if depth > f.limits.Depth {
+			return nil, invalidf("what refers to the image is referred to more than %d times over", f.limits.Depth)
 		}
 		found, err := f.round(ctx, subjects)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, found...)
-		if len(all) > maxExtras {
-			return nil, invalidf("more than %d manifests refer to the image", maxExtras)
+		if len(all) > f.limits.Referrers {
+			return nil, invalidf("more than %d manifests refer to the image", f.limits.Referrers)
 		}
 		subjects = nil
 		for _, e := range found {
@@ -60,6 +57,7 @@ func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, err
 type finder struct {
 	copier *Copier
 	image  *ImagePlan
+	limits content.Limits
 	src    content.Source // the image's, for as many bytes as its referrers may have
 	near   content.Source // the image's near, likewise; nil where there is none
 	ration *ration
@@ -67,8 +65,8 @@ type finder struct {
 }
 
 func (c *Copier) newFinder(image *ImagePlan) *finder {
-	f := &finder{copier: c, image: image, seen: map[digest.Digest]bool{}}
-	f.ration = &ration{of: "the manifests that refer to the image", most: c.Limits.Effective().GraphSize}
+	f := &finder{copier: c, image: image, limits: c.Limits.Effective(), seen: map[digest.Digest]bool{}}
+	f.ration = &ration{of: "the manifests that refer to the image", most: f.limits.GraphSize}
 	f.src = rationed{image.src, f.ration}
 	if near := image.near(); near != nil {
 		f.near = rationed{near, f.ration}
@@ -123,8 +121,8 @@ func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest
 		if err != nil {
 			return nil, err
 		}
-		if len(found) == maxExtras {
-			return nil, invalidf("more than %d manifests refer to %s", maxExtras, subject)
+		if len(found) == f.limits.Referrers {
+			return nil, invalidf("more than %d manifests refer to %s", f.limits.Referrers, subject)
 		}
 		if stated += d.Size; stated > f.ration.most {
 			return nil, f.ration.over()

@@ -167,6 +167,7 @@ func nobody(i int) string {
 func counts() []manifestCase {
 	return []manifestCase{
 		{"indexes nested 2,000 deep", func(w *workshop) ocispec.Descriptor { return nest(w, 2000, 1) }, 6, "nested more than 8 deep", false},
+		{"indexes nested 9 deep", func(w *workshop) ocispec.Descriptor { return nest(w, 9, 1) }, 6, "nested more than 8 deep", false},
 		{"two indexes a level, 24 deep", func(w *workshop) ocispec.Descriptor { return nest(w, 24, 2) }, 6, "nested more than 8 deep", false},
 		{"two indexes a level, 8 deep", func(w *workshop) ocispec.Descriptor { return nest(w, 8, 2) }, 0, "", true},
 		{"100,000 children", func(w *workshop) ocispec.Descriptor { return w.index(many(nobody(1), 100_000), "") }, 6, "4194304 bytes", false},
@@ -259,7 +260,7 @@ func odd() []manifestCase {
 	}
 }
 
-// TestManifests copies each case to every kind of place, and inspects it.
+// TestManifests copies each case to every kind of place, inspects it, and asks for a verdict, which is a copy's.
 func TestManifests(t *testing.T) {
 	for section, cases := range map[string][]manifestCase{
 		"ambiguous": ambiguous(), "sizes and digests": sizes(), "counts": counts(), "encodings": encodings(), "odd and right": odd(),
@@ -278,6 +279,9 @@ func TestManifests(t *testing.T) {
 					s.arrives(root, "copy", "FROM/app:v1", to)
 				}
 				s.inspected(tt, root)
+				if o := s.run(nil, "validate", "FROM/app:v1"); o.Code != tt.code {
+					s.Errorf("validate: exit code %d, a copy's is %d:\n%.1000s%.1000s", o.Code, tt.code, o.stdout, o.stderr)
+				}
 			})
 		}
 	}
