@@ -197,11 +197,14 @@ func (c containerdConf) named(host string) (hostsFile, bool) {
 	return found, ok
 }
 
-// host returns the settings of a host that has a folder and is not moved by it.
-// What _default says is for registries without a folder: a mirror is none, and
-// gets nothing of it.
-func (c containerdConf) host(host string) Host {
+// host returns the settings of a host that its own file does not move. What
+// _default says is for registries without a folder: a mirror is none, and gets
+// nothing of it.
+func (c containerdConf) host(host string, as role) Host {
 	found, ok := c.named(host)
+	if as == registry {
+		found, ok = c.find(host)
+	}
 	if !ok || found.server.host != "" && found.server.host != host {
 		return Host{}
 	}

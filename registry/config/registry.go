@@ -70,6 +70,14 @@ const (
 	dockerFamily
 )
 
+// A role is what an endpoint is asked as.
+type role uint8
+
+const (
+	registry role = iota // what decides
+	mirror               // what only serves
+)
+
 // apiPath is where the API of a registry is.
 const apiPath = "/v2"
 
@@ -114,7 +122,7 @@ func (v *View) Registry(host, repository string) (*Registry, error) {
 	r.Blocked = found.blocked
 	var err error
 	if listed && found.primary.location.Value != "" {
-		r.Origin, err = v.containersEndpoint(found.primary, r, found.prefix)
+		r.Origin, err = v.containersEndpoint(found.primary, found.prefix, r, registry)
 	} else {
 		r.Origin = v.origin(r)
 	}
@@ -128,11 +136,7 @@ func (v *View) Registry(host, repository string) (*Registry, error) {
 
 // Host returns the settings of a registry, apart from those of a part of it.
 func (v *View) Host(host string) Host {
-	host = canonical(host)
-	if file, ok := v.containerd.find(host); ok && (file.server.host == "" || file.server.host == host) {
-		return v.settle(Endpoint{Host: host, Settings: file.server.settings}, containerdFamily).Settings
-	}
-	return v.settle(Endpoint{Host: host}, nobody).Settings
+	return v.settle(Endpoint{Host: canonical(host)}, nobody, registry).Settings
 }
 
 // origin returns where a repository is that registries.conf does not move.
@@ -140,9 +144,9 @@ func (v *View) origin(r *Registry) Endpoint {
 	e := Endpoint{Host: r.Host, Repository: r.Repository, Path: apiPath}
 	file, ok := v.containerd.find(r.Host)
 	if !ok {
-		return v.settle(e, nobody)
+		return v.settle(e, nobody, registry)
 	}
-	return v.containerdEndpoint(file.server, r)
+	return v.containerdEndpoint(file.server, r, registry)
 }
 
 // mirrors returns the mirrors of whoever lists any, asked in their order.
@@ -156,7 +160,7 @@ func (v *View) mirrors(r *Registry, found containersRegistry) ([]Endpoint, error
 	var mirrors []Endpoint
 	if file, ok := v.containerd.find(r.Host); ok && len(file.mirrors) > 0 {
 		for _, m := range file.mirrors {
-			mirrors = append(mirrors, v.containerdEndpoint(m, r))
+			mirrors = append(mirrors, v.containerdEndpoint(m, r, mirror))
 		}
 		return mirrors, nil
 	}
@@ -164,7 +168,7 @@ func (v *View) mirrors(r *Registry, found containersRegistry) ([]Endpoint, error
 		for _, m := range v.docker.mirrors.Value {
 			e := Endpoint{Host: m.host, Repository: r.Repository, Path: m.path, From: m.from, Settings: Host{PlainHTTP: m.plain}}
 			e.Capabilities.Value = Pull | Resolve
-			mirrors = append(mirrors, v.settle(e, dockerFamily))
+			mirrors = append(mirrors, v.settle(e, dockerFamily, mirror))
 		}
 	}
 	return mirrors, nil
@@ -178,7 +182,7 @@ func (v *View) ownMirrors(r *Registry, own ownEntry) ([]Endpoint, error) {
 			return nil, fmt.Errorf("%s: %s/%s is no repository at %s: %w", m.from, r.Host, r.Repository, m.host, content.ErrInvalid)
 		}
 		e := Endpoint{Host: m.host, Repository: repository, Path: apiPath, Capabilities: m.capabilities, From: m.from}
-		mirrors = append(mirrors, v.settle(e, ownFamily))
+		mirrors = append(mirrors, v.settle(e, ownFamily, mirror))
 	}
 	return mirrors, nil
 }
@@ -186,7 +190,7 @@ func (v *View) ownMirrors(r *Registry, own ownEntry) ([]Endpoint, error) {
 func (v *View) containersMirrors(r *Registry, found containersRegistry) ([]Endpoint, error) {
 	var mirrors []Endpoint
 	for _, m := range found.mirrors {
-		e, err := v.containersEndpoint(m, r, found.prefix)
+		e, err := v.containersEndpoint(m, found.prefix, r, mirror)
 		if err != nil {
 			return nil, err
 		}
@@ -205,7 +209,7 @@ func (v *View) containersMirrors(r *Registry, found containersRegistry) ([]Endpo
 }
 
 // containersEndpoint returns the place that registries.conf puts in place of a prefix.
-func (v *View) containersEndpoint(c containersEndpoint, r *Registry, prefix string) (Endpoint, error) {
+func (v *View) containersEndpoint(c containersEndpoint, prefix string, r *Registry, as role) (Endpoint, error) {
 	name := r.Host + "/" + r.Repository
 	named, err := reference.ParseNamed(c.location.Value + name[matchPrefix(name, prefix):])
 	if err != nil {
@@ -215,11 +219,11 @@ func (v *View) containersEndpoint(c containersEndpoint, r *Registry, prefix stri
 		Host: canonical(reference.Domain(named)), Repository: reference.Path(named), Path: apiPath,
 		Namespace: c.ns.Value, From: c.location.From, Settings: c.settings(),
 	}
-	return v.settle(e, containersFamily), nil
+	return v.settle(e, containersFamily, as), nil
 }
 
 // containerdEndpoint returns a host of hosts.toml as it serves a repository.
-func (v *View) containerdEndpoint(h hostsEntry, r *Registry) Endpoint {
+func (v *View) containerdEndpoint(h hostsEntry, r *Registry, as role) Endpoint {
 	e := Endpoint{
 		Host: r.Host, Repository: r.Repository, Path: h.path,
 		Capabilities: h.capabilities, From: h.from, Settings: h.settings,
@@ -227,7 +231,7 @@ func (v *View) containerdEndpoint(h hostsEntry, r *Registry) Endpoint {
 	if h.host != "" && h.host != r.Host {
 		e.Host, e.Namespace = h.host, r.Host
 	}
-	return v.settle(e, containerdFamily)
+	return v.settle(e, containerdFamily, as)
 }
 
 // settings are what registries.conf says about a place it names.
@@ -237,7 +241,7 @@ func (c containersEndpoint) settings() Host {
 
 // settle completes the settings of an endpoint, which so far are those that were
 // said where by named it. All others are asked what they say about its host.
-func (v *View) settle(e Endpoint, by family) Endpoint {
+func (v *View) settle(e Endpoint, by family, as role) Endpoint {
 	h := v.own.settings(e.Host, e.Repository)
 	if by == containersFamily {
 		h = h.or(e.Settings)
@@ -250,7 +254,7 @@ func (v *View) settle(e Endpoint, by family) Endpoint {
 	if by == containerdFamily {
 		h = h.or(e.Settings)
 	} else {
-		h = h.or(v.containerd.host(e.Host))
+		h = h.or(v.containerd.host(e.Host, as))
 	}
 	if by == dockerFamily {
 		h = h.or(e.Settings)
