@@ -86,6 +86,10 @@ type span struct {
 
 func (s span) reader() *io.SectionReader { return io.NewSectionReader(s.at, s.off, s.size) }
 
+// ErrTooOld is an archive that has layers and no list of its images. It is
+// [content.ErrInvalid].
+var ErrTooOld = fmt.Errorf("it was saved by a docker older than 1.10 (it has no manifest.json): %w", content.ErrInvalid)
+
 // Open opens the archive at path. A plain tar is read where it lies; a
 // compressed one is unpacked into a temporary file first, and so is what comes
 // from a pipe. What is broken, hostile or no archive at all is
@@ -209,7 +213,7 @@ func (a *Archive) load(ctx context.Context) error {
 	case a.index.has(indexFile):
 		return nil
 	case a.index.has("repositories"):
-		return fmt.Errorf("it was saved by a docker older than 1.10 (it has no manifest.json) and must be saved again by docker 1.10 or newer: %w", content.ErrInvalid)
+		return ErrTooOld
 	case len(a.index.files) == 0:
 		return fmt.Errorf("the tar is empty: %w", content.ErrInvalid)
 	}

@@ -135,7 +135,7 @@ func hostiles(tb testing.TB) []hostile {
 		{"text", bytesOf(func(testing.TB) []byte { return []byte(strings.Repeat("<html>no tar</html>\n", 100)) }), content.ErrInvalid, "not a tar"},
 		{"a short text", bytesOf(func(testing.TB) []byte { return []byte("404 page not found\n") }), content.ErrInvalid, "not a tar"},
 		{"a tar of something else", tarOf(file{name: "etc/passwd", body: "root"}), content.ErrInvalid, "neither"},
-		{"repositories only", tarOf(file{name: "repositories", body: "{}"}), content.ErrInvalid, "docker 1.10 or newer"},
+		{"repositories only", tarOf(file{name: "repositories", body: "{}"}), content.ErrInvalid, "docker older than 1.10"},
 
 		{"two manifest.json", imageWith(saved("c", nil, "1")), content.ErrInvalid, "twice"},
 		{"two manifest.json that are equal", imageWith(good()[2]), content.ErrInvalid, "twice"},

@@ -21,6 +21,10 @@ var (
 	ErrNoSpace      = errors.New("no space left")       // the disk is full
 )
 
+// ErrSchema1 is a manifest of the first schema docker had, which nothing of wherry
+// reads. It is [ErrInvalid].
+var ErrSchema1 = fmt.Errorf("docker schema 1 is not supported: %w", ErrInvalid)
+
 // A SeveralError is the answer of a place with several images that was asked
 // for its only one. It is [ErrInvalid].
 type SeveralError struct {

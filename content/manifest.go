@@ -289,7 +289,7 @@ func (w wire) edges(mediaType string, l Limits) ([]Edge, error) {
 // place said, else what their shape tells.
 func (w wire) typeOf(declared string) (string, error) {
 	if w.SchemaVersion == 1 || w.FSLayers != nil || isSchema1(declared) || isSchema1(w.MediaType) {
-		return "", fmt.Errorf("docker schema 1 is not supported, the image must be pushed again by a current tool: %w", ErrInvalid)
+		return "", ErrSchema1
 	}
 	switch {
 	case w.MediaType != "":

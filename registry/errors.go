@@ -2,9 +2,9 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -27,6 +27,8 @@ import (
 type Error struct {
 	Method     string
 	URL        string        // redacted
+	Repository string        // whose manifest was asked for; empty where it was something else
+	Ref        string        // a tag or digest, with Repository
 	Via        []string      // redirects that led there, redacted; empty without any
 	Status     int           // 0 when there was no answer
 	Codes      []string      // the codes of the distribution spec, as the registry gave them
@@ -85,7 +87,7 @@ func (e *Error) class() error {
 		}
 		return content.ErrUnavailable
 	}
-	if e.Status == http.StatusBadRequest && strings.Contains(e.Message, "HTTP request to an HTTPS server") {
+	if e.Speaks() == "https" {
 		return content.ErrUnavailable // nothing was said about the request: it was not understood
 	}
 	if class := e.classOfCodes(); class != nil {
@@ -116,6 +118,28 @@ func (e *Error) class() error {
 		return content.ErrInvalid
 	}
 	return content.ErrUnavailable
+}
+
+// Speaks returns the scheme in which the host wants to be asked, where e is that
+// it was asked in the other one: "http" or "https", else nothing.
+func (e *Error) Speaks() string {
+	var record tls.RecordHeaderError
+	switch {
+	case errors.Is(e.Err, http.ErrSchemeMismatch), errors.As(e.Err, &record):
+		return "http"
+	case e.Status == http.StatusBadRequest && strings.Contains(e.Message, "HTTP request to an HTTPS server"):
+		return "https" // so say net/http and nginx
+	}
+	return ""
+}
+
+// A schemeError is an answer in plain http to who asked in TLS.
+type schemeError struct{}
+
+func (schemeError) Error() string { return "the host speaks plain http" }
+
+func (schemeError) Is(target error) bool {
+	return target == content.ErrUnavailable || target == http.ErrSchemeMismatch
 }
 
 // classOfCodes is for statuses that say too little: registries answer 400 for
@@ -198,12 +222,23 @@ func (h *host) answerError(resp *http.Response) error {
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
 	codes, message := parseErrorBody(body)
 	if h.owns(resp.Request.URL) {
+		e.Repository, e.Ref = manifestAt(resp.Request.URL)
 		e.Message = printable(h.secrets.mask(message), 400)
 	} else {
 		codes = slices.DeleteFunc(codes, func(c string) bool { return !isCode(c) })
 	}
 	e.Codes = h.codes(codes)
 	return e
+}
+
+// manifestAt returns which manifest is at u.
+func manifestAt(u *url.URL) (repository, ref string) {
+	path, below := strings.CutPrefix(u.Path, "/v2/")
+	repository, ref, found := strings.Cut(path, "/manifests/")
+	if !below || !found {
+		return "", ""
+	}
+	return repository, ref
 }
 
 // codes are codes as they may be told.
@@ -298,7 +333,7 @@ func (h *host) transportError(req *http.Request, err error) error {
 		err = cause
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		err = fmt.Errorf("the host speaks plain http: %w", content.ErrUnavailable)
+		err = schemeError{}
 	}
 	return &Error{Method: req.Method, URL: h.locate(req.URL), Err: h.secrets.maskError(err)}
 }

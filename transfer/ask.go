@@ -172,7 +172,7 @@ func (image *ImagePlan) near() content.Source {
 func (c *Copier) askTargets(ctx context.Context, image *ImagePlan) error {
 	blobs, own, err := image.wantedBlobs(ctx)
 	if err != nil {
-		return at(Src, "open", image.Source, err)
+		return at(Src, OpOpen, image.Source, err)
 	}
 	var wg sync.WaitGroup
 	for _, t := range image.Targets {
@@ -196,7 +196,7 @@ func (t *TargetPlan) ask(ctx context.Context, blobs []ocispec.Descriptor) error 
 	for i, d := range blobs {
 		g.Go(func() (err error) {
 			has[i], err = t.sink.Has(ctx, d)
-			return at(Dst, "ask", d, err)
+			return at(Dst, OpAsk, d, err)
 		})
 	}
 	if err := g.Wait(); err != nil {

@@ -26,11 +26,27 @@ func (s Side) String() string {
 	return "destination"
 }
 
+// An Op is what a copy was about to do.
+type Op string
+
+// The operations.
+const (
+	OpResolve Op = "resolve" // find what a name stands for
+	OpRead    Op = "read"    // read the manifest of the image, or a blob
+	OpFilter  Op = "filter"  // find what of an image was asked for
+	OpLoad    Op = "load"    // read the manifests below it
+	OpAsk     Op = "ask"     // ask whether a blob is there
+	OpOpen    Op = "open"    // open a blob
+	OpPut     Op = "put"     // store a blob or a manifest
+	OpName    Op = "name"    // point names at the image
+	OpCommit  Op = "commit"  // end the run at a destination
+)
+
 // An Error says at which end of a copy what failed. The class of Err survives
 // errors.Is.
 type Error struct {
 	Side Side
-	Op   string             // resolve, load, ask, open, read, put, name, commit
+	Op   Op
 	Desc ocispec.Descriptor // what it was about; the zero Descriptor is the image as a whole
 	Err  error
 }
@@ -46,7 +62,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // at says where err happened, unless err says so itself.
-func at(side Side, op string, d ocispec.Descriptor, err error) error {
+func at(side Side, op Op, d ocispec.Descriptor, err error) error {
 	if err == nil {
 		return nil
 	}

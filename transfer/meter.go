@@ -35,7 +35,7 @@ func (m *meter) Open(ctx context.Context, r content.Range) (io.ReadCloser, error
 	d := m.Descriptor()
 	rc, err := m.Blob.Open(ctx, r)
 	if err != nil {
-		return nil, at(Src, "open", d, err)
+		return nil, at(Src, OpOpen, d, err)
 	}
 	return &meteredReader{ReadCloser: rc, meter: m, desc: d, off: r.Off}, nil
 }
@@ -80,7 +80,7 @@ func (r *meteredReader) Read(p []byte) (int, error) {
 		r.meter.reached(r.off)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = at(Src, "read", r.desc, err)
+		err = at(Src, OpRead, r.desc, err)
 	}
 	return n, err
 }

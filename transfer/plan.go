@@ -167,19 +167,19 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 	if root.IsZero() {
 		root, err = image.readRoot(ctx)
 		if err != nil {
-			return at(Src, "read", ocispec.Descriptor{}, err)
+			return at(Src, OpRead, ocispec.Descriptor{}, err)
 		}
 	}
 	image.Source = root.Descriptor()
 	if root, err = c.filter(ctx, image, root); err != nil {
-		return at(Src, "filter", image.Source, err)
+		return at(Src, OpFilter, image.Source, err)
 	}
 	image.Root = root.Descriptor()
 	if filtered && c.upToDate(ctx, image) {
 		return nil
 	}
 	if err := c.load(ctx, image, root); err != nil {
-		return at(Src, "load", image.Source, err)
+		return at(Src, OpLoad, image.Source, err)
 	}
 	return c.askTargets(ctx, image)
 }
@@ -234,7 +234,7 @@ func (c *Copier) resolveEnds(ctx context.Context, image *ImagePlan) (content.Man
 	}
 	wg.Wait()
 	image.Root = image.Source
-	return root, at(Src, "resolve", ocispec.Descriptor{}, srcErr)
+	return root, at(Src, OpResolve, ocispec.Descriptor{}, srcErr)
 }
 
 // resolve finds what the target's names stand for now.
@@ -250,7 +250,7 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 		case content.IsMissing(err):
 			continue
 		case err != nil:
-			return at(Dst, "resolve", ocispec.Descriptor{}, err)
+			return at(Dst, OpResolve, ocispec.Descriptor{}, err)
 		}
 		if i == 0 {
 			t.root = d

@@ -235,7 +235,7 @@ func (r *runner) commit(ctx context.Context) {
 			return
 		}
 		for _, tr := range bySink[sinks[i]] {
-			tr.result.Names, tr.result.Err = nil, at(Dst, "commit", ocispec.Descriptor{}, interrupted(ctx, err))
+			tr.result.Names, tr.result.Err = nil, at(Dst, OpCommit, ocispec.Descriptor{}, interrupted(ctx, err))
 		}
 	})
 }

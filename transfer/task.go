@@ -121,7 +121,7 @@ func (c *Copier) moveFrom(ctx context.Context, src content.Source, d ocispec.Des
 func put(ctx context.Context, u *use, blob content.Blob) {
 	d := blob.Descriptor()
 	outcome, err := u.sink.PutBlob(ctx, blob)
-	u.outcome, u.err = outcome, at(Dst, "put", d, interrupted(ctx, err))
+	u.outcome, u.err = outcome, at(Dst, OpPut, d, interrupted(ctx, err))
 }
 
 func (u *use) target() string {

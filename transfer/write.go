@@ -89,18 +89,18 @@ func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
 // earlier run may have ended in between.
 func (tr *targetRun) put(ctx context.Context, m content.Manifest, names ...string) error {
 	if tr.plan.keepNames && len(names) > 0 {
-		return at(Dst, "put", m.Descriptor(), tr.nameNew(ctx, m, names)) // in a plain directory the root is the image
+		return at(Dst, OpPut, m.Descriptor(), tr.nameNew(ctx, m, names)) // in a plain directory the root is the image
 	}
 	if tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) && tr.lists(ctx, m) {
 		return nil
 	}
-	return at(Dst, "put", m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+	return at(Dst, OpPut, m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
 }
 
 // name stores m under names, unless each of them stands for it already.
 func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...string) error {
 	if tr.plan.keepNames {
-		return at(Dst, "name", m.Descriptor(), tr.nameNew(ctx, m, names))
+		return at(Dst, OpName, m.Descriptor(), tr.nameNew(ctx, m, names))
 	}
 	if tr.plan.root.Digest != "" {
 		var rest []string
@@ -114,7 +114,7 @@ func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...stri
 		}
 		names = rest
 	}
-	return at(Dst, "name", m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+	return at(Dst, OpName, m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
 }
 
 // nameNew stores m under those of names that are still free, and notes the

@@ -146,7 +146,7 @@ func dockerArchives() []archiveCase {
 		{"two manifest.json", good(saved("c.json")), 6, "twice", false},
 		{"manifest.json that is a link", of(append(image(), file("m", "[]"), symlink("manifest.json", "m"))...), 6, "not a regular file", false},
 		{"manifest.json in a circle of links", of(symlink("manifest.json", "a"), symlink("a", "manifest.json")), 6, "not a regular file", false},
-		{"repositories only", of(append(image(), file("repositories", "{}"))...), 6, "docker 1.10 or newer", false},
+		{"repositories only", of(append(image(), file("repositories", "{}"))...), 6, "docker older than 1.10", false},
 		{"a layer that is listed twice", of(
 			file("c.json", `{"rootfs":{"diff_ids":["`+digest.FromString(dockerLayer).String()+`","`+digest.FromString(dockerLayer).String()+`"]}}`),
 			image()[1], saved("c.json", "1/layer.tar", "1/layer.tar")), 0, "", false},

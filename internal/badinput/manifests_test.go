@@ -255,7 +255,7 @@ func odd() []manifestCase {
 		{"no media type", func(w *workshop) ocispec.Descriptor {
 			return w.RawManifest(ociManifest, []byte(`{"schemaVersion":2,"config":`+w.config()+`,"layers":[]}`))
 		}, 0, "", true},
-		{"docker schema 1", of(testimage.Schema1(3)), 6, "docker schema 1 is not supported, the image must be pushed again", false},
+		{"docker schema 1", of(testimage.Schema1(3)), 6, "docker schema 1 is not supported", false},
 		{"a subject that is nowhere", func(w *workshop) ocispec.Descriptor { return w.image(w.layer(), `,"subject":`+nobody(1)) }, 0, "", true},
 	}
 }

@@ -111,10 +111,11 @@ func TestAWrongReferenceExitsWith2(t *testing.T) {
 			if got.code != 2 || got.out != "" {
 				t.Errorf("exit code %d, output %q, want 2 and none", got.code, got.out)
 			}
-			if !strings.HasPrefix(got.errors, "wherry: ") || strings.Count(got.errors, "\n") != 1 {
-				t.Errorf("not one line: %q", got.errors)
+			line, hint, _ := strings.Cut(got.errors, "\n")
+			if !strings.HasPrefix(line, "wherry: ") || hint != "" && (!strings.HasPrefix(hint, "hint: ") || strings.Count(hint, "\n") != 1) {
+				t.Errorf("not one line and a hint: %q", got.errors)
 			}
-			for _, r := range strings.TrimSuffix(got.errors, "\n") {
+			for _, r := range line + strings.TrimSuffix(hint, "\n") {
 				if r < 0x20 || r > 0x7e && r != '…' {
 					t.Errorf("%U reaches the terminal: %q", r, got.errors)
 				}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/registry"
@@ -33,6 +33,9 @@ func (f *Factory) hint(err error) string {
 	}
 	if _, ok := errors.AsType[InterruptedError](err); ok {
 		return f.afterInterrupt()
+	}
+	if hint := outdated(err); hint != "" {
+		return hint
 	}
 	host := f.hostOf(err)
 	var invalid *invalidError
@@ -61,6 +64,22 @@ func (f *Factory) hint(err error) string {
 	return network(err, host)
 }
 
+// outdated is about what wherry does not read and others turn into what it does.
+func outdated(err error) string {
+	reference, _ := errors.AsType[*endpoint.Error](err)
+	switch {
+	case errors.Is(err, content.ErrSchema1):
+		return "push the image again with a current tool"
+	case errors.Is(err, archive.ErrTooOld):
+		return "save it again with docker 1.10 or newer"
+	case reference != nil && reference.Closed == "docker-daemon:":
+		return "use: docker save IMAGE | wherry load"
+	case reference != nil && reference.Closed == "containers-storage:":
+		return "use: podman save IMAGE | wherry load"
+	}
+	return ""
+}
+
 // goesOn says that a second run does not begin again, as one that only looks
 // does. An archive is always written anew.
 func (f *Factory) goesOn() string {
@@ -86,7 +105,7 @@ func (f *Factory) runs(verb string) bool { return f.verb != nil && f.verb.Name()
 // wanted to write, before it wrote.
 func isAtDestination(err error) bool {
 	var e *transfer.Error
-	return errors.As(err, &e) && e.Side == transfer.Dst && e.Op == "resolve"
+	return errors.As(err, &e) && e.Side == transfer.Dst && e.Op == transfer.OpResolve
 }
 
 func (f *Factory) unauthorized(host string) string {
@@ -113,13 +132,11 @@ func (f *Factory) missing(err error, host string) string {
 	if host == "" || f.runs("exists") || f.runs("tags") || !errors.As(err, &e) || e.Method == http.MethodPut {
 		return ""
 	}
-	_, path, _ := strings.Cut(e.URL, "/v2/")
-	repository, ref, ok := strings.Cut(path, "/manifests/")
-	if !ok || strings.Contains(ref, ":") || slices.Contains(e.Codes, "NAME_UNKNOWN") {
+	if e.Ref == "" || strings.Contains(e.Ref, ":") || slices.Contains(e.Codes, "NAME_UNKNOWN") {
 		return ""
 	}
-	list := "wherry tags " + host + "/" + repository
-	if ref == "latest" && !f.typed(":latest") {
+	list := "wherry tags " + host + "/" + e.Repository
+	if e.Ref == "latest" && !f.typed(":latest") {
 		return "no tag was given, which means latest; the tags there are: " + list
 	}
 	return "the tags there are: " + list
@@ -194,7 +211,7 @@ func looksLikeHost(arg string) bool {
 func network(err error, host string) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
-	var record tls.RecordHeaderError
+	e, _ := errors.AsType[*registry.Error](err)
 	switch {
 	case host == "" || !isNetwork(err):
 		return ""
@@ -202,9 +219,9 @@ func network(err error, host string) string {
 		return "if you know who signed the certificate of " + host + ", name theirs with --ca FILE"
 	case errors.As(err, &name):
 		return "the certificate is somebody else's; check how " + host + " is spelt"
-	case errors.As(err, &record), strings.Contains(err.Error(), "the host speaks plain http"):
+	case e.Speaks() == "http":
 		return "if " + host + " speaks http: --plain-http " + host
-	case strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
+	case e.Speaks() == "https":
 		return host + " speaks https; leave --plain-http out, in the configuration file too"
 	}
 	return ""

@@ -4,10 +4,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/registry"
 )
 
@@ -23,7 +23,7 @@ func TestHintsAreAboutTheSchemeThatAHostSpeaks(t *testing.T) {
 			9, "if r.test:5000 speaks http: --plain-http r.test:5000",
 		},
 		{
-			"an answer in http", &registry.Error{URL: "https://r.test/v2/", Err: fmt.Errorf("the host speaks plain http: %w", content.ErrUnavailable)},
+			"an answer in http", &registry.Error{URL: "https://r.test/v2/", Err: http.ErrSchemeMismatch},
 			9, "if r.test speaks http: --plain-http r.test",
 		},
 		{

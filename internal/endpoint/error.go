@@ -12,6 +12,8 @@ type Error struct {
 	Arg string // as it was given
 	At  int    // index of the first wrong byte; len(Arg) where something is missing at the end, -1 where no byte is to blame
 	Msg string // what is wrong there
+
+	Closed string // the transport, such as "docker-daemon:", where it is one that leads nowhere
 }
 
 // Error returns one line. The argument is quoted: control characters, look-alike

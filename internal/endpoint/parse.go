@@ -21,10 +21,10 @@ var schemes = []struct {
 	{"archive:", Archive, false},
 }
 
-// closed are transports that lead nowhere, and what to do instead.
+// closed are transports that lead nowhere.
 var closed = []struct{ prefix, msg string }{
-	{"docker-daemon:", "wherry talks to no daemon; use: docker save IMAGE | wherry load"},
-	{"containers-storage:", "wherry does not read podman's storage; use: podman save IMAGE | wherry load"},
+	{"docker-daemon:", "wherry talks to no daemon"},
+	{"containers-storage:", "wherry does not read podman's storage"},
 	{"store:", "the local store comes in a later version"},
 	{"bundle:", "bundles come in a later version"},
 }
@@ -45,7 +45,7 @@ func parse(arg string) (Endpoint, error) {
 	}
 	for _, c := range closed {
 		if strings.HasPrefix(arg, c.prefix) {
-			return Endpoint{}, &Error{Arg: arg, At: -1, Msg: c.msg}
+			return Endpoint{}, &Error{Arg: arg, At: -1, Closed: c.prefix, Msg: c.msg}
 		}
 	}
 	for _, s := range schemes {

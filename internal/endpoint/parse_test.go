@@ -166,8 +166,8 @@ var wrong = []struct {
 	{"archive:", 8, "a path is missing"},
 	{"store:nginx", -1, "a later version"},
 	{"bundle:x", -1, "a later version"},
-	{"docker-daemon:nginx:latest", -1, "docker save IMAGE | wherry load"},
-	{"containers-storage:nginx", -1, "podman save IMAGE | wherry load"},
+	{"docker-daemon:nginx:latest", -1, "talks to no daemon"},
+	{"containers-storage:nginx", -1, "podman's storage"},
 }
 
 func TestParsePointsAtTheWrongByte(t *testing.T) {
