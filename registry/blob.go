@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -35,7 +36,7 @@ func (r *Repository) Open(ctx context.Context, d ocispec.Descriptor, rng content
 
 func (r *Repository) blobRequest(d ocispec.Descriptor) func(context.Context) (*http.Request, error) {
 	return func(ctx context.Context) (*http.Request, error) {
-		return r.host.request(ctx, call{method: http.MethodGet, path: r.path("blobs", d.Digest.String()), scopes: r.pull()})
+		return r.host.request(ctx, call{method: http.MethodGet, path: r.path("blobs", d.Digest.String()), query: r.query(), scopes: r.pull()})
 	}
 }
 
@@ -53,7 +54,7 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 		desc:    d,
 		off:     off,
 		end:     off + n,
-		most:    h.client.retries(),
+		most:    h.tries(),
 		backoff: h.client.backoff(),
 		wait:    func(d time.Duration) error { return httpx.Wait(ctx, d) },
 		note: func(off int64, err error) {
@@ -69,7 +70,8 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 			}
 			return h.send(req)
 		},
-		fail: h.answerError,
+		fail:   h.answerError,
+		served: &h.served,
 	}
 	if err := b.reopen(nil); err != nil {
 		return nil, err
@@ -96,6 +98,8 @@ type body struct {
 	note func(off int64, err error)
 	get  func(rangeHeader string) (*http.Response, error)
 	fail func(*http.Response) error // turns an answer into an error and closes it
+
+	served *atomic.Int64
 }
 
 // little is less than an answer should give: where answers keep breaking after
@@ -117,6 +121,7 @@ func (b *body) Read(p []byte) (int, error) {
 		n, err := b.rc.Read(p[:min(int64(len(p)), b.end-b.off)])
 		b.off += int64(n)
 		b.got += int64(n)
+		b.served.Add(int64(n))
 		if n > 0 {
 			b.failed = 0
 			if b.off == b.end {

@@ -40,6 +40,10 @@ type Client struct {
 	// with Docker Hub always "docker.io". nil means none.
 	Hosts func(host string) Host
 
+	// Mirrors returns the mirrors of a repository, whose name is as in
+	// [Client.Source], in the order in which they are asked. nil means none.
+	Mirrors func(host, repository string) []Mirror
+
 	// Proxy returns the proxy for a request, nil for none. nil means none at all.
 	Proxy func(*http.Request) (*url.URL, error)
 
@@ -62,7 +66,8 @@ type Client struct {
 	up, down   *rate.Limiter
 	gates      gates
 	mu         sync.Mutex
-	hosts      map[string]*host
+	hosts      map[hostKey]*host
+	avoided    map[string]bool // hosts that are written to, and not read from as mirrors
 	transports map[transportKey]*http.Transport
 }
 
@@ -87,8 +92,8 @@ type Host struct {
 func (c *Client) init() {
 	c.once.Do(func() {
 		c.up, c.down = httpx.NewLimiter(c.LimitRate), httpx.NewLimiter(c.LimitRate)
-		c.gates.maxWait, c.gates.backoff = c.maxWait(), c.backoff()
-		c.hosts = map[string]*host{}
+		c.gates.backoff = c.backoff()
+		c.hosts, c.avoided = map[hostKey]*host{}, map[string]bool{}
 		c.transports = map[transportKey]*http.Transport{}
 	})
 }
@@ -141,12 +146,12 @@ func (c *Client) Close() {
 // connection. Tokens are fetched through what stands below the credentials.
 func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	var rt http.RoundTripper = &lanes{client: c, host: h}
-	rt = httpx.Stall{Next: rt, Limit: c.stallTimeout()}
+	rt = httpx.Stall{Next: rt, Limit: h.stallTimeout()}
 	rt = httpx.Rate{Next: rt, Down: c.down, Up: c.up}
 	rt = httpx.Log{Next: rt, Logger: c.log(), Mask: h.secrets.mask}
 	rt = httpx.Agent{Next: rt, Name: c.userAgent()}
-	rt = &gated{next: rt, gates: &c.gates}
-	rt = &httpx.Replay{Next: rt, Tries: c.retries(), Backoff: c.backoff(), MaxWait: c.maxWait()}
+	rt = &gated{next: rt, gates: &c.gates, maxWait: h.maxWait()}
+	rt = &httpx.Replay{Next: rt, Tries: h.tries(), Backoff: c.backoff(), MaxWait: h.maxWait()}
 	tokens = rt
 	rt = witness{host: h, next: rt}
 	rt = h.auth.over(rt)

@@ -19,7 +19,6 @@ const maxWaiting = 16
 
 // gates has one gate for each address that was talked to.
 type gates struct {
-	maxWait time.Duration
 	backoff time.Duration
 
 	mu  sync.Mutex
@@ -41,21 +40,22 @@ func (g *gates) of(authority string) *gate {
 // gated lets a request through when its host's gate is open, and closes the
 // gate when the host asks for it.
 type gated struct {
-	next  http.RoundTripper
-	gates *gates
+	next    http.RoundTripper
+	gates   *gates
+	maxWait time.Duration
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (g *gated) RoundTrip(req *http.Request) (*http.Response, error) {
 	gate := g.gates.of(req.URL.Host)
 	if !httpx.CanRewind(req) {
-		if err := gate.pass(req.Context(), g.gates.maxWait); err != nil {
+		if err := gate.pass(req.Context(), g.maxWait); err != nil {
 			_ = req.Body.Close() // as every RoundTripper does
 			return nil, err
 		}
 		return g.pass(gate, req)
 	}
-	if err := gate.enter(req.Context(), g.gates.maxWait); err != nil {
+	if err := gate.enter(req.Context(), g.maxWait); err != nil {
 		return nil, err
 	}
 	defer gate.leave()

@@ -28,8 +28,8 @@ func answer(status int, header ...string) *http.Response {
 }
 
 func stackOver(next http.RoundTripper) http.RoundTripper {
-	g := &gates{maxWait: time.Minute, backoff: time.Second}
-	return &httpx.Replay{Next: &gated{next: next, gates: g}, Tries: 5, Backoff: time.Second, MaxWait: g.maxWait}
+	g := &gated{next: next, gates: &gates{backoff: time.Second}, maxWait: time.Minute}
+	return &httpx.Replay{Next: g, Tries: 5, Backoff: time.Second, MaxWait: g.maxWait}
 }
 
 func request(ctx context.Context, host string) *http.Request {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -23,8 +24,9 @@ import (
 // learnt about it.
 type host struct {
 	client    *Client
-	name      string // as the user wrote it; Docker Hub is docker.io
-	authority string // host[:port] of its URLs
+	name      string      // as the user wrote it; Docker Hub is docker.io
+	mirror    *mirrorHost // what is known of it as a mirror; nil where it is asked for its own sake
+	authority string      // host[:port] of its URLs
 	settings  Host
 	keychain  authn.Keychain
 
@@ -36,56 +38,98 @@ type host struct {
 	settling chan struct{}          // held by the request that settles the scheme
 	reach    atomic.Uint32          // an httpx.Reach plus one: how near the host is; 0 is not known
 
+	served atomic.Int64 // bytes of blobs it gave
+
 	blobs  blobMemory
 	quirks quirks
 	merges mergeMemory
 }
 
+// A hostKey tells what a host is asked as: what is asked of a mirror may fail,
+// and is then asked elsewhere.
+type hostKey struct {
+	name   string
+	mirror bool
+}
+
 // host returns the host of that name, always the same one.
-func (c *Client) host(name string) (*host, error) {
+func (c *Client) host(name string) (*host, error) { return c.hostAs(hostKey{name: name}) }
+
+func (c *Client) hostAs(key hostKey) (*host, error) {
 	c.init()
-	name, err := canonicalHost(name)
+	name, err := canonicalHost(key.name)
 	if err != nil {
 		return nil, err
 	}
+	key.name = name
 	settings := c.hostSettings(name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h, ok := c.hosts[name]; ok {
+	if h, ok := c.hosts[key]; ok {
 		return h, nil
 	}
-	h, err := c.newHost(name, settings, c.Keychain)
-	if err == nil {
-		c.hosts[name] = h
+	h := &host{client: c, name: name, settings: settings, keychain: c.Keychain}
+	if key.mirror {
+		h.mirror = &mirrorHost{}
 	}
-	return h, err
+	if err := h.open(); err != nil {
+		return nil, err
+	}
+	c.hosts[key] = h
+	return h, nil
 }
 
-func (c *Client) newHost(name string, settings Host, keychain authn.Keychain) (*host, error) {
-	h := &host{client: c, name: name, authority: name, settings: settings, keychain: keychain}
-	if name == DockerHub {
+// open makes a host that knows its name and settings ready to be asked.
+func (h *host) open() error {
+	h.authority = h.name
+	if h.name == DockerHub {
 		h.authority = hubAddress
 	}
-	if settings.Address != "" {
-		if err := checkHost(settings.Address); err != nil {
-			return nil, fmt.Errorf("address of host %s: %w", name, err)
+	if h.settings.Address != "" {
+		if err := checkHost(h.settings.Address); err != nil {
+			return fmt.Errorf("address of host %s: %w", h.name, err)
 		}
-		h.authority = settings.Address
+		h.authority = h.settings.Address
 	}
 	h.settling = make(chan struct{}, 1)
 	h.auth = newAuthorizer(h)
-	h.rt, h.auth.tokens = c.stack(h)
+	h.rt, h.auth.tokens = h.client.stack(h)
 	u := url.URL{Host: h.authority}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
 		h.reached(httpx.ReachOf(addr))
 	}
 	switch {
-	case settings.PlainHTTP:
+	case h.settings.PlainHTTP:
 		h.settle("http")
-	case settings.SkipVerify || !httpx.IsLoopbackHost(u.Hostname()):
+	case h.settings.SkipVerify || !httpx.IsLoopbackHost(u.Hostname()):
 		h.settle("https")
 	}
-	return h, nil
+	return nil
+}
+
+// tries returns how often in a row something is asked of the host.
+func (h *host) tries() int {
+	if h.mirror != nil {
+		return min(h.client.retries(), mirrorTries)
+	}
+	return h.client.retries()
+}
+
+// maxWait returns how long the host may ask to be left alone: while a mirror
+// does, others are asked.
+func (h *host) maxWait() time.Duration {
+	if h.mirror != nil {
+		return time.Nanosecond
+	}
+	return h.client.maxWait()
+}
+
+// stallTimeout returns for how long the host may be silent.
+func (h *host) stallTimeout() time.Duration {
+	if h.mirror != nil {
+		return min(h.client.stallTimeout(), mirrorStall)
+	}
+	return h.client.stallTimeout()
 }
 
 // canonicalHost checks a host's name and gives Docker Hub one.

@@ -83,7 +83,7 @@ func (r *Repository) get(ctx context.Context, ref string) (content.Manifest, err
 
 func (r *Repository) manifestCall(method, ref string) call {
 	accept := []string{strings.Join(content.ManifestMediaTypes(), ", ")}
-	return call{method: method, path: r.path("manifests", ref), header: http.Header{"Accept": accept}, scopes: r.pull()}
+	return call{method: method, path: r.path("manifests", ref), query: r.query(), header: http.Header{"Accept": accept}, scopes: r.pull()}
 }
 
 func (r *Repository) verify(ref string, h http.Header, raw []byte) (content.Manifest, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -18,8 +19,9 @@ import (
 // A Repository is one repository of a registry. It may be used by several
 // goroutines at once.
 type Repository struct {
-	host *host
-	name string
+	host      *host
+	name      string
+	namespace string // the registry whose repository a mirror is asked for; "" does not say
 }
 
 var (
@@ -49,7 +51,11 @@ const maxName = 255
 // below "library/". A host or name that cannot be is [content.ErrInvalid].
 // Nothing is asked of the registry.
 func (c *Client) Repository(host, name string) (*Repository, error) {
-	h, err := c.host(host)
+	return c.repositoryAt(hostKey{name: host}, name)
+}
+
+func (c *Client) repositoryAt(key hostKey, name string) (*Repository, error) {
+	h, err := c.hostAs(key)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +84,15 @@ func (r *Repository) remove() []string { return []string{"repository:" + r.name 
 // path returns the path of something of the repository, below /v2/.
 func (r *Repository) path(kind, ref string) string { return r.name + "/" + kind + "/" + ref }
 
+// query says which registry a mirror of several is asked for.
+// https://github.com/containerd/containerd/blob/v2.1.0/docs/hosts.md
+func (r *Repository) query() url.Values {
+	if r.namespace == "" {
+		return nil
+	}
+	return url.Values{"ns": {r.namespace}}
+}
+
 // checkRef reports whether ref is a tag or a digest: what may become part of a URL.
 func checkRef(ref string) error {
 	if strings.Contains(ref, ":") {
@@ -92,18 +107,18 @@ func checkRef(ref string) error {
 // isDigest tells the two kinds of references apart.
 func isDigest(ref string) bool { return strings.Contains(ref, ":") }
 
-// Login reports whether auth is good for host: it fetches what the host wants
+// Login reports whether auth is good for host at: it fetches what the host wants
 // to see and shows it once. The credential is not kept. What is wrong is
 // [content.ErrUnauthorized] or [content.ErrDenied]; a host that lets everybody
 // in says nothing about auth, and that is no error.
-func (c *Client) Login(ctx context.Context, host string, auth authn.Authenticator) error {
+func (c *Client) Login(ctx context.Context, at string, auth authn.Authenticator) error {
 	c.init()
-	name, err := canonicalHost(host)
+	name, err := canonicalHost(at)
 	if err != nil {
 		return err
 	}
-	h, err := c.newHost(name, c.hostSettings(name), oneCredential{auth})
-	if err != nil {
+	h := &host{client: c, name: name, settings: c.hostSettings(name), keychain: oneCredential{auth}}
+	if err := h.open(); err != nil {
 		return err
 	}
 	resp, err := h.do(httpx.Whole(ctx, maxErrorBody), call{method: http.MethodGet})

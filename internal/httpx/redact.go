@@ -8,7 +8,7 @@ import (
 )
 
 // openQuery are the query parameters that never hold a secret.
-var openQuery = []string{"n", "last", "digest", "mount", "from", "artifactType"}
+var openQuery = []string{"n", "last", "digest", "mount", "from", "artifactType", "ns"}
 
 // openHeaders are the headers that never hold one.
 var openHeaders = []string{

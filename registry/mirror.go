@@ -1,0 +1,340 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A Mirror is a host that has what a repository of another host has. What it
+// gives by digest is proved by that; what a tag stands for it is asked only
+// where it may tell.
+type Mirror struct {
+	Host       string // as in [Client.Repository]
+	Repository string // what the repository is called there
+	Namespace  string // the registry it stands for, told to mirrors of several as ns=; "" is not told
+
+	// ResolvesTags lets the mirror say what a tag stands for when the
+	// repository's own host does not answer: for closed networks.
+	ResolvesTags bool
+}
+
+// A mirror is given up sooner than a host that is asked for its own sake: there
+// are others.
+const (
+	mirrorTries = 2                // in a row
+	mirrorStall = 10 * time.Second // of silence
+)
+
+// A Mirrored is a repository that is read from its mirrors, and from its own
+// host where they fail. It is a [content.Source] and [content.Resolver]; what
+// else the repository can do, its own host does.
+//
+// A tag is resolved by its own host; a manifest or blob is asked for by digest
+// of one host after the other. A mirror that gives wrong bytes, or cannot be
+// reached, is not asked again by the Client, and one that is slow is asked last.
+// It is shown the credentials it has under its own name and no others.
+type Mirrored struct {
+	own     *Repository
+	mirrors []mirrorRepository
+}
+
+type mirrorRepository struct {
+	*Repository
+	resolvesTags bool
+}
+
+var (
+	_ content.Source   = (*Mirrored)(nil)
+	_ content.Resolver = (*Mirrored)(nil)
+)
+
+// A mirrorHost is what a Client has learnt about a host as a mirror.
+type mirrorHost struct {
+	benched atomic.Bool  // is not asked again
+	slow    atomic.Bool  // is asked last
+	patient atomic.Bool  // is not judged by its speed any more: others are not faster
+	rate    atomic.Int64 // bytes a second that it gave when it was left for being slow
+	told    sync.Map     // tags of which it was said that they are stale there
+}
+
+// Source returns what [Client.Repository] does, read through the mirrors that
+// [Client.Mirrors] has for it. A mirror that cannot be is [content.ErrInvalid].
+func (c *Client) Source(host, name string) (content.Source, error) {
+	own, err := c.Repository(host, name)
+	if err != nil || c.Mirrors == nil {
+		return own, err
+	}
+	var mirrors []mirrorRepository
+	for _, m := range c.Mirrors(own.host.name, own.name) {
+		r, err := c.repositoryAt(hostKey{name: m.Host, mirror: true}, m.Repository)
+		if err != nil {
+			return nil, fmt.Errorf("mirror of %s: %w", own, err)
+		}
+		r.namespace = m.Namespace
+		mirrors = append(mirrors, mirrorRepository{r, m.ResolvesTags})
+	}
+	if len(mirrors) == 0 {
+		return own, nil
+	}
+	return &Mirrored{own: own, mirrors: mirrors}, nil
+}
+
+// Avoid says that host is written to: it is not read from as a mirror, which
+// would give it what it is to be given.
+func (c *Client) Avoid(host string) {
+	c.init()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.avoided[HostName(host)] = true
+}
+
+// Served returns how many bytes of blobs each host gave that gave any, those
+// behind its redirects included.
+func (c *Client) Served() map[string]int64 {
+	c.init()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	served := map[string]int64{}
+	for _, h := range c.hosts {
+		if n := h.served.Load(); n > 0 {
+			served[h.name] += n
+		}
+	}
+	return served
+}
+
+func (c *Client) avoids(host string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.avoided[host]
+}
+
+// Unwrap shows what the repository's own host can do.
+func (m *Mirrored) Unwrap() any { return m.own }
+
+// String returns the repository's own name.
+func (m *Mirrored) String() string { return m.own.String() }
+
+// order returns who is asked, one after the other: mirrors that are well, the
+// own host, and mirrors that are slow.
+func (m *Mirrored) order() []*Repository {
+	var first, last []*Repository
+	for _, r := range m.mirrors {
+		known := r.host.mirror
+		switch {
+		case known.benched.Load() || r.host.name != m.own.host.name && m.own.host.client.avoids(r.host.name):
+		case known.slow.Load():
+			last = append(last, r.Repository)
+		default:
+			first = append(first, r.Repository)
+		}
+	}
+	return slices.Concat(first, []*Repository{m.own}, last)
+}
+
+// Manifest implements [content.Source]. A tag is resolved first; its manifest
+// is then read by digest.
+func (m *Mirrored) Manifest(ctx context.Context, ref string) (found content.Manifest, err error) {
+	if err := checkRef(ref); err != nil {
+		return found, err
+	}
+	if !isDigest(ref) {
+		d, err := m.Resolve(ctx, ref)
+		if err != nil {
+			return found, err
+		}
+		ref = d.Digest.String()
+	}
+	err = m.each(ctx, ref, func(r *Repository) (err error) {
+		found, err = r.Manifest(ctx, ref)
+		return err
+	})
+	return found, err
+}
+
+// each calls ask for one host after the other until one gives what ref is.
+func (m *Mirrored) each(ctx context.Context, ref string, ask func(*Repository) error) error {
+	var failed failures
+	for _, r := range m.order() {
+		err := ask(r)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		failed.add(ctx, r, ref, err)
+	}
+	return &failed
+}
+
+// Resolve implements [content.Resolver]: the repository's own host tells what a
+// tag stands for, and where that is not reached a mirror that may.
+func (m *Mirrored) Resolve(ctx context.Context, ref string) (d ocispec.Descriptor, err error) {
+	if err := checkRef(ref); err != nil {
+		return d, err
+	}
+	if isDigest(ref) {
+		err = m.each(ctx, ref, func(r *Repository) (err error) {
+			d, err = r.Resolve(ctx, ref)
+			return err
+		})
+		return d, err
+	}
+	told := m.askMirrors(ctx, ref)
+	d, err = m.own.Resolve(ctx, ref)
+	answers := <-told
+	if err == nil {
+		m.compare(ctx, ref, d.Digest, answers)
+		return d, nil
+	}
+	if !errors.Is(err, content.ErrUnavailable) && !errors.Is(err, content.ErrRateLimited) || len(answers) == 0 || ctx.Err() != nil {
+		return d, err
+	}
+	first := answers[0]
+	m.log().WarnContext(ctx, "the registry does not answer; a mirror told what the tag stands for", "tag", m.own.String()+":"+ref, "mirror", first.from.host.name, "digest", first.desc.Digest, "error", err)
+	return first.desc, nil
+}
+
+// A tagAnswer is what a mirror says of a tag.
+type tagAnswer struct {
+	from *Repository
+	desc ocispec.Descriptor
+}
+
+// tagPatience is how long a mirror may take to say what a tag stands for.
+const tagPatience = 5 * time.Second
+
+// askMirrors asks the mirrors that may tell what a tag stands for, all at once.
+func (m *Mirrored) askMirrors(ctx context.Context, tag string) <-chan []tagAnswer {
+	told := make(chan []tagAnswer, 1)
+	var asked []*Repository
+	for _, r := range m.mirrors {
+		if r.resolvesTags && !r.host.mirror.benched.Load() {
+			asked = append(asked, r.Repository)
+		}
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, tagPatience)
+		defer cancel()
+		answers := make([]tagAnswer, len(asked))
+		var wg sync.WaitGroup
+		for i, r := range asked {
+			wg.Go(func() {
+				d, err := r.Resolve(ctx, tag)
+				if err != nil {
+					r.fell(ctx, tag, err)
+					return
+				}
+				answers[i] = tagAnswer{r, d}
+			})
+		}
+		wg.Wait()
+		told <- slices.DeleteFunc(answers, func(a tagAnswer) bool { return a.desc.Digest == "" })
+	}()
+	return told
+}
+
+// compare says which mirrors are behind, once for each tag.
+func (m *Mirrored) compare(ctx context.Context, tag string, want digest.Digest, answers []tagAnswer) {
+	for _, a := range answers {
+		if a.desc.Digest == want {
+			continue
+		}
+		name := m.own.String() + ":" + tag
+		if _, before := a.from.host.mirror.told.LoadOrStore(name, true); !before {
+			m.log().WarnContext(ctx, "a mirror has another image under the tag: it is behind, or changed", "tag", name, "mirror", a.from.host.name, "there", a.desc.Digest, "digest", want)
+		}
+	}
+}
+
+func (m *Mirrored) log() *slog.Logger { return m.own.host.client.log() }
+
+// Open implements [content.Source]. A host that breaks off for good is left for
+// the next one at the byte reached.
+func (m *Mirrored) Open(ctx context.Context, d ocispec.Descriptor, rng content.Range) (io.ReadCloser, error) {
+	if err := content.CheckDigest(d.Digest); err != nil {
+		return nil, err
+	}
+	off, n, err := rng.Resolve(d.Size)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return http.NoBody, nil
+	}
+	r := &relay{ctx: ctx, desc: d, off: off, end: off + n, left: m.order(), log: m.log()}
+	if n == d.Size {
+		r.verifier = d.Digest.Verifier()
+	}
+	if err := r.next(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// fell notes that a mirror did not give what was asked of it.
+func (r *Repository) fell(ctx context.Context, what string, err error) {
+	known := r.host.mirror
+	if known == nil {
+		return
+	}
+	log := r.host.client.log()
+	failure, ok := errors.AsType[*Error](err)
+	switch {
+	case errors.Is(err, content.ErrCorrupt):
+		r.bench(ctx, "sent wrong bytes", what, err)
+	case ok && failure.Status == 0 && errors.Is(err, content.ErrUnavailable) && ctx.Err() == nil:
+		r.bench(ctx, "cannot be reached", what, err)
+	default:
+		log.InfoContext(ctx, "mirror passed over", "mirror", r.host.name, "object", what, "error", err)
+	}
+}
+
+// bench says once why a mirror is not asked again.
+func (r *Repository) bench(ctx context.Context, why, what string, err error) {
+	if !r.host.mirror.benched.Swap(true) {
+		r.host.client.log().WarnContext(ctx, "mirror "+why+" and is not asked again", "mirror", r.host.name, "object", what, "error", err)
+	}
+}
+
+// failures are those of every host that was asked for one object. Their class
+// is that of the repository's own host.
+type failures struct {
+	own     error
+	mirrors []error
+}
+
+func (f *failures) add(ctx context.Context, r *Repository, what string, err error) {
+	if r.host.mirror == nil {
+		f.own = err
+		return
+	}
+	r.fell(ctx, what, err)
+	f.mirrors = append(f.mirrors, err)
+}
+
+// Error has the own host's failure first.
+func (f *failures) Error() string {
+	text := "no host has it"
+	if f.own != nil {
+		text = f.own.Error()
+	}
+	for _, err := range f.mirrors {
+		text += "; mirror: " + err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the own host's failure.
+func (f *failures) Unwrap() error { return f.own }
