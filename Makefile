@@ -8,7 +8,7 @@ PKGS   ?= ./...
 FUZZTIME ?= 30s
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X github.com/wherry-dev/wherry/internal/cli.version=$(VERSION)
+LDFLAGS := -s -w -X github.com/wherry-dev/wherry/internal/cli.linked=$(VERSION)
 
 # The race detector needs a C compiler. Where there is none tests run without it, but never in CI.
 HAVE_CC := $(shell command -v $$($(GO) env CC 2>/dev/null) 2>/dev/null)

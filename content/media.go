@@ -12,7 +12,6 @@ const (
 	DockerConfig       = "application/vnd.docker.container.image.v1+json"
 	DockerLayer        = "application/vnd.docker.image.rootfs.diff.tar"
 	DockerLayerGzip    = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-	DockerLayerZstd    = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 	DockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 
 	DockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"

@@ -96,6 +96,36 @@ func (p *Plan) Bytes() int64 {
 	return sum
 }
 
+// Forecast returns the result of a run in which nothing else fails and every
+// blob that is missing is moved: a plan does not know what will be mounted, and
+// of images that share a destination each counts what it misses.
+func (p *Plan) Forecast() *Result {
+	r := &Result{}
+	for _, image := range p.Images {
+		res := image.result()
+		for i, t := range image.Targets {
+			res.Targets[i].Stored = len(t.Missing)
+			for _, d := range t.Missing {
+				res.Targets[i].Bytes += d.Size
+			}
+		}
+		r.Images = append(r.Images, res)
+	}
+	return r
+}
+
+// result returns what is known of the result before anything is moved.
+func (image *ImagePlan) result() *ImageResult {
+	res := &ImageResult{
+		Name: image.Name, Source: image.Source, Root: image.Root, Err: image.Err,
+		Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
+	}
+	for _, t := range image.Targets {
+		res.Targets = append(res.Targets, &TargetResult{Name: t.Name, Names: t.Names, Kept: t.Kept, UpToDate: t.Done, Existed: t.Present, Err: t.Err})
+	}
+	return res
+}
+
 // Plan finds out what jobs need. An image that cannot be planned has its reason
 // in its ImagePlan and leaves the others alone; the error is about ctx only.
 func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {

@@ -70,14 +70,10 @@ func (c *Copier) prepare(p *Plan) *runner {
 	tasks := map[blobKey]*task{}
 	var order []*task
 	for _, image := range p.Images {
-		res := &ImageResult{
-			Name: image.Name, Source: image.Source, Root: image.Root, Err: image.Err,
-			Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
-		}
+		res := image.result()
 		r.result.Images = append(r.result.Images, res)
-		for _, t := range image.Targets {
-			tr := &targetRun{image: image, plan: t, result: &TargetResult{Name: t.Name, Names: t.Names, Kept: t.Kept, UpToDate: t.Done, Existed: t.Present, Err: t.Err}}
-			res.Targets = append(res.Targets, tr.result)
+		for i, t := range image.Targets {
+			tr := &targetRun{image: image, plan: t, result: res.Targets[i]}
 			if image.Err != nil || t.Err != nil || t.Done {
 				if !t.Done {
 					tr.result.Names = nil

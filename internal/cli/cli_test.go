@@ -128,13 +128,13 @@ func TestVersionHasAllForms(t *testing.T) {
 	if got := run(t, "version"); got.code != 0 || !strings.HasPrefix(got.out, "wherry ") || got.errors != "" {
 		t.Errorf("version: %+v", got)
 	}
-	if got := run(t, "version", "-q"); got.out != version+"\n" {
+	if got := run(t, "version", "-q"); got.out != version()+"\n" {
 		t.Errorf("version -q: %q", got.out)
 	}
 	if got := run(t, "version", "--format", "{{.OS | upper}}"); got.out != strings.ToUpper(runtime.GOOS)+"\n" {
 		t.Errorf("version --format: %q", got.out)
 	}
-	if got := run(t, "--json", "version"); !strings.Contains(got.out, `"version": "`+version+`"`) {
+	if got := run(t, "--json", "version"); !strings.Contains(got.out, `"version": "`+version()+`"`) {
 		t.Errorf("version --json: %q", got.out)
 	}
 }

@@ -31,7 +31,7 @@ func (f *Factory) newClient() (*registry.Client, error) {
 		Keychain:     registry.CredentialFunc((&credentials{f: f, host: given}).forHost),
 		Hosts:        hosts,
 		Proxy:        f.proxy(),
-		UserAgent:    "wherry/" + version,
+		UserAgent:    "wherry/" + version(),
 		Retries:      f.Flags.Retries,
 		MaxWait:      max(f.Flags.MaxWait, time.Nanosecond), // the client takes 0 for its default
 		StallTimeout: f.Flags.StallTimeout,

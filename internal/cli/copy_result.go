@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
@@ -58,30 +57,8 @@ type MovedTo struct {
 
 // planned says what p would do.
 func (m *mover) planned(p *transfer.Plan) MoveResult {
-	result := MoveResult{DryRun: true, Images: []MovedImage{}, Bytes: p.Bytes()}
-	for i, image := range p.Images {
-		moved := MovedImage{
-			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
-			SourceDigest: image.Source.Digest, Digest: image.Root.Digest, MediaType: image.Root.MediaType,
-			Error: text(image.Err), Destinations: []MovedTo{},
-		}
-		for j, t := range image.Targets {
-			end := m.ends[i][j]
-			to := MovedTo{
-				Replaced: m.sinks[placeOf(end)].replaced,
-				Name:     t.Name, Reference: m.reference(end, t.Names, image.Root), Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.Done,
-				Stored: len(t.Missing), Existed: t.Present, Error: text(t.Err),
-			}
-			if to.leftAlone() {
-				to.Reference = ""
-			}
-			for _, d := range t.Missing {
-				to.Bytes += d.Size
-			}
-			moved.Destinations = append(moved.Destinations, to)
-		}
-		result.Images = append(result.Images, m.withSource(i, moved.honest()))
-	}
+	result := m.moved(p.Forecast())
+	result.DryRun, result.Bytes = true, p.Bytes()
 	return result
 }
 
@@ -133,9 +110,7 @@ func (i MovedImage) honest() MovedImage {
 // withSource returns image i with the digest that its source has. Where raw
 // layers of a docker archive were compressed on reading, what was read is not it.
 func (m *mover) withSource(i int, image MovedImage) MovedImage {
-	src, ok := content.As[interface {
-		Uncompressed(d digest.Digest) (digest.Digest, bool)
-	}](m.jobs[i].Src)
+	src, ok := content.As[*archive.Archive](m.jobs[i].Src)
 	if !ok {
 		return image
 	}
@@ -177,32 +152,12 @@ func referenceAt(e endpoint.Endpoint, root ocispec.Descriptor) string {
 }
 
 // failures returns what went wrong: a PartlyError where something went well.
-func failures(err error, failed, all int) error {
-	if err == nil || failed == all {
+func failures(r *transfer.Result) error {
+	err := r.Err()
+	if failed, all := r.Failed(); err == nil || failed == all {
 		return err
 	}
 	return &PartlyError{Err: err}
-}
-
-// planErr joins what keeps p from being carried out whole.
-func planErr(p *transfer.Plan) error {
-	var errs []error
-	failed, all := 0, 0
-	for _, image := range p.Images {
-		for _, t := range image.Targets {
-			all++
-			if image.Err != nil || t.Err != nil {
-				failed++
-			}
-			if t.Err != nil && image.Err == nil {
-				errs = append(errs, fmt.Errorf("%s to %s: %w", image.Name, t.Name, t.Err))
-			}
-		}
-		if image.Err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", image.Name, image.Err))
-		}
-	}
-	return failures(errors.Join(errs...), failed, all)
 }
 
 // render shows a result: each destination with its digest, one a line.

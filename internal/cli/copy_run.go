@@ -37,7 +37,7 @@ func (m *mover) leftBehind(ctx context.Context, plan *transfer.Plan) []LeftBehin
 
 func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, error) {
 	if m.o.DryRun {
-		return m.planned(plan), planErr(plan)
+		return m.planned(plan), failures(plan.Forecast())
 	}
 	if err := m.refuse(plan); err != nil {
 		return MoveResult{}, err
@@ -53,11 +53,9 @@ func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, 
 	if err != nil && m.whole {
 		return MoveResult{}, err
 	}
-	failed, all := done.Failed()
 	result := m.moved(done)
-	err = failures(err, failed, all)
 	m.sayDone(result, mode)
-	return result, errors.Join(err, m.writeDigests(result))
+	return result, errors.Join(failures(done), m.writeDigests(result))
 }
 
 // refuse returns why a plan is not even begun: an image is missing where all or
@@ -66,11 +64,7 @@ func (m *mover) refuse(plan *transfer.Plan) error {
 	if !m.whole {
 		return nil
 	}
-	err := planErr(plan)
-	if partly, ok := errors.AsType[*PartlyError](err); ok {
-		return partly.Err
-	}
-	return err
+	return plan.Forecast().Err()
 }
 
 // commit gives files their names that were held back until all is in them.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
@@ -39,7 +40,7 @@ func (f *Factory) look(ctx context.Context, arg string) (*place, error) {
 		return nil, err
 	}
 	f.checkTag(ctx, src, e)
-	if a, ok := content.As[interface{ CutOff() bool }](src.Source); ok && a.CutOff() {
+	if a, ok := content.As[*archive.Archive](src.Source); ok && a.CutOff() {
 		f.Warn("%s has no end marker, it may be cut off", e)
 	}
 	return &place{src, e}, nil

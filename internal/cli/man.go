@@ -49,7 +49,7 @@ func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath
 func manPage(c *cobra.Command) string {
 	var b strings.Builder
 	name := pageName(c)
-	fmt.Fprintf(&b, ".TH %s 1 \"\" \"wherry %s\" \"wherry\"\n", roff(strings.ToUpper(name)), roff(version))
+	fmt.Fprintf(&b, ".TH %s 1 \"\" \"wherry %s\" \"wherry\"\n", roff(strings.ToUpper(name)), roff(version()))
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(name), roff(c.Short))
 	use := c.UseLine()
 	if c.HasSubCommands() {

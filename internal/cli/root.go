@@ -29,7 +29,7 @@ func newRoot(f *Factory) *cobra.Command {
 			"  ./PATH, /PATH, ~/PATH, …tar  the same, for a path that looks like one\n" +
 			"  -                            an archive on standard input or output\n" +
 			"PATH@sha256:… names an image of a layout or archive by its digest.",
-		Version:       version,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          unknownVerb,

@@ -3,13 +3,27 @@ package cli
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/wherry-dev/wherry/internal/render"
 )
 
-// version is set by the linker.
-var version = "development"
+// linked is the version that the linker was given.
+var linked string
+
+// version returns the one that the linker was given, else that of the module, which
+// `go install` knows, else "development".
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	switch {
+	case linked != "":
+		return linked
+	case ok && info.Main.Version != "" && info.Main.Version != "(devel)":
+		return info.Main.Version
+	}
+	return "development"
+}
 
 // VersionResult is what `wherry version` says.
 type VersionResult struct {
@@ -27,7 +41,7 @@ func newVersion(f *Factory) *cobra.Command {
 		Args:    noArgs,
 	}
 	return f.Run(cmd, func(context.Context, []string) (render.Result, error) {
-		v := VersionResult{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+		v := VersionResult{Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 		return render.Result{
 			Value: v,
 			Lines: []string{"wherry " + v.Version + " " + v.OS + "/" + v.Arch + " " + v.Go},

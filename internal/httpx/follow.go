@@ -105,8 +105,8 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-// Address returns a URL's host with its port, whatever was written.
-func Address(u *url.URL) string { return net.JoinHostPort(u.Hostname(), port(u)) }
+// address returns a URL's host with its port, whatever was written.
+func address(u *url.URL) string { return net.JoinHostPort(u.Hostname(), port(u)) }
 
 // Chain returns the redacted URLs that led to req, req's own last.
 func Chain(req *http.Request) []string {

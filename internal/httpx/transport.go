@@ -96,7 +96,7 @@ func (p *proxies) forRequest(req *http.Request) (*url.URL, error) {
 	if err != nil || u == nil {
 		return u, err
 	}
-	if at, literal := reachOfAddress(Address(req.URL)); literal && p.dial.Allow != nil && !p.dial.Allow(at) {
+	if at, literal := reachOfAddress(address(req.URL)); literal && p.dial.Allow != nil && !p.dial.Allow(at) {
 		return nil, &RefusedError{Target: Redact(req.URL), Reason: "a server named an address that is nearer than its own"}
 	}
 	p.hosts.Store(proxyAddress(u), true)
@@ -107,7 +107,7 @@ func proxyAddress(u *url.URL) string {
 	if u.Port() == "" && (u.Scheme == "socks5" || u.Scheme == "socks5h") {
 		return net.JoinHostPort(u.Hostname(), "1080")
 	}
-	return Address(u)
+	return address(u)
 }
 
 func (p *proxies) has(address string) bool {

@@ -36,10 +36,10 @@ type Format struct {
 // JSON is the format of --json.
 func JSON() Format { return Format{kind: kindJSON, text: "json"} }
 
-// ParseFormat reads the value of --format: "table", "json", a Go template, or
+// parseFormat reads the value of --format: "table", "json", a Go template, or
 // "table" and a Go template. Like docker it takes \t and \n in a template for
 // the characters.
-func ParseFormat(s string) (Format, error) {
+func parseFormat(s string) (Format, error) {
 	f := Format{text: s}
 	source := s
 	switch strings.TrimSpace(s) {
@@ -64,9 +64,9 @@ func ParseFormat(s string) (Format, error) {
 	return f, err
 }
 
-// Set is ParseFormat for flags.
+// Set reads s as the help of --format has it.
 func (f *Format) Set(s string) (err error) {
-	*f, err = ParseFormat(s)
+	*f, err = parseFormat(s)
 	return err
 }
 

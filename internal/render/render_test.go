@@ -70,7 +70,7 @@ func TestPrinterWritesTheFormThatWasAskedFor(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f, err := ParseFormat(tt.format)
+			f, err := parseFormat(tt.format)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +112,7 @@ func TestTemplatesHaveDockersFunctions(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.template, func(t *testing.T) {
-			f, err := ParseFormat(tt.template)
+			f, err := parseFormat(tt.template)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestTemplatesHaveDockersFunctions(t *testing.T) {
 }
 
 func TestTemplateOutputIsEscapedOnATerminalOnly(t *testing.T) {
-	f, err := ParseFormat("{{.}}")
+	f, err := parseFormat("{{.}}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,10 +148,10 @@ func TestTemplateOutputIsEscapedOnATerminalOnly(t *testing.T) {
 }
 
 func TestBadTemplatesAreErrors(t *testing.T) {
-	if _, err := ParseFormat("{{.Name"); err == nil {
+	if _, err := parseFormat("{{.Name"); err == nil {
 		t.Error("a template that does not end was taken")
 	}
-	f, err := ParseFormat("{{.Nothing}}")
+	f, err := parseFormat("{{.Nothing}}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestBadTemplatesAreErrors(t *testing.T) {
 
 func TestWhatIsNoFormatIsRefused(t *testing.T) {
 	for _, s := range []string{"yaml", "jsno", "Name", "table Name", "}}"} {
-		if _, err := ParseFormat(s); err == nil || !strings.Contains(err.Error(), "table, json") {
+		if _, err := parseFormat(s); err == nil || !strings.Contains(err.Error(), "table, json") {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestTemplateErrorsSpeakOfFieldsAndNotOfTypes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.format, func(t *testing.T) {
-			f, err := ParseFormat(tt.format)
+			f, err := parseFormat(tt.format)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,8 +10,10 @@ import (
 	"github.com/wherry-dev/wherry/transfer"
 )
 
-// Columns of what stands before and behind a bar.
+// Columns of what stands before and behind a bar, and of all of it where there
+// is no terminal.
 const (
+	lineWidth = 80
 	nameWidth = 14
 	sizeWidth = 18
 	paceWidth = 26
@@ -31,7 +33,7 @@ func newBars(s *Screen) *bars {
 	b := &bars{screen: s, blobs: map[digest.Digest]*mpb.Bar{}}
 	options := []mpb.ContainerOption{mpb.WithOutput(s.out.Writer), mpb.WithAutoRefresh()}
 	if !s.out.TTY {
-		options = append(options, mpb.WithWidth(DefaultWidth))
+		options = append(options, mpb.WithWidth(lineWidth))
 	}
 	b.shown = mpb.New(options...)
 	s.show(b.shown)

@@ -12,9 +12,6 @@ import (
 	"golang.org/x/term"
 )
 
-// DefaultWidth is the width in columns of what is not a terminal.
-const DefaultWidth = 80
-
 // An Output is standard output or standard error, and what is known of it.
 type Output struct {
 	io.Writer
@@ -22,7 +19,6 @@ type Output struct {
 	TTY     bool // a terminal that can move its cursor
 	Color   bool // a terminal whose user wants colour
 	Animate bool // a terminal with a size, somebody looks at it: not the log of a CI run
-	fd      int
 }
 
 // Open finds out what w is. getenv looks up NO_COLOR (https://no-color.org),
@@ -30,29 +26,17 @@ type Output struct {
 func Open(w io.Writer, getenv func(string) string) Output {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return Output{Writer: w, fd: -1}
+		return Output{Writer: w}
 	}
-	o := Output{Writer: w, TTY: true, fd: int(file.Fd())}
+	o := Output{Writer: w, TTY: true}
 	if getenv == nil {
 		return o
 	}
 	o.TTY = getenv("TERM") != "dumb"
 	o.Color = o.TTY && getenv("NO_COLOR") == ""
-	width, _, err := term.GetSize(o.fd)
+	width, _, err := term.GetSize(int(file.Fd()))
 	o.Animate = o.TTY && getenv("CI") == "" && err == nil && width > 0
 	return o
-}
-
-// Width returns the number of columns now; a window may change it at any time.
-func (o Output) Width() int {
-	if !o.TTY {
-		return DefaultWidth
-	}
-	width, _, err := term.GetSize(o.fd)
-	if err != nil || width <= 0 {
-		return DefaultWidth
-	}
-	return width
 }
 
 // IsTerminal reports whether v, a reader or writer, is a terminal of whatever
