@@ -2,6 +2,7 @@ package transfer
 
 import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/wherry-dev/wherry/content"
 )
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/transfer"
 )

@@ -7,8 +7,9 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/wherry-dev/wherry/content"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // An extra is a graph that comes along because it refers to the image. One that

@@ -5,8 +5,9 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/wherry-dev/wherry/content"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // write puts the manifests of the image and of what refers to it, each after

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+	"golang.org/x/net/http/httpproxy"
+
 	"github.com/wherry-dev/wherry/internal/durable"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/registry"
-	"golang.org/x/net/http/httpproxy"
 )
 
 // newClient returns the client that flags, configuration and environment ask for.

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/render"
 )

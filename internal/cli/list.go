@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/spf13/cobra"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/render"
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/internal/term"

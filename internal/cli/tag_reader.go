@@ -10,8 +10,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/wherry-dev/wherry/content"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 const (

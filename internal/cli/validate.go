@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
+
 	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/internal/term"
 )

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
+
 	"github.com/wherry-dev/wherry/transfer"
 )
 
