@@ -27,24 +27,29 @@ func fuzz(f *testing.F, seeds []string, parse func(raw []byte) (*View, error)) {
 			return
 		}
 		for _, name := range []string{"docker.io/library/nginx", "a.example:5000/b/c", "x.a.example/b"} {
-			host, repository, _ := strings.Cut(name, "/")
-			r, err := view.Registry(host, repository)
-			if err != nil {
-				if !errors.Is(err, content.ErrInvalid) {
-					t.Errorf("%s: %v is not ErrInvalid", name, err)
-				}
-				continue
-			}
-			for _, e := range append(r.Mirrors, r.Origin) {
-				if !hostForm.MatchString(e.Host) || e.Repository == "" {
-					t.Errorf("%s is at %q %q", name, e.Host, e.Repository)
-				}
-			}
+			checkRegistry(t, view, name)
 		}
 		if names, err := view.ShortName("nginx"); err == nil && len(names) == 0 && !view.containers.search.Set() {
 			t.Error("a short name stands for nothing")
 		}
 	})
+}
+
+func checkRegistry(t *testing.T, view *View, name string) {
+	t.Helper()
+	host, repository, _ := strings.Cut(name, "/")
+	r, err := view.Registry(host, repository)
+	if err != nil {
+		if !errors.Is(err, content.ErrInvalid) {
+			t.Errorf("%s: %v is not ErrInvalid", name, err)
+		}
+		return
+	}
+	for _, e := range append(r.Mirrors, r.Origin) {
+		if !hostForm.MatchString(e.Host) || e.Repository == "" {
+			t.Errorf("%s is at %q %q", name, e.Host, e.Repository)
+		}
+	}
 }
 
 func checkFault(t *testing.T, raw []byte, err error) {

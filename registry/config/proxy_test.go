@@ -3,8 +3,6 @@ package config_test
 import (
 	"net/url"
 	"testing"
-
-	"github.com/wherry-dev/wherry/registry/config"
 )
 
 func TestWhichProxyARequestTakesAndWhy(t *testing.T) {
@@ -75,7 +73,7 @@ func TestDockerHubsProxyIsThatOfItsAddress(t *testing.T) {
 func TestAProxyKeepsItsPasswordForWhoeverDials(t *testing.T) {
 	m := newMachine(t, nil)
 	m.env = map[string]string{"HTTPS_PROXY": "http://u:hunter2@p.example"}
-	var p config.Proxy = m.load(t).Host("a.example").Proxy.Value
+	p := m.load(t).Host("a.example").Proxy.Value
 	if password, _ := p.URL().User.Password(); password != "hunter2" {
 		t.Errorf("password is %q", password)
 	}

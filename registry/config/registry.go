@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -38,7 +39,7 @@ func (c Capabilities) String() string {
 type Registry struct {
 	Host, Repository string // as asked for; Docker Hub is docker.io
 
-	Blocked Value[bool] // nothing is to be read from there
+	Blocked Value[bool] // nothing is to be read, from nowhere; there are no mirrors then
 	Origin  Endpoint    // decides what a name stands for
 	Mirrors []Endpoint  // in the order in which they are to be asked, before the origin
 }
@@ -119,17 +120,20 @@ func (v *View) Registry(host, repository string) (*Registry, error) {
 	}
 	r := &Registry{Host: host, Repository: repository}
 	found, listed := v.containers.find(host + "/" + repository)
-	r.Blocked = found.blocked
+	if r.Blocked = found.blocked; r.Blocked.Value {
+		r.Origin = v.origin(r)
+		return r, nil
+	}
 	var err error
 	if listed && found.primary.location.Value != "" {
 		r.Origin, err = v.containersEndpoint(found.primary, found.prefix, r, registry)
 	} else {
 		r.Origin = v.origin(r)
+		r.Origin.Namespace = cmp.Or(found.primary.ns.Value, r.Origin.Namespace)
 	}
 	if err != nil {
 		return nil, err
 	}
-	r.Origin.Capabilities = r.Origin.Capabilities.or(Value[Capabilities]{Value: pullResolvePush})
 	r.Mirrors, err = v.mirrors(r, found)
 	return r, err
 }
@@ -141,7 +145,7 @@ func (v *View) Host(host string) Host {
 
 // origin returns where a repository is that registries.conf does not move.
 func (v *View) origin(r *Registry) Endpoint {
-	e := Endpoint{Host: r.Host, Repository: r.Repository, Path: apiPath}
+	e := Endpoint{Host: r.Host, Repository: r.Repository, Path: apiPath, Capabilities: Value[Capabilities]{Value: pullResolvePush}}
 	file, ok := v.containerd.find(r.Host)
 	if !ok {
 		return v.settle(e, nobody, registry)
@@ -217,7 +221,7 @@ func (v *View) containersEndpoint(c containersEndpoint, prefix string, r *Regist
 	}
 	e := Endpoint{
 		Host: canonical(reference.Domain(named)), Repository: reference.Path(named), Path: apiPath,
-		Namespace: c.ns.Value, From: c.location.From, Settings: c.settings(),
+		Namespace: c.ns.Value, Capabilities: Value[Capabilities]{Value: pullResolvePush}, From: c.location.From, Settings: c.settings(),
 	}
 	return v.settle(e, containersFamily, as), nil
 }

@@ -70,15 +70,20 @@ location = "internal.example/all"
 		{"a wildcard is of all hosts of a domain, ports too", "a.b.example.com:5000/x", map[string]string{conf: `
 [[registry]]
 prefix = "*.example.com"
-blocked = true
 insecure = true
 [[registry.mirror]]
 location = "m.example"
 `}, []string{
 			"https://a.b.example.com:5000/v2/x pull,resolve,push allowhttp skipverify @default",
-			"https://m.example:5000/v2/x pull,resolve @" + conf + ":7",
-			"blocked @" + conf + ":4",
+			"https://m.example:5000/v2/x pull,resolve @" + conf + ":6",
 		}},
+		{"what is blocked has no mirrors", "example.com/a", map[string]string{conf: `
+[[registry]]
+location = "example.com"
+blocked = true
+[[registry.mirror]]
+location = "m.example"
+`}, []string{"https://example.com/v2/a pull,resolve,push @default", "blocked @" + conf + ":4"}},
 		{"mirrors say what they are to be asked for", "docker.io/library/nginx", map[string]string{conf: `
 [[registry]]
 location = "docker.io"
@@ -129,7 +134,8 @@ capabilities = ["pull"]
 [host."http://t.example:5000"]
   skip_verify = false
 [host."plain.example"]
-`}, []string{
+`,
+		}, []string{
 			"https://up.example:5000/v2/library/nginx?ns=docker.io pull @etc/containerd/certs.d/docker.io/hosts.toml:2",
 			"http://z.example:5000/v2/library/nginx?ns=docker.io pull,resolve @etc/containerd/certs.d/docker.io/hosts.toml:4",
 			"https://a.example/proxy/v2/library/nginx?ns=docker.io pull,resolve,push skipverify @etc/containerd/certs.d/docker.io/hosts.toml:6",
@@ -316,7 +322,8 @@ Authorization = "Bearer hunter2"
 }
 
 func TestAllSettingsOfOurOwnFile(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.yaml": `
+	m := newMachine(t, map[string]string{
+		"own.yaml": `
 jobs: 4
 registries:
   example.com:
