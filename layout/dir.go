@@ -55,8 +55,11 @@ const (
 
 // OpenDir opens the plain directory at path, which exists. Where there is none
 // it returns [content.ErrNotFound].
-func OpenDir(path string) (*Dir, error) {
-	d := dirAt(path)
+func OpenDir(path string) (*Dir, error) { return Options{}.OpenDir(path) }
+
+// OpenDir is [OpenDir] with options, which count for what is read on opening too.
+func (o Options) OpenDir(path string) (*Dir, error) {
+	d := o.dirAt(path)
 	root, err := openRoot(path)
 	if err != nil {
 		return nil, err
@@ -81,8 +84,12 @@ func OpenDir(path string) (*Dir, error) {
 // and another Dir of this one is refused with [content.ErrConflict]. Who finds
 // another image then than there was on opening adds nothing to it: that is
 // [content.ErrConflict] too.
-func CreateDir(path string) (*Dir, error) {
-	d := dirAt(path)
+func CreateDir(path string) (*Dir, error) { return Options{}.CreateDir(path) }
+
+// CreateDir is [CreateDir] with options, which count for what is read on opening
+// too.
+func (o Options) CreateDir(path string) (*Dir, error) {
+	d := o.dirAt(path)
 	if err := d.disk.openIfThere(); err != nil {
 		return nil, err
 	}
@@ -99,8 +106,8 @@ func CreateDir(path string) (*Dir, error) {
 }
 
 // dirAt returns a plain directory that is not opened yet.
-func dirAt(path string) *Dir {
-	d := &Dir{}
+func (o Options) dirAt(path string) *Dir {
+	d := &Dir{Options: o}
 	d.disk = newDisk(path, &d.Options)
 	d.disk.setUp, d.disk.claim = d.setUp, d.claim
 	d.disk.place = func(d digest.Digest) string { return d.Encoded() }
