@@ -19,7 +19,7 @@ import (
 type moveOptions struct {
 	Platforms   Platforms
 	NoReferrers bool
-	Foreign     string
+	Foreign     choice[transfer.Foreign]
 	DryRun      bool
 	Deep        bool
 	Jobs        int
@@ -29,7 +29,12 @@ type moveOptions struct {
 func (o *moveOptions) bind(set *pflag.FlagSet) {
 	set.Var(&o.Platforms, "platform", "only these `PLATFORMS`: os/arch[/variant],… or all")
 	set.BoolVar(&o.NoReferrers, "no-referrers", false, "leave signatures, SBOMs and attestations that refer to the image behind")
-	set.StringVar(&o.Foreign, "foreign-layers", "auto", "layers that registries do not keep: `auto|fetch|skip`")
+	o.Foreign = choice[transfer.Foreign]{
+		words: []string{"auto", "fetch", "skip"},
+		means: []transfer.Foreign{transfer.ForeignAuto, transfer.ForeignFetch, transfer.ForeignSkip},
+		word:  "auto",
+	}
+	set.Var(&o.Foreign, "foreign-layers", "layers that registries do not keep: `auto|fetch|skip`")
 	set.BoolVar(&o.DryRun, "dry-run", false, "print the plan and stop")
 	set.BoolVar(&o.Deep, "deep", false, "look at every blob at the destination even when its tag matches; on disk, hash them all")
 	set.IntVarP(&o.Jobs, "jobs", "j", 0, "`N` blobs in flight")
@@ -37,27 +42,28 @@ func (o *moveOptions) bind(set *pflag.FlagSet) {
 }
 
 // filter returns what of an image is moved.
-func (o *moveOptions) filter() (transfer.Filter, error) {
-	f := transfer.Filter{Platforms: o.Platforms, Referrers: !o.NoReferrers}
-	policies := map[string]transfer.Foreign{"auto": transfer.ForeignAuto, "fetch": transfer.ForeignFetch, "skip": transfer.ForeignSkip}
-	policy, ok := policies[o.Foreign]
-	if !ok {
-		return f, usagef("--foreign-layers %q is none of auto, fetch, skip", o.Foreign)
+func (o *moveOptions) filter() transfer.Filter {
+	return transfer.Filter{Platforms: o.Platforms, Referrers: !o.NoReferrers, Foreign: o.Foreign.value}
+}
+
+// newCompress returns the value of --compress, what raw layers become.
+func newCompress() choice[archive.Compression] {
+	return choice[archive.Compression]{
+		words: []string{"gzip", "zstd", "none"},
+		means: []archive.Compression{archive.Gzip, archive.Zstd, archive.None},
 	}
-	f.Foreign = policy
-	return f, nil
 }
 
 type copyOptions struct {
 	moveOptions
 	AllTags   bool
 	Sparse    bool
-	Compress  string
+	Compress  choice[archive.Compression]
 	NoClobber bool
 }
 
 func newCopy(f *Factory) *cobra.Command {
-	var o copyOptions
+	o := copyOptions{Compress: newCompress()}
 	cmd := &cobra.Command{
 		Use:     "copy SRC DST…",
 		Aliases: []string{"cp"},
@@ -75,7 +81,7 @@ func newCopy(f *Factory) *cobra.Command {
 	o.bind(flags)
 	flags.BoolVarP(&o.AllTags, "all-tags", "a", false, "copy every tag of a repository")
 	flags.BoolVar(&o.Sparse, "sparse", false, "with --platform: leave the index as it is")
-	flags.StringVar(&o.Compress, "compress", "", "raw layers of docker archives become `gzip|zstd|none`; gzip on the way to a registry")
+	flags.Var(&o.Compress, "compress", "raw layers of docker archives become `gzip|zstd|none`; gzip on the way to a registry")
 	flags.BoolVar(&o.NoClobber, "no-clobber", false, "leave tags alone that exist at the destination")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return runCopy(ctx, f, args, o)
@@ -83,11 +89,6 @@ func newCopy(f *Factory) *cobra.Command {
 }
 
 func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ render.Result, err error) {
-	filter, err := o.filter()
-	if err != nil {
-		return render.Result{}, err
-	}
-	filter.Sparse = o.Sparse
 	src, err := endpoint.Parse(args[0])
 	if err != nil {
 		return render.Result{}, err
@@ -96,16 +97,15 @@ func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ r
 	if err != nil {
 		return render.Result{}, err
 	}
-	compress, err := compression(o.Compress, dst)
-	if err != nil {
-		return render.Result{}, err
-	}
-	m, err := f.newMover(o.moveOptions, compress)
+	filter := o.filter()
+	filter.Sparse = o.Sparse
+	m, err := f.newMover(moverOptions{
+		moveOptions: o.moveOptions, Filter: filter, Compress: compression(o.Compress, dst), KeepNames: o.NoClobber,
+	})
 	if err != nil {
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	m.filter, m.keepNames = filter, o.NoClobber
 	if err := cmp.Or(m.checkPlaces([]endpoint.Endpoint{src}, dst), m.checkSources(args[1:]), m.checkFolders(dst)); err != nil {
 		return render.Result{}, err
 	}
@@ -126,20 +126,12 @@ func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ r
 
 // compression returns what raw layers become: what the flag says, else what
 // the destinations want. Registries want them gzipped.
-func compression(flag string, dst []endpoint.Endpoint) (archive.Compression, error) {
-	switch flag {
-	case "gzip":
-		return archive.Gzip, nil
-	case "zstd":
-		return archive.Zstd, nil
-	case "none":
-		return archive.None, nil
-	case "":
-	default:
-		return archive.None, usagef("--compress %q is none of gzip, zstd, none", flag)
+func compression(flag choice[archive.Compression], dst []endpoint.Endpoint) archive.Compression {
+	switch {
+	case flag.given():
+		return flag.value
+	case slices.ContainsFunc(dst, func(e endpoint.Endpoint) bool { return e.Transport == endpoint.Registry }):
+		return archive.Gzip
 	}
-	if slices.ContainsFunc(dst, func(e endpoint.Endpoint) bool { return e.Transport == endpoint.Registry }) {
-		return archive.Gzip, nil
-	}
-	return archive.None, nil
+	return archive.None
 }

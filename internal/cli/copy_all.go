@@ -8,6 +8,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/transfer"
 )
 
 // addAllTags adds every tag of the repository src. Tags that stand for what
@@ -31,9 +32,9 @@ func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []end
 	if err != nil {
 		return err
 	}
-	m.rest = &remainder{src: from, tags: passed, referrers: m.filter.Referrers}
+	m.rest = &remainder{src: from, tags: passed, referrers: m.o.Filter.Referrers}
 	for _, job := range jobs {
-		if err := m.addJob(ctx, from, job.src, job.dst); err != nil {
+		if err := m.addJob(ctx, transfer.Job{Src: from, Filter: m.o.Filter}, job.src, job.dst); err != nil {
 			return err
 		}
 	}

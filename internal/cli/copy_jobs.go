@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,16 +21,12 @@ import (
 // runs and reports. It must be closed.
 type mover struct {
 	f      *Factory
-	o      moveOptions
+	o      moverOptions
 	opener *endpoint.Opener
 	copier *transfer.Copier
 
-	filter    transfer.Filter
-	keepNames bool   // names that exist at a destination are left alone
-	allTags   bool   // images are told apart by their names
-	streams   bool   // standard output carries an archive
-	keepWhole string // what is said behind a rewritten index
-	whole     bool   // all images or none: a file gets its name only when all are in it
+	allTags bool // images are told apart by their names
+	streams bool // standard output carries an archive
 
 	rest  *remainder // of a source all of which is wanted
 	jobs  []transfer.Job
@@ -39,6 +36,17 @@ type mover struct {
 	close []func() error
 }
 
+// moverOptions are what a verb asks of its mover.
+type moverOptions struct {
+	moveOptions
+
+	Filter    transfer.Filter
+	Compress  archive.Compression // what raw layers become
+	KeepNames bool                // names that exist at a destination are left alone
+	Whole     bool                // all images or none: a file gets its name only when all are in it
+	KeepWhole string              // what is said behind a rewritten index
+}
+
 // An openSink is a destination, or why it is none.
 type openSink struct {
 	content.Sink
@@ -46,7 +54,7 @@ type openSink struct {
 	replaced bool // an archive that takes the place of a file
 }
 
-func (f *Factory) newMover(o moveOptions, compress archive.Compression) (*mover, error) {
+func (f *Factory) newMover(o moverOptions) (*mover, error) {
 	jobs, err := f.jobs(o.Jobs)
 	if err != nil {
 		return nil, err
@@ -56,8 +64,8 @@ func (f *Factory) newMover(o moveOptions, compress archive.Compression) (*mover,
 		return nil, err
 	}
 	opener := *shared
-	opener.Archive.Compress, opener.Layout.Deep = compress, o.Deep
-	if o.Foreign == "fetch" && opener.Client != nil {
+	opener.Archive.Compress, opener.Layout.Deep = o.Compress, o.Deep
+	if o.Filter.Foreign == transfer.ForeignFetch && opener.Client != nil {
 		opener.Client.ForeignLayers = registry.ForeignFetch
 	}
 	copier := &transfer.Copier{Jobs: jobs, Deep: o.Deep}
@@ -155,12 +163,12 @@ func (m *mover) open(ctx context.Context, e, src endpoint.Endpoint) openSink {
 	if m.o.DryRun && e.Transport != endpoint.Registry {
 		return m.rehearsal(ctx, e)
 	}
-	sink, err := m.opener.Sink(ctx, e, src)
+	sink, err := m.opener.Sink(e, src)
 	if err != nil {
 		return openSink{err: err}
 	}
 	m.close = append(m.close, sink.Close)
-	if !m.whole {
+	if !m.o.Whole {
 		return openSink{Sink: sink}
 	}
 	held := heldSink{sink}
@@ -226,21 +234,23 @@ func (m *mover) addImage(ctx context.Context, src endpoint.Endpoint, dst []endpo
 	if err := checkOnly(ctx, from, src); err != nil {
 		return err
 	}
-	return m.addJob(ctx, from, src, dst)
+	return m.addJob(ctx, transfer.Job{Src: from, Filter: m.o.Filter}, src, dst)
 }
 
-func (m *mover) addJob(ctx context.Context, from content.Source, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
-	job := transfer.Job{Name: src.String(), Src: from, Ref: src.Ref(), Filter: m.filter}
+// addJob adds job, which has a source and a filter, as the image src on its way
+// to all of dst. Without a name of its own it is called as src is written.
+func (m *mover) addJob(ctx context.Context, job transfer.Job, src endpoint.Endpoint, dst []endpoint.Endpoint) error {
+	job.Name, job.Ref = cmp.Or(job.Name, src.String()), src.Ref()
 	called := src
 	if slices.ContainsFunc(dst, func(e endpoint.Endpoint) bool { return len(e.Names(src)) == 0 }) {
-		called = withOnlyName(ctx, from, src)
+		called = withOnlyName(ctx, job.Src, src)
 	}
 	for _, e := range dst {
 		sink, err := m.sink(ctx, e, src)
 		if err != nil {
 			return err
 		}
-		job.Dst = append(job.Dst, transfer.Target{Name: e.String(), Sink: sink, Names: e.Names(called), KeepNames: m.keepNames})
+		job.Dst = append(job.Dst, transfer.Target{Name: e.String(), Sink: sink, Names: e.Names(called), KeepNames: m.o.KeepNames})
 	}
 	m.jobs = append(m.jobs, job)
 	m.ends = append(m.ends, dst)

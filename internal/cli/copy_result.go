@@ -65,7 +65,7 @@ func (m *mover) planned(p *transfer.Plan) MoveResult {
 
 // moved says what was done.
 func (m *mover) moved(r *transfer.Result) MoveResult {
-	result := MoveResult{Images: []MovedImage{}, whole: m.keepWhole}
+	result := MoveResult{Images: []MovedImage{}, whole: m.o.KeepWhole}
 	for i, image := range r.Images {
 		moved := MovedImage{
 			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,

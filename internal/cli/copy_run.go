@@ -50,7 +50,7 @@ func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, 
 	if err == nil {
 		err = m.commit(ctx)
 	}
-	if err != nil && m.whole {
+	if err != nil && m.o.Whole {
 		return MoveResult{}, err
 	}
 	result := m.moved(done)
@@ -61,7 +61,7 @@ func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, 
 // refuse returns why a plan is not even begun: an image is missing where all or
 // none are wanted.
 func (m *mover) refuse(plan *transfer.Plan) error {
-	if !m.whole {
+	if !m.o.Whole {
 		return nil
 	}
 	return plan.Forecast().Err()

@@ -57,8 +57,14 @@ func TestRawLayersBecomeWhatTheDestinationWants(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, err := compression(tt.flag, tt.dst); err != nil || got != tt.want {
-				t.Errorf("got %d, %v, want %d", got, err, tt.want)
+			flag := newCompress()
+			if tt.flag != "" {
+				if err := flag.Set(tt.flag); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := compression(flag, tt.dst); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/internal/term"
 )
 
 // Flags are those that mean the same for every verb.
@@ -38,7 +40,7 @@ type Flags struct {
 	DstUsername      string
 	DstPasswordStdin bool
 
-	Progress   string // auto, tty, plain, json or none
+	Progress   term.Mode // empty where none was given
 	ConfigFile string
 }
 
@@ -49,7 +51,7 @@ func (o *Flags) bind(set *pflag.FlagSet) {
 	set.BoolVarP(&o.Quiet, "quiet", "q", false, "only the essential: names, digests")
 	set.BoolVarP(&o.Verbose, "verbose", "v", false, "say what is being done")
 	set.BoolVar(&o.Debug, "debug", false, "show every HTTP exchange, secrets left out")
-	set.StringVar(&o.Progress, "progress", "", "progress on standard error as `auto|tty|plain|json|none`")
+	set.Var(&o.Progress, "progress", "progress on standard error as `auto|tty|plain|json|none`")
 	set.StringVar(&o.ConfigFile, "config", "", "read settings from `FILE`")
 
 	set.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "talk http to `HOST` (repeatable)")
@@ -83,11 +85,7 @@ func (o *Flags) check() error {
 	case o.MaxWait < 0:
 		return usagef("--max-wait %s is less than nothing", o.MaxWait)
 	}
-	switch o.Progress {
-	case "", "auto", "tty", "plain", "json", "none":
-		return nil
-	}
-	return usagef("--progress %q is none of auto, tty, plain, json, none", o.Progress)
+	return nil
 }
 
 // format returns how results are written.
@@ -129,6 +127,32 @@ func (r *Rate) String() string {
 
 // Type is how help texts call the value.
 func (r *Rate) Type() string { return "RATE" }
+
+// A choice is a flag: one of several words, each of which means a value.
+type choice[T any] struct {
+	words []string // in the order of the help
+	means []T      // by each word
+	value T
+	word  string // that was given, or is given by default
+}
+
+func (c *choice[T]) given() bool { return c.word != "" }
+
+// Set takes one of the words.
+func (c *choice[T]) Set(s string) error {
+	i := slices.Index(c.words, s)
+	if i < 0 {
+		return fmt.Errorf("%q is none of %s", s, strings.Join(c.words, ", "))
+	}
+	c.value, c.word = c.means[i], s
+	return nil
+}
+
+// String returns the word.
+func (c *choice[T]) String() string { return c.word }
+
+// Type is how help texts call the value.
+func (c *choice[T]) Type() string { return strings.Join(c.words, "|") }
 
 // Platforms is the flag --platform: a list of os/arch[/variant]. "all" is none.
 type Platforms []content.Platform

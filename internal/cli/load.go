@@ -11,20 +11,22 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
+	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/transfer"
 )
 
 type loadOptions struct {
 	moveOptions
 	Input    string
 	To       string
-	Compress string
+	Compress choice[archive.Compression]
 }
 
 func newLoad(f *Factory) *cobra.Command {
-	var o loadOptions
+	o := loadOptions{Compress: newCompress()}
 	cmd := &cobra.Command{
 		Use:   "load -i PATH --to REGISTRY/NAMESPACE",
 		Short: "Load the images of an archive into a registry",
@@ -40,7 +42,7 @@ func newLoad(f *Factory) *cobra.Command {
 	o.bind(flags)
 	flags.StringVarP(&o.Input, "input", "i", "-", "read `PATH`, an archive or an OCI layout folder; - is standard input")
 	flags.StringVar(&o.To, "to", "", "the `REGISTRY/NAMESPACE` that gets the images")
-	flags.StringVar(&o.Compress, "compress", "", "raw layers become `gzip|zstd|none`; gzip by default")
+	flags.Var(&o.Compress, "compress", "raw layers become `gzip|zstd|none`; gzip by default")
 	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) {
 		return runLoad(ctx, f, o)
 	})
@@ -54,25 +56,18 @@ func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, e
 	if err != nil {
 		return render.Result{}, err
 	}
-	filter, err := o.filter()
-	if err != nil {
-		return render.Result{}, err
-	}
-	compress, err := compression(o.Compress, []endpoint.Endpoint{target})
-	if err != nil {
-		return render.Result{}, err
-	}
 	from, err := loadSource(o.Input)
 	if err != nil {
 		return render.Result{}, err
 	}
 	f.SrcHost, f.DstHost = target.Host, target.Host // the only registry there is
-	m, err := f.newMover(o.moveOptions, compress)
+	m, err := f.newMover(moverOptions{
+		moveOptions: o.moveOptions, Filter: o.filter(), Compress: compression(o.Compress, []endpoint.Endpoint{target}),
+	})
 	if err != nil {
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	m.filter = filter
 	if err := m.addArchive(ctx, from, o.To); err != nil {
 		return render.Result{}, err
 	}
@@ -129,7 +124,7 @@ func (m *mover) addArchive(ctx context.Context, from endpoint.Endpoint, to strin
 		return err
 	}
 	if from.Name == "" {
-		m.rest = &remainder{src: src, tags: passed, referrers: m.filter.Referrers}
+		m.rest = &remainder{src: src, tags: passed, referrers: m.o.Filter.Referrers}
 	}
 	taken := claims{}
 	for _, name := range names {
@@ -141,10 +136,10 @@ func (m *mover) addArchive(ctx context.Context, from endpoint.Endpoint, to strin
 		if err := taken.claim(target, name); err != nil {
 			return copyInstead(src, from, name, to, err)
 		}
-		if err := m.addJob(ctx, src, from.Tagged(name), []endpoint.Endpoint{target}); err != nil {
+		job := transfer.Job{Name: name, Src: src, Filter: m.o.Filter}
+		if err := m.addJob(ctx, job, from.Tagged(name), []endpoint.Endpoint{target}); err != nil {
 			return err
 		}
-		m.jobs[len(m.jobs)-1].Name = name
 	}
 	if len(names) == 0 && len(passed) > 0 {
 		return fmt.Errorf("there is nothing in it but what refers to images: %w", content.ErrNotFound)
@@ -170,7 +165,7 @@ func (m *mover) addOnly(ctx context.Context, src *endpoint.Source, from endpoint
 	case nowhere != nil:
 		return copyInstead(src, from, "", to, fmt.Errorf("no image in it has a name: %w", content.ErrNotFound))
 	}
-	return m.addJob(ctx, src, from, []endpoint.Endpoint{target})
+	return m.addJob(ctx, transfer.Job{Src: src, Filter: m.o.Filter}, from, []endpoint.Endpoint{target})
 }
 
 // namesAt returns what the images at e are called, or the name that e has, and

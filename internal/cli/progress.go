@@ -19,13 +19,11 @@ func (f *Factory) progressMode() (term.Mode, error) {
 		if err != nil {
 			return "", err
 		}
-		mode = config.Progress
+		if err := mode.Set(cmp.Or(config.Progress, string(term.Auto))); err != nil {
+			return "", usagef("progress: %w", err)
+		}
 	}
-	var m term.Mode
-	if err := m.Set(cmp.Or(mode, string(term.Auto))); err != nil {
-		return "", usagef("progress: %w", err)
-	}
-	return m.On(f.Err.Output()), nil
+	return mode.On(f.Err.Output()), nil
 }
 
 // jobs returns how many blobs are in flight: as the flag says, else as the

@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/transfer"
 )
 
 type saveOptions struct {
@@ -44,10 +44,6 @@ func newSave(f *Factory) *cobra.Command {
 }
 
 func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ render.Result, err error) {
-	filter, err := o.filter()
-	if err != nil {
-		return render.Result{}, err
-	}
 	to := endpoint.Endpoint{Transport: endpoint.DockerArchive, Path: o.Output}
 	if o.Output == "-" {
 		to = endpoint.Endpoint{Transport: endpoint.Stream}
@@ -56,15 +52,15 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 	if err != nil {
 		return render.Result{}, err
 	}
-	m, err := f.newMover(o.moveOptions, archive.None)
+	settings := moverOptions{moveOptions: o.moveOptions, Filter: o.filter(), Whole: true}
+	if o.AnyPlatform {
+		settings.KeepWhole = "; --platform all keeps it whole"
+	}
+	m, err := f.newMover(settings)
 	if err != nil {
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	m.filter, m.whole = filter, true
-	if o.AnyPlatform {
-		m.keepWhole = "; --platform all keeps it whole"
-	}
 	if err := cmp.Or(m.checkPlaces(refs, []endpoint.Endpoint{to}), m.checkFolder(to)); err != nil {
 		return render.Result{}, err
 	}
@@ -76,11 +72,11 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		if err := checkOnly(ctx, src, ref); err != nil {
 			return render.Result{}, err
 		}
-		m.filter = filter
+		job := transfer.Job{Src: src, Filter: m.o.Filter}
 		if o.AnyPlatform && !isIndexAt(ctx, src) {
-			m.filter.Platforms = nil
+			job.Filter.Platforms = nil
 		}
-		if err := m.addJob(ctx, src, ref, []endpoint.Endpoint{to}); err != nil {
+		if err := m.addJob(ctx, job, ref, []endpoint.Endpoint{to}); err != nil {
 			return render.Result{}, err
 		}
 	}

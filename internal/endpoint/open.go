@@ -88,10 +88,7 @@ func (o *Opener) source(ctx context.Context, e Endpoint) (*Source, error) {
 		l, err := o.Layout.Open(path)
 		return opened(l, err)
 	case Dir:
-		d, err := layout.OpenDir(path)
-		if err == nil {
-			d.Options = o.Layout
-		}
+		d, err := o.Layout.OpenDir(path)
 		return opened(d, err)
 	default:
 		return opened(archive.Open(ctx, path, o.Archive))
@@ -110,7 +107,7 @@ func opened[P interface {
 }
 
 // Sink opens e for writing an image that was read from src.
-func (o *Opener) Sink(_ context.Context, e, src Endpoint) (*Sink, error) {
+func (o *Opener) Sink(e, src Endpoint) (*Sink, error) {
 	s, err := o.sink(e)
 	if err != nil {
 		return nil, err
@@ -135,10 +132,7 @@ func (o *Opener) sink(e Endpoint) (*Sink, error) {
 		l, err := o.Layout.Create(path)
 		return created(l, err)
 	case Dir:
-		d, err := layout.CreateDir(path)
-		if err == nil {
-			d.Options = o.Layout
-		}
+		d, err := o.Layout.CreateDir(path)
 		return created(d, err)
 	default:
 		return created(archive.Create(path))

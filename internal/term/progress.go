@@ -38,12 +38,7 @@ func (m *Mode) Set(s string) error {
 }
 
 // String returns the mode as it is given.
-func (m *Mode) String() string {
-	if *m == "" {
-		return string(Auto)
-	}
-	return string(*m)
-}
+func (m *Mode) String() string { return string(*m) }
 
 // Type is how help texts call the value.
 func (m *Mode) Type() string { return strings.Join(modes, "|") }

@@ -178,8 +178,8 @@ func TestBarsOfAPlanThatMovesNothingGoAway(_ *testing.T) {
 
 func TestModesAreFlagValues(t *testing.T) {
 	var m Mode
-	if m.String() != "auto" || m.Type() != "auto|tty|plain|json|none" {
-		t.Errorf("zero mode is %s of %s", m.String(), m.Type())
+	if m.String() != "" || m.Type() != "auto|tty|plain|json|none" {
+		t.Errorf("zero mode is %q of %s", m.String(), m.Type())
 	}
 	if err := m.Set("plain"); err != nil || m != Plain {
 		t.Errorf("Set(plain) = %v, mode %s", err, m)
