@@ -35,17 +35,12 @@ func newBlob(f *Factory) *cobra.Command {
 		Args:    exactArgs(1),
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`")
-	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
-		return runBlob(ctx, f, args[0], output)
+	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
+		return runBlob(ctx, f, p, output)
 	})
 }
 
-func runBlob(ctx context.Context, f *Factory, arg, output string) (_ render.Result, err error) {
-	p, err := f.look(ctx, arg)
-	if err != nil {
-		return render.Result{}, err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
+func runBlob(ctx context.Context, f *Factory, p *place, output string) (render.Result, error) {
 	switch {
 	case p.at.Digest == "":
 		return render.Result{}, usagef("%s: a blob is named by its digest: PLACE@sha256:…", p.at)

@@ -9,10 +9,12 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
 
 	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/internal/term"
 )
 
@@ -45,6 +47,19 @@ func (f *Factory) look(ctx context.Context, arg string) (*place, error) {
 		f.Warn("%s has no end marker, it may be cut off", e)
 	}
 	return &place{src, e}, nil
+}
+
+// RunAt is Run for a command whose only argument is a place. It is open while do
+// runs.
+func (f *Factory) RunAt(cmd *cobra.Command, do func(ctx context.Context, p *place) (render.Result, error)) *cobra.Command {
+	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
+		p, err := f.look(ctx, args[0])
+		if err != nil {
+			return render.Result{}, err
+		}
+		defer func() { err = errors.Join(err, p.Close()) }()
+		return do(ctx, p)
+	})
 }
 
 // checkTag warns where e has a tag beside its digest, which counts, and the tag

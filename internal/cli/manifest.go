@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -31,12 +30,7 @@ func newManifest(f *Factory) *cobra.Command {
 		Args:    exactArgs(1),
 	}
 	cmd.Flags().Var(&platform, "platform", "the manifest of the image for `PLATFORM`, os/arch[/variant], in an index")
-	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
-		p, err := f.look(ctx, args[0])
-		if err != nil {
-			return render.Result{}, err
-		}
-		defer func() { err = errors.Join(err, p.Close()) }()
+	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
 		m, err := p.image(ctx, platform)
 		if err != nil {
 			return render.Result{}, err
@@ -79,12 +73,7 @@ func newConfig(f *Factory) *cobra.Command {
 		Args:    exactArgs(1),
 	}
 	cmd.Flags().Var(&platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
-	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
-		p, err := f.look(ctx, args[0])
-		if err != nil {
-			return render.Result{}, err
-		}
-		defer func() { err = errors.Join(err, p.Close()) }()
+	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
 		m, err := p.image(ctx, platform)
 		if err == nil && !platform.given {
 			m, err = p.pick(ctx, m, content.HostPlatform())

@@ -42,7 +42,7 @@ func (f *Factory) jobs(flag int) (int, error) {
 // observer returns what a copier tells p. Where only one image goes to one
 // place its summary says all there is to say at its end, except to programs.
 func observer(p term.Progress, mode term.Mode, plan *transfer.Plan) func(transfer.Event) {
-	if pairs(plan) > 1 || mode == term.JSON {
+	if _, copies := plan.Forecast().Failed(); copies > 1 || mode == term.JSON {
 		return p.Observe
 	}
 	return func(e transfer.Event) {
@@ -50,13 +50,4 @@ func observer(p term.Progress, mode term.Mode, plan *transfer.Plan) func(transfe
 			p.Observe(e)
 		}
 	}
-}
-
-// pairs counts the pairs of image and destination in a plan.
-func pairs(plan *transfer.Plan) int {
-	n := 0
-	for _, image := range plan.Images {
-		n += len(image.Targets)
-	}
-	return n
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -56,16 +55,12 @@ func newValidate(f *Factory) *cobra.Command {
 	cmd.Flags().BoolVar(&o.Fast, "fast", false, "ask whether blobs are there, and do not read them")
 	cmd.Flags().BoolVar(&o.NoReferrers, "no-referrers", false, "leave out what refers to the image")
 	cmd.Flags().IntVarP(&o.Jobs, "jobs", "j", 0, "`N` blobs at once")
-	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
-		p, err := f.look(ctx, args[0])
+	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
+		jobs, err := f.jobs(o.Jobs)
 		if err != nil {
 			return render.Result{}, err
 		}
-		defer func() { err = errors.Join(err, p.Close()) }()
-		o.Jobs, err = f.jobs(o.Jobs)
-		if err != nil {
-			return render.Result{}, err
-		}
+		o.Jobs = jobs
 		result, err := p.validate(ctx, o)
 		if err != nil {
 			return render.Result{}, err

@@ -43,7 +43,7 @@ func parseFormat(s string) (Format, error) {
 	f := Format{text: s}
 	source := s
 	switch strings.TrimSpace(s) {
-	case "", "table", "pretty":
+	case "", "table":
 		return f, nil
 	case "json":
 		return JSON(), nil
