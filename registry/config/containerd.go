@@ -50,15 +50,17 @@ func parseHosts(file string, raw []byte) (hostsFile, error) {
 
 func (r *reader) hostsEntry(address Value[string], at mark, n *node) hostsEntry {
 	e := hostsEntry{path: apiPath, from: address.From, settings: r.hostsSettings(n)}
-	e.capabilities = r.capabilities(n.get("capabilities"), pullResolvePush)
+	capabilities := r.capabilities(n.get("capabilities"), pullResolvePush)
 	override := r.flag(n.get("override_path")).Value
 	if address.Value == "" {
+		// Without a server containerd takes the registry itself, able to do all.
+		e.capabilities.Value = pullResolvePush
 		return e
 	}
 	u := r.address(address.Value, at)
-	e.host, e.path = canonical(u.Host), u.Path
+	e.host, e.path, e.capabilities = canonical(u.Host), u.Path, capabilities
 	if u.Path != "" {
-		e.path = path.Clean(u.Path)
+		e.path = strings.TrimSuffix(path.Clean(u.Path), "/")
 	}
 	if !override && !strings.HasSuffix(e.path, apiPath) {
 		e.path += apiPath

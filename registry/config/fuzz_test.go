@@ -4,8 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/wherry-dev/wherry/content"
 )
@@ -121,4 +124,71 @@ func FuzzOwnFile(f *testing.F) {
 		c, err := parseOwn("file", raw)
 		return &View{own: c}, err
 	})
+}
+
+// What go-toml reads into maps is what is parsed here, key by key; what it
+// refuses is refused, but for values that no setting has, such as dates.
+func FuzzTOML(f *testing.F) {
+	for _, seed := range []string{
+		machineFile(f, "etc/containers/registries.conf"), "[a.b]\n[a]\nb.c=1\n", "[a]\nb.c=1\n[a.b]\n", "[a]\nb.c=1\n[a.b.d]\n", "[[a]]\n[[a.b]]\n[a.c]\n[[a]]\n[a.c]\n",
+		"a={b=1}\n[a.c]\n", "a=[1]\n[[a]]\n", "[[a]]\n[a]\n", "a.b=1\na.c=2\n[a.d]\n", "[a]\n[a.b.c]\n[a.b]\nc.d=1\n", "a={b.c=1,b.d=2}", "a=1\na.b=2", "[a.b.c]\n[a]\nb.d=1",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var want map[string]any
+		wrong := toml.Unmarshal(raw, &want)
+		got, err := parseTOML("file", raw)
+		if err != nil {
+			checkFault(t, raw, err)
+		}
+		if wrong == nil && err != nil && !strings.Contains(err.Error(), "levels deep") && !strings.Contains(err.Error(), "a key of") {
+			t.Errorf("go-toml reads it, and this refuses: %v", err)
+		}
+		if decode, ok := errors.AsType[*toml.DecodeError](wrong); ok && err == nil && !hasOther(got) {
+			t.Errorf("this reads it, and go-toml refuses: %v", decode)
+		}
+		if wrong == nil && err == nil {
+			compareTables(t, want, got)
+		}
+	})
+}
+
+// hasOther reports whether a value is of a kind that is not looked into.
+func hasOther(n *node) bool {
+	if n.kind == kindOther || n.kind == kindNumber {
+		return true
+	}
+	for _, f := range n.fields {
+		if hasOther(f.value) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(n.items, hasOther)
+}
+
+func compareTables(t *testing.T, want map[string]any, got *node) {
+	t.Helper()
+	if len(want) != len(got.fields) {
+		t.Errorf("%d keys, want %d", len(got.fields), len(want))
+	}
+	for key, value := range want {
+		n := got.get(key)
+		if n == nil {
+			t.Errorf("%q is missing", key)
+			continue
+		}
+		switch v := value.(type) {
+		case map[string]any:
+			compareTables(t, v, n)
+		case string:
+			if n.kind != kindText || n.text != v {
+				t.Errorf("%q is %q, want %q", key, n.text, v)
+			}
+		case []any:
+			if n.kind != kindList || len(n.items) != len(v) {
+				t.Errorf("%q has %d items, want %d", key, len(n.items), len(v))
+			}
+		}
+	}
 }

@@ -157,7 +157,7 @@ func (r *reader) headers(n *node) []Header {
 // known refuses the fields of a table that have none of the names.
 func (r *reader) known(n *node, names ...string) {
 	for _, f := range r.table(n) {
-		if slices.Contains(names, f.key) {
+		if slices.Contains(names, f.key) || r.err != nil {
 			continue
 		}
 		nearest := slices.MinFunc(names, func(a, b string) int {

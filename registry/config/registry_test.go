@@ -143,6 +143,12 @@ capabilities = ["pull"]
 			"https://t.example:5000/v2/library/nginx?ns=docker.io pull,resolve,push allowhttp @etc/containerd/certs.d/docker.io/hosts.toml:11",
 			"https://plain.example/v2/library/nginx?ns=docker.io pull,resolve,push @etc/containerd/certs.d/docker.io/hosts.toml:13",
 		}},
+		{"containerd's registry without a server may do all", "example.com/a", map[string]string{
+			"etc/containerd/certs.d/example.com/hosts.toml": "capabilities = ['push']\noverride_path = true\nskip_verify = true\n[host.'https://m.example/']\n",
+		}, []string{
+			"https://example.com/v2/a pull,resolve,push skipverify @default",
+			"https://m.example/v2/a?ns=example.com pull,resolve,push @etc/containerd/certs.d/example.com/hosts.toml:4",
+		}},
 		{"containerd's _default is for registries without a folder", "example.com/a", map[string]string{
 			"etc/containerd/certs.d/_default/hosts.toml":      "[host.'https://d.example']\n",
 			"etc/containerd/certs.d/other.example/hosts.toml": "[host.'https://o.example']\n",

@@ -4,17 +4,17 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// parseTOML parses a file in TOML. Tables keep the order in which the file
+// parseTOML parses a file in TOML 1.0. Tables keep the order in which the file
 // first names them, which go-toml's maps do not: in hosts.toml it is the order
-// of the mirrors.
+// of the mirrors. Nor is go-toml asked what the language forbids beyond its
+// grammar: for that it takes the square of the number of keys.
 func parseTOML(file string, raw []byte) (*node, error) {
-	t := tomlTree{file: file, lines: newLines(raw), root: newTable(mark{1, 1})}
+	t := tomlTree{file: file, lines: newLines(raw), root: newTable(mark{1, 1}), made: map[*node]maker{}}
 	t.parser.Reset(raw)
-	current := t.root
+	t.section = t.root
 	for t.parser.NextExpression() {
 		e := t.parser.Expression()
 		key, err := t.key(e)
@@ -23,11 +23,11 @@ func parseTOML(file string, raw []byte) (*node, error) {
 		}
 		switch e.Kind {
 		case unstable.Table:
-			current, err = t.descend(t.root, key)
+			t.section, err = t.open(key)
 		case unstable.ArrayTable:
-			current, err = t.grow(key)
+			t.section, err = t.grow(key)
 		case unstable.KeyValue:
-			err = t.put(current, key, e.Value())
+			err = t.put(t.section, key, e.Value())
 		default:
 		}
 		if err != nil {
@@ -35,34 +35,44 @@ func parseTOML(file string, raw []byte) (*node, error) {
 		}
 	}
 	if err := t.parser.Error(); err != nil {
-		return nil, t.misread(err)
-	}
-	// What the language forbids beyond its grammar, as a table that is defined twice.
-	var all map[string]any
-	if err := toml.Unmarshal(raw, &all); err != nil {
-		return nil, t.misread(err)
+		at := mark{1, 1}
+		if syntax, ok := errors.AsType[*unstable.ParserError](err); ok {
+			at = t.lines.mark(int(t.parser.Range(syntax.Highlight).Offset))
+		}
+		return nil, fault(file, at, "not TOML: %s", oneLine(err.Error(), "toml: "))
 	}
 	return t.root, nil
 }
 
 // tomlTree is a file that is being parsed.
 type tomlTree struct {
-	file   string
-	parser unstable.Parser
-	lines  lines
-	root   *node
+	file    string
+	parser  unstable.Parser
+	lines   lines
+	root    *node
+	section *node // what keys are added to
+	depth   int   // of the value that is being parsed
+	made    map[*node]maker
 }
 
-// misread is the error of a file that is not TOML.
-func (t *tomlTree) misread(err error) error {
-	at := mark{1, 1}
-	if syntax, ok := errors.AsType[*unstable.ParserError](err); ok {
-		at = t.lines.mark(int(t.parser.Range(syntax.Highlight).Offset))
-	}
-	if semantic, ok := errors.AsType[*toml.DecodeError](err); ok {
-		at.line, at.column = semantic.Position()
-	}
-	return fault(t.file, at, "not TOML: %s", oneLine(err.Error(), "toml: "))
+// A maker is what made a table or a list of tables. It decides what may be added.
+type maker struct {
+	by      makerKind
+	section *node // in which a dotted key made it
+}
+
+type makerKind uint8
+
+const (
+	byValue  makerKind = iota // a value: nothing may be added
+	byPath                    // the header of a table below it: a header of its own may follow
+	byHeader                  // its own header
+	byDots                    // a dotted key: others of the same section may add to it
+)
+
+// taken is the error of a key that something else has already.
+func (t *tomlTree) taken(key field) error {
+	return fault(t.file, key.at, "not TOML: %q has a value already", key.key)
 }
 
 // key returns the parts of the key of an expression, without values.
@@ -78,68 +88,102 @@ func (t *tomlTree) key(e *unstable.Node) ([]field, error) {
 	return parts, nil
 }
 
-// descend returns the table of that key under from, made where it is missing.
-// The key of a list of tables means its last one.
-func (t *tomlTree) descend(from *node, key []field) (*node, error) {
+// descend returns the table that the header of a table stands under. The key of
+// a list of tables means its last one.
+func (t *tomlTree) descend(key []field) (*node, error) {
+	from := t.root
 	for _, part := range key {
 		next := from.get(part.key)
 		if next == nil {
 			next = newTable(part.at)
+			t.made[next] = maker{by: byPath}
 			from.set(field{part.key, part.at, next})
 		}
-		if next.kind == kindList && len(next.items) > 0 {
-			next = next.items[len(next.items)-1]
+		if t.made[next].by == byValue {
+			return nil, t.taken(part)
 		}
-		if next.kind != kindTable {
-			return nil, fault(t.file, part.at, "not TOML: %q has a value already", part.key)
+		if next.kind == kindList {
+			next = next.items[len(next.items)-1]
 		}
 		from = next
 	}
 	return from, nil
 }
 
-// grow adds a table to the list of tables of that key.
+// open returns the table of a header.
+func (t *tomlTree) open(key []field) (*node, error) {
+	last := key[len(key)-1]
+	parent, err := t.descend(key[:len(key)-1])
+	if err != nil {
+		return nil, err
+	}
+	table := parent.get(last.key)
+	switch {
+	case table == nil:
+		table = newTable(last.at)
+		parent.set(field{last.key, last.at, table})
+	case t.made[table].by != byPath:
+		return nil, t.taken(last)
+	}
+	t.made[table] = maker{by: byHeader}
+	return table, nil
+}
+
+// grow adds a table to the list of tables of a header.
 func (t *tomlTree) grow(key []field) (*node, error) {
 	last := key[len(key)-1]
-	parent, err := t.descend(t.root, key[:len(key)-1])
+	parent, err := t.descend(key[:len(key)-1])
 	if err != nil {
 		return nil, err
 	}
 	list := parent.get(last.key)
-	if list == nil {
+	switch {
+	case list == nil:
 		list = &node{kind: kindList, at: last.at}
+		t.made[list] = maker{by: byHeader}
 		parent.set(field{last.key, last.at, list})
-	}
-	if list.kind != kindList {
-		return nil, fault(t.file, last.at, "not TOML: %q has a value already", last.key)
+	case list.kind != kindList || t.made[list].by != byHeader:
+		return nil, t.taken(last)
 	}
 	table := newTable(last.at)
+	t.made[table] = maker{by: byHeader}
 	list.items = append(list.items, table)
 	return table, nil
 }
 
 // put sets the value of a key, which may be dotted, in a table.
 func (t *tomlTree) put(table *node, key []field, value *unstable.Node) error {
+	section := maker{by: byDots, section: table}
+	parent := table
+	for _, part := range key[:len(key)-1] {
+		next := parent.get(part.key)
+		if next == nil {
+			next = newTable(part.at)
+			t.made[next] = section
+			parent.set(field{part.key, part.at, next})
+		}
+		if t.made[next] != section {
+			return t.taken(part)
+		}
+		parent = next
+	}
 	last := key[len(key)-1]
-	parent, err := t.descend(table, key[:len(key)-1])
-	if err != nil {
-		return err
-	}
 	if parent.get(last.key) != nil {
-		return fault(t.file, last.at, "not TOML: %q has a value already", last.key)
+		return t.taken(last)
 	}
-	v, err := t.value(value, last.at, 1)
-	if err != nil {
-		return err
+	t.depth++
+	v, err := t.value(value, last.at)
+	t.depth--
+	if err == nil {
+		parent.set(field{last.key, last.at, v})
 	}
-	parent.set(field{last.key, last.at, v})
-	return nil
+	return err
 }
 
 // value returns a value. It is at the given place where the parser does not
 // know a better one.
-func (t *tomlTree) value(v *unstable.Node, at mark, depth int) (*node, error) {
-	if depth > maxDepth {
+func (t *tomlTree) value(v *unstable.Node, at mark) (*node, error) {
+	if t.depth > maxDepth {
 		return nil, fault(t.file, at, "more than %d levels deep", maxDepth)
 	}
 	if v.Raw.Length > 0 {
@@ -153,39 +197,34 @@ func (t *tomlTree) value(v *unstable.Node, at mark, depth int) (*node, error) {
 	case unstable.Integer, unstable.Float:
 		return &node{kind: kindNumber, at: at, text: strings.ReplaceAll(string(v.Data), "_", "")}, nil
 	case unstable.Array:
-		list := &node{kind: kindList, at: at}
+		return t.list(v, at)
+	case unstable.InlineTable:
+		table := newTable(at)
 		for it := v.Children(); it.Next(); {
-			item, err := t.value(it.Node(), at, depth+1)
+			key, err := t.key(it.Node())
 			if err != nil {
 				return nil, err
 			}
-			list.items = append(list.items, item)
+			if err := t.put(table, key, it.Node().Value()); err != nil {
+				return nil, err
+			}
 		}
-		return list, nil
-	case unstable.InlineTable:
-		return t.inline(v, at, depth)
+		return table, nil
 	default:
 		return &node{at: at}, nil
 	}
 }
 
-func (t *tomlTree) inline(v *unstable.Node, at mark, depth int) (*node, error) {
-	table := newTable(at)
+func (t *tomlTree) list(v *unstable.Node, at mark) (*node, error) {
+	list := &node{kind: kindList, at: at}
+	t.depth++
+	defer func() { t.depth-- }()
 	for it := v.Children(); it.Next(); {
-		key, err := t.key(it.Node())
+		item, err := t.value(it.Node(), at)
 		if err != nil {
 			return nil, err
 		}
-		last := key[len(key)-1]
-		parent, err := t.descend(table, key[:len(key)-1])
-		if err != nil {
-			return nil, err
-		}
-		value, err := t.value(it.Node().Value(), last.at, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		parent.set(field{last.key, last.at, value})
+		list.items = append(list.items, item)
 	}
-	return table, nil
+	return list, nil
 }
