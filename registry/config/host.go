@@ -27,9 +27,9 @@ type Host struct {
 	Roots  Value[string]       // the environment's PEM file of the like, for every host
 	Client Value[[]ClientPair] // what the host is shown to prove who we are
 
-	Proxy   Value[Proxy]
-	Headers []Header // sent with every request to the host and to no other, sorted by name
-	Address Value[string]
+	Proxy   Value[Proxy]  // not set, or set to the zero Proxy, is none
+	Headers []Header      // sent with every request to the host and to no other, sorted by name
+	Address Value[string] // host[:port] that is contacted instead; the name in requests and certificates stays
 
 	DialTimeout       Value[time.Duration]
 	Concurrency       Value[int]     // requests at once
