@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,11 +37,11 @@ func (r *Repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 	return r.host.names(ctx, listing{path: r.name + "/tags/list", field: "tags", scopes: r.pull()})
 }
 
-// names lists until there is no next page, or one that brings nothing new: some
-// hosts repeat themselves for ever.
+// names lists until there is no next page, or one that repeats others.
 func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		seen := nameSet{seed: maphash.MakeSeed(), known: map[uint64]struct{}{}}
+		var end listEnd
 		pages := h.pages(ctx, call{method: http.MethodGet, path: l.path, scopes: l.scopes}, maxPage)
 		for raw, err := range pages {
 			if err != nil {
@@ -48,18 +49,42 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 				return
 			}
 			names, err := parseNames(raw, l.field)
+			listed := len(names)
 			if err == nil {
 				names, err = seen.add(names)
 			}
-			if err != nil {
+			if err == nil && !yieldAll(names, yield) {
+				return
+			}
+			reached, ends := end.reached(listed, len(names))
+			if err = cmp.Or(err, ends); err != nil {
 				yield("", fmt.Errorf("%s of %s: %w", l.path, h.name, err))
 				return
 			}
-			if len(names) == 0 || !yieldAll(names, yield) {
+			if reached {
 				return
 			}
 		}
 	}
+}
+
+// A listEnd finds out that a list is at its end though there is a next page.
+// Some hosts repeat themselves for ever; others give pages with nothing in them,
+// where what was on them may not be seen, and go on.
+type listEnd struct{ empty int }
+
+const maxEmptyPages = 100 // in a row
+
+// reached is told how many entries a page has, and how many of them are new.
+func (e *listEnd) reached(listed, fresh int) (bool, error) {
+	if listed > 0 {
+		e.empty = 0
+		return fresh == 0, nil
+	}
+	if e.empty++; e.empty > maxEmptyPages {
+		return false, fmt.Errorf("more than %d pages in a row are empty: %w", maxEmptyPages, content.ErrInvalid)
+	}
+	return false, nil
 }
 
 // A nameSet knows the names of a list so far by their hashes: a million names

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -26,6 +27,16 @@ func TestTagsComeFromAllPagesOnce(t *testing.T) {
 		{"with null among them", testregistry.Config{Faults: []fault{
 			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":["a",null,"b","a"]}`},
 		}}, []string{"a", "b"}, nil, 1},
+		{"with an empty page among them", testregistry.Config{PageSize: 2, Faults: []fault{
+			{
+				Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":[]}`, Times: 1,
+				Header: http.Header{"Link": {`</v2/app/tags/list?n=2&last=a>; rel="next"`}},
+			},
+		}}, seven[1:], nil, 4},
+		{"with two empty pages before them", testregistry.Config{Faults: []fault{
+			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":[]}`, Times: 1, Header: http.Header{"Link": {`</v2/app/tags/list?last=0>; rel="next"`}}},
+			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":[]}`, Nth: 2, Times: 1, Header: http.Header{"Link": {`</v2/app/tags/list?last=1>; rel="next"`}}},
+		}}, seven, nil, 3},
 		{"that are null", testregistry.Config{Faults: []fault{
 			{Kind: testregistry.KindTags, Effect: testregistry.Answer, N: 200, Body: `{"name":"app","tags":null}`},
 		}}, nil, nil, 1},

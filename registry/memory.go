@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -69,7 +70,7 @@ func (m *blobMemory) forget(repo string, blobs []ocispec.Descriptor) {
 // quirks are what a host was found to do in its own way.
 type quirks struct {
 	mu          sync.Mutex
-	noReferrers bool              // no referrers API
+	noReferrers map[string]bool   // repositories without the referrers API
 	blindHead   bool              // HEAD does not find what GET gives
 	misses      map[string]bool   // paths that HEAD did not find
 	names       map[string]string // tags by the paths that HEAD named for them and nobody got since
@@ -135,24 +136,38 @@ func (q *quirks) nameOf(path string) (tag string, named bool) {
 	return tag, named
 }
 
-// remembersNoReferrers asks this process and the ones before it.
-func (h *host) remembersNoReferrers() bool {
+// remembersNoReferrers asks this process and the ones before it. It is the
+// repository that is remembered, not the host: behind a proxy they differ.
+func (r *Repository) remembersNoReferrers() bool {
 	var known bool
-	h.quirks.with(func(q *quirks) { known = q.noReferrers })
-	if known || h.client.Facts == nil {
+	r.host.quirks.with(func(q *quirks) { known = q.noReferrers[r.name] })
+	if known || r.host.client.Facts == nil {
 		return known
 	}
-	value, ok := h.client.Facts.Fact("referrers-api " + h.name)
-	return ok && value == "none"
+	value, ok := r.host.client.Facts.Fact("referrers-api " + r.String())
+	if !ok {
+		return false
+	}
+	asked, err := time.Parse(time.RFC3339, strings.TrimPrefix(value, "none at "))
+	return err == nil && time.Since(asked) < referrersMemory
 }
 
-func (h *host) rememberNoReferrers() {
-	h.quirks.with(func(q *quirks) { q.noReferrers = true })
+// referrersMemory is for how long nobody asks again whether there is a referrers
+// API: registries get one with their next version.
+const referrersMemory = 24 * time.Hour
+
+func (r *Repository) rememberNoReferrers() {
+	r.host.quirks.with(func(q *quirks) {
+		if q.noReferrers == nil {
+			q.noReferrers = map[string]bool{}
+		}
+		q.noReferrers[r.name] = true
+	})
 }
 
 // recordNoReferrers tells the processes to come.
-func (h *host) recordNoReferrers() {
-	if h.client.Facts != nil {
-		h.client.Facts.Remember("referrers-api "+h.name, "none")
+func (r *Repository) recordNoReferrers() {
+	if r.host.client.Facts != nil {
+		r.host.client.Facts.Remember("referrers-api "+r.String(), "none at "+time.Now().UTC().Format(time.RFC3339))
 	}
 }

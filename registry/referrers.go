@@ -64,11 +64,12 @@ var errNoReferrersAPI = errors.New("no referrers API")
 // listed yields what the referrers API lists, or errNoReferrersAPI alone.
 func (r *Repository) listed(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
-		if r.host.remembersNoReferrers() {
+		if r.remembersNoReferrers() {
 			yield(ocispec.Descriptor{}, errNoReferrersAPI)
 			return
 		}
 		seen := map[digest.Digest]bool{}
+		var end listEnd
 		first := true
 		for raw, err := range r.host.pages(httpx.Stay(ctx), r.referrersCall(subject, artifactType), r.host.client.Limits.Effective().ManifestSize) {
 			if first && r.lacksReferrers(err) {
@@ -79,7 +80,7 @@ func (r *Repository) listed(ctx context.Context, subject digest.Digest, artifact
 				yield(ocispec.Descriptor{}, err)
 				return
 			}
-			more, err := r.yieldPage(raw, seen, yield)
+			more, err := r.yieldPage(raw, seen, &end, yield)
 			if err != nil {
 				yield(ocispec.Descriptor{}, fmt.Errorf("referrers of %s in %s: %w", subject, r, err))
 			}
@@ -115,26 +116,26 @@ func (r *Repository) lacksReferrers(err error) bool {
 	case status == http.StatusForbidden:
 		return true
 	case status == http.StatusNotFound && !hasCode(err, "NAME_UNKNOWN"):
-		r.host.rememberNoReferrers()
-		r.host.recordNoReferrers()
+		r.rememberNoReferrers()
+		r.recordNoReferrers()
 		return true
 	case status >= 300 && status < 400,
 		errors.Is(err, content.ErrNotFound), errors.Is(err, errors.ErrUnsupported),
 		status == http.StatusBadRequest, status == 0 && errors.Is(err, errWebPage):
-		r.host.rememberNoReferrers()
+		r.rememberNoReferrers()
 		return true
 	}
 	return false
 }
 
 // yieldPage reports whether to go on with the next page.
-func (r *Repository) yieldPage(raw []byte, seen map[digest.Digest]bool, yield func(ocispec.Descriptor, error) bool) (bool, error) {
+func (r *Repository) yieldPage(raw []byte, seen map[digest.Digest]bool, end *listEnd, yield func(ocispec.Descriptor, error) bool) (bool, error) {
 	index, err := content.ParseManifest(ocispec.MediaTypeImageIndex, raw, r.host.client.Limits)
 	if err != nil {
 		return false, err
 	}
-	before := len(seen)
-	for _, d := range index.Children() {
+	before, children := len(seen), index.Children()
+	for _, d := range children {
 		if seen[d.Digest] {
 			continue
 		}
@@ -146,7 +147,8 @@ func (r *Repository) yieldPage(raw []byte, seen map[digest.Digest]bool, yield fu
 			return false, nil
 		}
 	}
-	return len(seen) > before, nil
+	reached, err := end.reached(len(children), len(seen)-before)
+	return !reached && err == nil, err
 }
 
 // fallback lists what the fallback tag of subject names.

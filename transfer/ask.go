@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -37,7 +38,8 @@ func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
 }
 
 func (c *Copier) hasRoot(image *ImagePlan, t *TargetPlan) bool {
-	return t.isRegistry() && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 && t.root.Digest == image.Root.Digest
+	return t.isRegistry() && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 &&
+		t.root.Digest == image.Root.Digest && !c.knowsPartial(image, t)
 }
 
 func (t *TargetPlan) isRegistry() bool {
@@ -89,24 +91,42 @@ func (c *Copier) knows(image *ImagePlan, t *TargetPlan) bool {
 	if c.Facts == nil {
 		return false
 	}
-	state, known := c.Facts.Fact(factKey(image, t))
+	state, known := c.Facts.Fact(factKey("referrers", image, t))
 	return known && state == image.state
 }
 
-// remember saves, after all of image is at t, what referred to it.
+// remember saves, after all of image is at t, what referred to it, and whether
+// some of it was left out on purpose.
 func (c *Copier) remember(image *ImagePlan, t *TargetPlan) {
-	if t.isRegistry() && c.Facts != nil && image.state != "" && image.job.Filter.Referrers {
-		c.Facts.Remember(factKey(image, t), image.state)
+	if !t.isRegistry() || c.Facts == nil {
+		return
+	}
+	if image.state != "" && image.job.Filter.Referrers {
+		c.Facts.Remember(factKey("referrers", image, t), image.state)
+	}
+	partial := image.job.Filter.Sparse || image.LeftOut > 0
+	if partial || !t.Done && c.knowsPartial(image, t) {
+		c.Facts.Remember(factKey("partial", image, t), strconv.FormatBool(partial))
 	}
 }
 
-func factKey(image *ImagePlan, t *TargetPlan) string {
+// knowsPartial reports whether an earlier copy of image to t left some of it
+// out: there the root proves nothing.
+func (c *Copier) knowsPartial(image *ImagePlan, t *TargetPlan) bool {
+	if c.Facts == nil {
+		return false
+	}
+	value, known := c.Facts.Fact(factKey("partial", image, t))
+	return known && value == "true"
+}
+
+func factKey(what string, image *ImagePlan, t *TargetPlan) string {
 	var host, repository string
 	if origin, ok := content.As[content.Originer](t.sink); ok {
 		host, repository = origin.Origin()
 	}
 	sum := sha256.Sum256([]byte(host + "\x00" + repository + "\x00" + image.Root.Digest.String()))
-	return "referrers " + hex.EncodeToString(sum[:])
+	return what + " " + hex.EncodeToString(sum[:])
 }
 
 // load reads the image's manifests and what refers to it.
@@ -180,6 +200,10 @@ func (c *Copier) askTargets(ctx context.Context, image *ImagePlan) error {
 		if t.Done || t.Err != nil {
 			continue
 		}
+		if image.retags(t) {
+			t.retags, t.Present = true, len(blobs)
+			continue
+		}
 		wanted := blobs
 		if t.rooted {
 			wanted = blobs[own:]
@@ -188,6 +212,18 @@ func (c *Copier) askTargets(ctx context.Context, image *ImagePlan) error {
 	}
 	wg.Wait()
 	return nil
+}
+
+// retags reports whether t is the repository that the image comes from.
+func (image *ImagePlan) retags(t *TargetPlan) bool {
+	src, ok := content.As[content.Originer](image.job.Src)
+	if !ok || !t.isRegistry() || image.Root.Digest != image.Source.Digest {
+		return false
+	}
+	dst, _ := content.As[content.Originer](t.sink)
+	srcHost, srcRepository := src.Origin()
+	dstHost, dstRepository := dst.Origin()
+	return srcHost == dstHost && srcRepository == dstRepository
 }
 
 func (t *TargetPlan) ask(ctx context.Context, blobs []ocispec.Descriptor) error {

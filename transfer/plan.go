@@ -69,6 +69,10 @@ type TargetPlan struct {
 	root      ocispec.Descriptor // what the first name stands for now; zero when that is not known
 	keepNames bool
 
+	// retags is set where the image goes to the repository it comes from, as it
+	// is: all it is made of is there, and only its name is written.
+	retags bool
+
 	// rooted is set where the registry has the whole image under its name and
 	// only what refers to it may be missing.
 	rooted bool

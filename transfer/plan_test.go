@@ -126,6 +126,37 @@ func TestAnImageThatLiesAboutASizeFailsAlone(t *testing.T) {
 	}
 }
 
+// notes are facts in memory.
+type notes map[string]string
+
+func (n notes) Fact(key string) (string, bool) { value, known := n[key]; return value, known }
+
+func (n notes) Remember(key, value string) { n[key] = value }
+
+func TestAWholeCopyAfterOneThatLeftSomeOut(t *testing.T) {
+	src := &maker{t: t}
+	made := src.app("v1")
+	dst := newSpy(&content.Memory{})
+	c := &transfer.Copier{Facts: notes{}}
+	job := transfer.Job{
+		Name: "app", Src: newSpy(&src.Memory), Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Platforms: []content.Platform{{OS: "linux", Architecture: "amd64"}}, Sparse: true},
+	}
+	if err := run(t, c, job).Err(); err != nil {
+		t.Fatal(err)
+	}
+	job.Filter = transfer.Filter{}
+	for i, want := range []bool{false, true} {
+		result := run(t, c, job)
+		if got := result.Images[0].Targets[0]; result.Err() != nil || got.UpToDate != want {
+			t.Errorf("whole copy %d: up to date %t, want %t; %v", i+1, got.UpToDate, want, result.Err())
+		}
+	}
+	if _, err := dst.Memory.Manifest(t.Context(), made.arm64.Digest.String()); err != nil {
+		t.Errorf("what was left out is still not there: %v", err)
+	}
+}
+
 // A loose sink cannot be told from others.
 type loose struct {
 	*content.Memory
@@ -152,29 +183,33 @@ func TestANameThatIsTakenAfterThePlanIsKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var dst content.Memory
 			var c transfer.Copier
-			var plans []*transfer.Plan
-			for _, d := range []digest.Digest{first.Digest, other.Digest} {
-				plan, err := c.Plan(t.Context(), transfer.Job{Name: "app", Src: &src.Memory, Ref: d.String(), Dst: []transfer.Target{
+			plan := func(d digest.Digest) *transfer.Plan {
+				p, err := c.Plan(t.Context(), transfer.Job{Name: "app", Src: &src.Memory, Ref: d.String(), Dst: []transfer.Target{
 					{Sink: sink(&dst), Names: []string{"v1"}, KeepNames: true},
 				}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				plans = append(plans, plan)
+				return p
 			}
-			for i, plan := range plans {
-				result, err := c.Run(t.Context(), plan)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got := result.Images[0].Targets[0]
-				if kept := i > 0; slices.Equal(got.Kept, []string{"v1"}) != kept || slices.Equal(got.Names, []string{"v1"}) == kept {
-					t.Errorf("copy %d wrote %v and kept %v", i, got.Names, got.Kept)
-				}
-			}
+			wins, loses := plan(first.Digest), plan(other.Digest)
+			wantNames(t, &c, wins, []string{"v1"}, nil)
+			wantNames(t, &c, loses, nil, []string{"v1"})
 			if got := digestOf(t, &dst, "v1"); got != first.Digest {
 				t.Errorf("v1 is %s, want the first", got)
 			}
 		})
+	}
+}
+
+// wantNames runs a plan of one image for one destination.
+func wantNames(t *testing.T, c *transfer.Copier, p *transfer.Plan, written, kept []string) {
+	t.Helper()
+	result, err := c.Run(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := result.Images[0].Targets[0]; !slices.Equal(got.Names, written) || !slices.Equal(got.Kept, kept) {
+		t.Errorf("wrote %v and kept %v, want %v and %v", got.Names, got.Kept, written, kept)
 	}
 }

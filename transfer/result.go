@@ -34,6 +34,7 @@ type TargetResult struct {
 	Existed  int      // blobs that were there
 	Mounted  int      // blobs the registry linked from another repository
 	Bytes    int64    // bytes of the stored blobs
+	Written  int      // manifests that were put there or got a name, those of referrers included
 	Err      error    // why the names do not stand for the image
 }
 

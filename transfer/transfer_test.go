@@ -177,7 +177,7 @@ func (s *spy) PutManifest(ctx context.Context, m content.Manifest, names ...stri
 	return s.Memory.PutManifest(ctx, m, names...)
 }
 
-func newSpy(m *content.Memory) *spy { return &spy{Memory: m, repository: "app"} }
+func newSpy(m *content.Memory) *spy { return &spy{Memory: m, repository: fmt.Sprintf("app-%p", m)} }
 
 func run(t *testing.T, c *transfer.Copier, jobs ...transfer.Job) *transfer.Result {
 	t.Helper()

@@ -92,10 +92,10 @@ func (tr *targetRun) put(ctx context.Context, m content.Manifest, names ...strin
 	if tr.plan.keepNames && len(names) > 0 {
 		return at(Dst, OpPut, m.Descriptor(), tr.nameNew(ctx, m, names)) // in a plain directory the root is the image
 	}
-	if tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) && tr.lists(ctx, m) {
+	if tr.plan.retags || tr.plan.root.Digest != "" && tr.standsFor(ctx, m.Digest().String(), m) && tr.lists(ctx, m) {
 		return nil
 	}
-	return at(Dst, OpPut, m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+	return at(Dst, OpPut, m.Descriptor(), tr.store(ctx, m, names...))
 }
 
 // name stores m under names, unless each of them stands for it already.
@@ -103,7 +103,7 @@ func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...stri
 	if tr.plan.keepNames {
 		return at(Dst, OpName, m.Descriptor(), tr.nameNew(ctx, m, names))
 	}
-	if tr.plan.root.Digest != "" {
+	if tr.plan.retags || tr.plan.root.Digest != "" {
 		var rest []string
 		for _, name := range names {
 			if !tr.standsFor(ctx, name, m) {
@@ -115,7 +115,22 @@ func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...stri
 		}
 		names = rest
 	}
-	return at(Dst, OpName, m.Descriptor(), tr.plan.sink.PutManifest(ctx, m, names...))
+	return at(Dst, OpName, m.Descriptor(), tr.store(ctx, m, names...))
+}
+
+// store puts m and counts it.
+func (tr *targetRun) store(ctx context.Context, m content.Manifest, names ...string) error {
+	err := tr.plan.sink.PutManifest(ctx, m, names...)
+	if err == nil {
+		tr.wrote()
+	}
+	return err
+}
+
+func (tr *targetRun) wrote() {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.result.Written++
 }
 
 // nameNew stores m under those of names that are still free, and notes the
@@ -125,6 +140,9 @@ func (tr *targetRun) nameNew(ctx context.Context, m content.Manifest, names []st
 	if ok {
 		kept, err := keeper.PutNewNames(ctx, m, names...)
 		tr.kept(kept)
+		if err == nil && len(kept) < len(names) {
+			tr.wrote()
+		}
 		return err
 	}
 	var free, kept []string
@@ -143,7 +161,7 @@ func (tr *targetRun) nameNew(ctx context.Context, m content.Manifest, names []st
 	if len(free) == 0 {
 		return nil
 	}
-	return tr.plan.sink.PutManifest(ctx, m, free...)
+	return tr.store(ctx, m, free...)
 }
 
 // kept notes which of the image's names were left alone after all.

@@ -53,6 +53,7 @@ type MovedTo struct {
 	Existed   int      `json:"existed"`             // blobs that were there
 	Mounted   int      `json:"mounted"`             // blobs the registry linked from another repository
 	Bytes     int64    `json:"bytes"`
+	Manifests int      `json:"manifests"` // manifests that were written or named, those of referrers included
 	Error     string   `json:"error,omitempty"`
 }
 
@@ -77,7 +78,7 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 			to := MovedTo{
 				Replaced: m.sinks[placeOf(end)].replaced,
 				Name:     t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
-				Stored: t.Stored, Existed: t.Existed, Mounted: t.Mounted, Bytes: t.Bytes, Error: text(t.Err),
+				Stored: t.Stored, Existed: t.Existed, Mounted: t.Mounted, Bytes: t.Bytes, Manifests: t.Written, Error: text(t.Err),
 			}
 			if image.Err == nil && t.Err == nil && !to.leftAlone() {
 				to.Reference = m.reference(end, t.Names, image.Root)

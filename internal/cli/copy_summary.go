@@ -31,12 +31,17 @@ func (r MoveResult) sum() string {
 			all.Stored += to.Stored
 			all.Existed += to.Existed
 			all.Mounted += to.Mounted
+			all.Manifests += to.Manifests
 			all.Bytes += to.Bytes
 			images++
 			referrers += image.Referrers
 		}
 	}
-	fmt.Fprintf(&b, "%d of %s: %s\n", images, count(r.pairs(), "copy"), all.outcome(referrers))
+	fmt.Fprintf(&b, "%d of %s", images, count(r.pairs(), "copy"))
+	if images > 0 {
+		b.WriteString(": " + all.outcome(referrers))
+	}
+	b.WriteByte('\n')
 	for _, image := range r.Images {
 		for _, to := range image.arrived() {
 			if to.Replaced {
@@ -97,9 +102,7 @@ func (to MovedTo) outcome(referrers int) string {
 	var parts []string
 	switch {
 	case to.UpToDate && len(to.Kept) > 0:
-	case to.UpToDate:
-		parts = append(parts, "up to date")
-	case to.Stored+to.Mounted == 0:
+	case to.UpToDate, to.Stored+to.Mounted+to.Manifests == 0:
 		parts = append(parts, "up to date")
 	default:
 		parts = to.blobs()
@@ -116,7 +119,8 @@ func (to MovedTo) outcome(referrers int) string {
 	return strings.Join(parts, ", ")
 }
 
-// blobs counts what was done with blobs; what does not occur is left out.
+// blobs counts what was done with blobs, or with manifests alone; what does not
+// occur is left out.
 func (to MovedTo) blobs() []string {
 	var parts []string
 	if to.Stored > 0 {
@@ -124,6 +128,9 @@ func (to MovedTo) blobs() []string {
 	}
 	if to.Mounted > 0 {
 		parts = append(parts, count(to.Mounted, "blob")+" mounted")
+	}
+	if len(parts) == 0 {
+		parts = append(parts, count(to.Manifests, "manifest")+" written")
 	}
 	if to.Existed > 0 {
 		parts = append(parts, fmt.Sprintf("%d there", to.Existed))

@@ -78,6 +78,7 @@ func TestSummariesSayWhatBecameOfImages(t *testing.T) {
 			{Name: "b", UpToDate: true},
 			{Name: "c", Error: "gone"},
 			{Name: "d", UpToDate: true, Kept: []string{"v1"}},
+			{Name: "e", Existed: 2, Manifests: 1},
 		}},
 		{Name: "web:2", SourceDigest: one, Digest: two, Orphaned: 2, LeftOut: 1, Destinations: []MovedTo{{Name: "a"}}},
 		{Name: "none", Error: "gone", Destinations: []MovedTo{{Name: "a"}}},
@@ -86,6 +87,7 @@ func TestSummariesSayWhatBecameOfImages(t *testing.T) {
 	want := `app:1\x1b to a: 1 blob moved (1.5kB), 3 blobs mounted, 2 there, 1 referrer
 app:1\x1b to b: up to date
 app:1\x1b to d: tag v1 exists and was left alone
+app:1\x1b to e: 1 manifest written, 2 there, 1 referrer
 web:2 to a: up to date
   ` + rewritten + `
   2 referrers of the original index stayed behind
@@ -94,7 +96,7 @@ web:2 to a: up to date
 	if got := result.summary(); got != want {
 		t.Errorf("summary:\n%s\nwant\n%s", got, want)
 	}
-	want = `4 of 6 copies: 1 blob moved (1.5kB), 3 blobs mounted, 2 there, 3 referrers
+	want = `5 of 7 copies: 1 blob moved (1.5kB), 3 blobs mounted, 4 there, 4 referrers
 app:1\x1b to d: tag v1 exists and was left alone
   web:2: ` + rewritten + `
   web:2: 2 referrers of the original index stayed behind
