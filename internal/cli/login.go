@@ -62,7 +62,7 @@ func hostArgument(args []string) (string, error) {
 // parseHost reads what must be a registry.
 func parseHost(arg string) (string, error) {
 	host, err := endpoint.ParseHost(arg)
-	if wrong, ok := errors.AsType[*endpoint.Error](err); ok {
+	if wrong, ok := errors.AsType[*endpoint.Error](err); ok && !wrong.Secret {
 		return "", usagef("%+q is no registry: %s", arg, wrong.Msg)
 	}
 	return host, err

@@ -14,11 +14,15 @@ type Error struct {
 	Msg string // what is wrong there
 
 	Closed string // the transport, such as "docker-daemon:", where it is one that leads nowhere
+	Secret bool   // the argument has a password in it: Arg is empty, and whoever reports it does not repeat the argument
 }
 
 // Error returns one line. The argument is quoted: control characters, look-alike
 // letters and broken UTF-8 are shown as code points and bytes, never raw.
 func (e *Error) Error() string {
+	if e.Secret {
+		return e.Msg
+	}
 	arg := quote(password.ReplaceAllString(e.Arg, "$1***@"))
 	if e.At < 0 {
 		return arg + ": " + e.Msg
@@ -28,6 +32,29 @@ func (e *Error) Error() string {
 
 // password finds what stands behind a user's name in a URL.
 var password = regexp.MustCompile(`^((?:[a-z][a-z0-9+.-]*://)?[^/@:]+:)[^/@]+@`)
+
+// checkUser refuses a user name or password in front of a host, as URLs have it:
+// others see the command line. Behind an @ of a reference without a scheme stands
+// a digest, which has no slash.
+func checkUser(arg string) error {
+	rest, _ := strings.CutPrefix(arg, "docker://")
+	scheme := strings.Index(rest, "://")
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 && looksLikeDigest(rest[i+1:]) {
+		rest = rest[:i]
+		if scheme < 0 && strings.Contains(rest, "@") {
+			return userInHost()
+		}
+	}
+	i := strings.LastIndexByte(rest, '@')
+	if i >= 0 && (scheme >= 0 || strings.Contains(rest[i:], "/")) {
+		return userInHost()
+	}
+	return nil
+}
+
+func userInHost() error {
+	return &Error{At: -1, Secret: true, Msg: "a user name or password stands in front of a host, where others see it; use wherry login, or --username and --password-stdin"}
+}
 
 // found shows what stands at the wrong byte.
 func (e *Error) found() string {

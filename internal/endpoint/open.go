@@ -83,7 +83,7 @@ func (o *Opener) source(ctx context.Context, e Endpoint) (*Source, error) {
 		if o.In == nil {
 			return nil, fmt.Errorf("there is no standard input: %w", content.ErrNotFound)
 		}
-		return opened(archive.Read(ctx, o.In, o.Archive))
+		return opened(archive.Read(ctx, newStream(ctx, o.In, nil), o.Archive))
 	case Layout:
 		l, err := o.Layout.Open(path)
 		return opened(l, err)
@@ -107,8 +107,8 @@ func opened[P interface {
 }
 
 // Sink opens e for writing an image that was read from src.
-func (o *Opener) Sink(e, src Endpoint) (*Sink, error) {
-	s, err := o.sink(e)
+func (o *Opener) Sink(ctx context.Context, e, src Endpoint) (*Sink, error) {
+	s, err := o.sink(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (o *Opener) Sink(e, src Endpoint) (*Sink, error) {
 	return s, nil
 }
 
-func (o *Opener) sink(e Endpoint) (*Sink, error) {
+func (o *Opener) sink(ctx context.Context, e Endpoint) (*Sink, error) {
 	path := o.path(e.Path)
 	switch o.sniff(e.Transport, path) {
 	case Registry:
@@ -126,7 +126,7 @@ func (o *Opener) sink(e Endpoint) (*Sink, error) {
 		if o.Out == nil {
 			return nil, fmt.Errorf("there is no standard output: %w", content.ErrNotFound)
 		}
-		w := archive.NewWriter(o.Out)
+		w := archive.NewWriter(newStream(ctx, nil, o.Out))
 		return &Sink{Sink: w, close: w.Close}, nil
 	case Layout:
 		l, err := o.Layout.Create(path)

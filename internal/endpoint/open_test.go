@@ -138,7 +138,7 @@ func TestOpenerWritesAndReadsEveryPlaceOnDisk(t *testing.T) {
 			ctx, dir := t.Context(), t.TempDir()
 			o := endpoint.Opener{Home: filepath.Join(dir, "home")}
 			dst := parse(t, strings.ReplaceAll(tt.dst, "DIR", dir))
-			sink, err := o.Sink(dst, parse(t, "oci:other:v0"))
+			sink, err := o.Sink(t.Context(), dst, parse(t, "oci:other:v0"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func TestOpenerWritesAndReadsEveryPlaceOnDisk(t *testing.T) {
 func TestOpenerStreams(t *testing.T) {
 	var pipe bytes.Buffer
 	o := endpoint.Opener{In: &pipe, Out: &pipe}
-	sink, err := o.Sink(parse(t, "-"), parse(t, "nginx:1"))
+	sink, err := o.Sink(t.Context(), parse(t, "-"), parse(t, "nginx:1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,9 @@ func parse(arg string) (Endpoint, error) {
 	if isPath(arg) {
 		return Endpoint{Transport: Archive, Path: arg}, parser{arg: arg}.path(arg)
 	}
+	if err := checkUser(arg); err != nil {
+		return Endpoint{}, err
+	}
 	rest, _ := strings.CutPrefix(arg, "docker://")
 	p := parser{arg: arg, from: len(arg) - len(rest)}
 	return p.reference()

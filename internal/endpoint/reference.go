@@ -273,6 +273,9 @@ func (p parser) tag(from, to int) error {
 // Docker Hub's spellings become docker.io, and a https:// or http:// in front, a
 // slash behind, are taken away, as docker has it for `login`.
 func ParseHost(arg string) (string, error) {
+	if strings.Contains(arg, "@") {
+		return "", userInHost()
+	}
 	p := parser{arg: arg}
 	for _, scheme := range []string{"https://", "http://"} {
 		if strings.HasPrefix(arg, scheme) {
