@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"strings"
 
 	"github.com/wherry-dev/wherry/internal/term"
@@ -12,6 +14,9 @@ import (
 // Main runs one command line, args without the program's name, and returns the
 // exit code. env gives one environment variable.
 func Main(ctx context.Context, args []string, stdio Stdio, env func(string) string) int {
+	// net/http writes what a server sends unasked to this logger, as it is: that
+	// may repeat a secret. What goes wrong is told by errors.
+	log.SetOutput(io.Discard)
 	f := newFactory(stdio, env)
 	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args)
