@@ -76,11 +76,11 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 		for j, t := range image.Targets {
 			end := m.ends[i][j]
 			to := MovedTo{
-				Replaced: m.sinks[placeOf(end)].replaced,
-				Name:     t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
+				Name: t.Name, Names: orEmpty(t.Names), Kept: t.Kept, UpToDate: t.UpToDate,
 				Stored: t.Stored, Existed: t.Existed, Mounted: t.Mounted, Bytes: t.Bytes, Manifests: t.Written, Error: text(t.Err),
 			}
 			if image.Err == nil && t.Err == nil && !to.leftAlone() {
+				to.Replaced = m.sinks[placeOf(end)].replaced
 				to.Reference = m.reference(end, t.Names, image.Root)
 			}
 			result.Bytes += t.Bytes
