@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -21,12 +22,13 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 		return root, nil
 	}
 	if !root.IsIndex() {
-		return root, content.CheckPlatform(ctx, image.job.Src, root, f.Platforms, c.Limits)
+		return root, c.checkImage(ctx, image, root)
 	}
 	if err := root.Ambiguous(); err != nil {
 		return root, err
 	}
 	if f.Sparse {
+		image.Unmatched = unmatched(f.Platforms, platformsOf(root))
 		return root, offersAny(root, f.Platforms)
 	}
 	n := c.newNarrower(image.src, f.Platforms)
@@ -38,7 +40,51 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 		return root, offersAny(root, f.Platforms)
 	}
 	image.src = &overlay{Source: image.src, made: n.made}
+	image.Unmatched = unmatched(f.Platforms, n.seen)
 	return narrow, nil
+}
+
+// checkImage refuses an image that is for none of the job's platforms, and notes
+// those that it is not for.
+func (c *Copier) checkImage(ctx context.Context, image *ImagePlan, root content.Manifest) error {
+	platforms := image.job.Filter.Platforms
+	err := content.CheckPlatform(ctx, image.job.Src, root, platforms, c.Limits)
+	if err != nil || len(platforms) == 1 {
+		return err
+	}
+	for _, p := range platforms {
+		err := content.CheckPlatform(ctx, image.job.Src, root, []content.Platform{p}, c.Limits)
+		switch {
+		case errors.Is(err, content.ErrNotFound):
+			image.Unmatched = append(image.Unmatched, p)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// unmatched returns which of platforms match nothing of got.
+func unmatched(platforms, got []content.Platform) []content.Platform {
+	var none []content.Platform
+	for _, p := range platforms {
+		if !slices.ContainsFunc(got, p.Matches) && !slices.Contains(none, p) {
+			none = append(none, p)
+		}
+	}
+	return none
+}
+
+// platformsOf returns what the images of index m are for, without those of
+// nested indexes.
+func platformsOf(m content.Manifest) []content.Platform {
+	var got []content.Platform
+	for _, d := range m.Children() {
+		if !content.IsAttestation(d) && d.Platform != nil {
+			got = append(got, content.PlatformOf(*d.Platform))
+		}
+	}
+	return got
 }
 
 // keeps reports which children of m are asked for: images whose platform
@@ -87,6 +133,7 @@ func offersAny(m content.Manifest, platforms []content.Platform) error {
 type narrower struct {
 	src       content.Source
 	platforms []content.Platform
+	seen      []content.Platform // what the images of all indexes are for
 	limits    content.Limits
 	made      map[digest.Digest]content.Manifest
 	done      map[digest.Digest]content.Manifest // nested indexes by what they were: an index may name one often
@@ -110,6 +157,7 @@ func (n *narrower) index(ctx context.Context, m content.Manifest, depth int) (co
 		return m, invalidf("indexes are nested more than %d deep", n.limits.Depth)
 	}
 	keep := keeps(m, n.platforms)
+	n.seen = append(n.seen, platformsOf(m)...)
 	var entries []entry
 	for i, d := range m.Children() {
 		if !keep(d) {

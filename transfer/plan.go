@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"reflect"
 	"sync"
@@ -26,6 +27,7 @@ type ImagePlan struct {
 	Referrers int                // manifests that come along because they refer to it
 	LeftOut   int                // foreign layers that are not copied
 	Orphaned  int                // referrers of the original index, which does not exist at the destination once it is rewritten
+	Unmatched []content.Platform // asked for, while the image has others only; a sparse plan does not look into nested indexes
 	Targets   []*TargetPlan
 	Err       error // why the image cannot be copied at all
 
@@ -124,6 +126,7 @@ func (image *ImagePlan) result() *ImageResult {
 	res := &ImageResult{
 		Name: image.Name, Source: image.Source, Root: image.Root, Err: image.Err,
 		Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
+		Unmatched: image.Unmatched,
 	}
 	for _, t := range image.Targets {
 		res.Targets = append(res.Targets, &TargetResult{Name: t.Name, Names: t.Names, Kept: t.Kept, UpToDate: t.Done, Existed: t.Present, Err: t.Err})
@@ -282,7 +285,7 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 	for i, name := range names {
 		d, err := t.holder(ctx, name)
 		switch {
-		case content.IsMissing(err):
+		case content.IsMissing(err), t.mends(err):
 			continue
 		case err != nil:
 			return at(Dst, OpResolve, ocispec.Descriptor{}, err)
@@ -295,6 +298,12 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 		}
 	}
 	return nil
+}
+
+// mends reports whether err is about content that is broken on a disk, which
+// writing it again mends. A name that must be kept is not taken from it.
+func (t *TargetPlan) mends(err error) bool {
+	return !t.isRegistry() && !t.keepNames && (errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrInvalid))
 }
 
 // holder returns what name stands for at the target. A name that must be kept

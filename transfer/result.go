@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // A Result is what a run did, image by image, in the order of the plan.
@@ -20,6 +22,7 @@ type ImageResult struct {
 	Referrers int                // manifests that came along because they refer to it
 	LeftOut   int                // foreign layers that were not copied
 	Orphaned  int                // referrers of the original index that have nothing to refer to after a rewrite
+	Unmatched []content.Platform // asked for, while the image has others only
 	Targets   []*TargetResult
 	Err       error // why it could not be copied at all
 }

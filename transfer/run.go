@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -195,6 +196,17 @@ func (tr *targetRun) settle(u *use, d ocispec.Descriptor) (last bool) {
 		tr.result.Bytes += d.Size
 	}
 	return tr.pending == 0
+}
+
+// failedThere returns the failure of the destination, if there was one. One of
+// the source, or of one blob's content, leaves the other blobs worth moving.
+func (tr *targetRun) failedThere() error {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if sourceFailed(tr.err) || !errors.Is(tr.err, content.ErrUnavailable) {
+		return nil
+	}
+	return tr.err
 }
 
 // finish writes the manifests of an image whose blobs are all there, and its

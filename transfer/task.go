@@ -88,17 +88,33 @@ func (t *task) addSource(src content.Source) {
 // move puts the blob of t into all its sinks. Where one source fails, another
 // image's source of the same blob is tried.
 func (c *Copier) move(ctx context.Context, t *task) {
-	uses := t.uses
+	uses := slices.DeleteFunc(slices.Clone(t.uses), (*use).givenUp)
 	for _, src := range t.srcs {
+		if len(uses) == 0 {
+			break
+		}
 		c.moveFrom(ctx, src, t.desc, uses)
-		uses = slices.DeleteFunc(slices.Clone(uses), func(u *use) bool { return !sourceFailed(u.err) })
-		if len(uses) == 0 || ctx.Err() != nil {
+		uses = slices.DeleteFunc(uses, func(u *use) bool { return !sourceFailed(u.err) })
+		if ctx.Err() != nil {
 			break
 		}
 	}
 	for _, u := range t.uses {
 		c.observe(Event{Kind: BlobDone, Target: u.target(), Desc: t.desc, Bytes: t.desc.Size, Outcome: u.outcome, Err: u.err})
 	}
+}
+
+// givenUp reports whether the destination has failed all who wait for the blob
+// there, and notes why: nobody waits for a dead destination once for each blob.
+func (u *use) givenUp() bool {
+	var failed error
+	for _, tr := range u.waiting {
+		if failed = tr.failedThere(); failed == nil {
+			return false
+		}
+	}
+	u.err = failed
+	return failed != nil
 }
 
 func sourceFailed(err error) bool {

@@ -336,6 +336,29 @@ func TestCopyReadsOnceForSeveralDestinations(t *testing.T) {
 	}
 }
 
+func TestADeadDestinationIsNotWaitedForTwice(t *testing.T) {
+	src := &maker{t: t}
+	layers := []string{"one", "two", "three", "four", "five", "six", "seven", "eight"}
+	root := src.image("linux/amd64", nil, layers...)
+	dead, alive := newSpy(&content.Memory{}), newSpy(&content.Memory{})
+	dead.fail = func(op, _ string) error {
+		if op == "blob" {
+			return content.ErrUnavailable
+		}
+		return nil
+	}
+	result := run(t, &transfer.Copier{Jobs: 1}, transfer.Job{Name: "app", Src: newSpy(&src.Memory), Ref: root.Digest.String(), Dst: []transfer.Target{
+		{Name: "dead", Sink: dead, Names: []string{"v1"}}, {Name: "alive", Sink: alive, Names: []string{"v1"}},
+	}})
+	got := result.Images[0].Targets
+	if !errors.Is(got[0].Err, content.ErrUnavailable) || got[1].Err != nil || got[1].Stored != len(layers)+1 {
+		t.Errorf("dead: %v, alive: %v with %d blobs", got[0].Err, got[1].Err, got[1].Stored)
+	}
+	if n := dead.count("blob"); n != 1 {
+		t.Errorf("the dead destination was given %d blobs", n)
+	}
+}
+
 func TestOneImageLeavesTheOthersAlone(t *testing.T) {
 	src := &maker{t: t}
 	src.app("v1")

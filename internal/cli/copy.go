@@ -43,7 +43,7 @@ func (o *moveOptions) bind(set *pflag.FlagSet) {
 
 // filter returns what of an image is moved.
 func (o *moveOptions) filter() transfer.Filter {
-	return transfer.Filter{Platforms: o.Platforms, Referrers: !o.NoReferrers, Foreign: o.Foreign.value}
+	return transfer.Filter{Platforms: o.Platforms.list(), Referrers: !o.NoReferrers, Foreign: o.Foreign.value}
 }
 
 // newCompress returns the value of --compress, what raw layers become.

@@ -163,7 +163,7 @@ func (m *mover) open(ctx context.Context, e, src endpoint.Endpoint) openSink {
 	if m.o.DryRun && e.Transport != endpoint.Registry {
 		return m.rehearsal(ctx, e)
 	}
-	sink, err := m.opener.Sink(e, src)
+	sink, err := m.opener.Sink(ctx, e, src)
 	if err != nil {
 		return openSink{err: err}
 	}

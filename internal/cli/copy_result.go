@@ -34,9 +34,10 @@ type MovedImage struct {
 	Digest       digest.Digest `json:"digest,omitempty"`       // what was written: another one where the index was rewritten or layers compressed
 	Compressed   bool          `json:"compressed,omitempty"`   // raw layers were compressed on the way
 	MediaType    string        `json:"mediaType,omitempty"`
-	Referrers    int           `json:"referrers"` // manifests that came along because they refer to the image
-	LeftOut      int           `json:"leftOut"`   // foreign layers that stayed behind
-	Orphaned     int           `json:"orphaned"`  // referrers of the original index, which the rewritten one has not
+	Referrers    int           `json:"referrers"`           // manifests that came along because they refer to the image
+	LeftOut      int           `json:"leftOut"`             // foreign layers that stayed behind
+	Orphaned     int           `json:"orphaned"`            // referrers of the original index, which the rewritten one has not
+	Unmatched    []string      `json:"unmatched,omitempty"` // platforms that were asked for, while the image has others only
 	Destinations []MovedTo     `json:"destinations"`
 	Error        string        `json:"error,omitempty"`
 }
@@ -71,7 +72,7 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 		moved := MovedImage{
 			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
 			SourceDigest: image.Source.Digest, Digest: image.Root.Digest, MediaType: image.Root.MediaType,
-			Error: text(image.Err), Destinations: []MovedTo{},
+			Unmatched: platformNames(image.Unmatched), Error: text(image.Err), Destinations: []MovedTo{},
 		}
 		for j, t := range image.Targets {
 			end := m.ends[i][j]
@@ -132,6 +133,14 @@ func (m *mover) reference(e endpoint.Endpoint, names []string, root ocispec.Desc
 	e = e.Tagged(names[0])
 	e.Digest = root.Digest
 	return e.String()
+}
+
+func platformNames(platforms []content.Platform) []string {
+	var names []string
+	for _, p := range platforms {
+		names = append(names, p.String())
+	}
+	return names
 }
 
 func text(err error) string {

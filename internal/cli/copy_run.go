@@ -18,6 +18,7 @@ func (m *mover) run(ctx context.Context) (MoveResult, error) {
 	if err != nil {
 		return MoveResult{}, err
 	}
+	m.warnUnmatched(plan)
 	left := m.leftBehind(ctx, plan)
 	result, err := m.carryOut(ctx, plan)
 	if result.Images != nil {
@@ -25,6 +26,16 @@ func (m *mover) run(ctx context.Context) (MoveResult, error) {
 		m.f.sayLeftBehind(left)
 	}
 	return result, err
+}
+
+// warnUnmatched says which platforms found nothing in an image that has others of
+// those asked for.
+func (m *mover) warnUnmatched(plan *transfer.Plan) {
+	for _, image := range plan.Images {
+		if names := platformNames(image.Unmatched); image.Err == nil && len(names) > 0 {
+			m.f.Warn("%s has nothing for %s", image.Name, strings.Join(names, ", "))
+		}
+	}
 }
 
 // leftBehind returns what of the source nothing of the plan takes along.

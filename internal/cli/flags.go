@@ -154,31 +154,43 @@ func (c *choice[T]) String() string { return c.word }
 // Type is how help texts call the value.
 func (c *choice[T]) Type() string { return strings.Join(c.words, "|") }
 
-// Platforms is the flag --platform: a list of os/arch[/variant]. "all" is none.
-type Platforms []content.Platform
+// Platforms is the flag --platform: a list of os/arch[/variant]. "all" in it is
+// every platform, whatever stands beside it, and no list.
+type Platforms struct {
+	want []content.Platform
+	all  bool
+}
 
 // Set reads s, and adds to what was given before.
 func (p *Platforms) Set(s string) error {
 	for part := range strings.SplitSeq(s, ",") {
 		part = strings.TrimSpace(part)
 		if part == "all" {
-			*p = nil
+			p.all = true
 			continue
 		}
 		platform, err := content.ParsePlatform(part)
 		if err != nil {
 			return err
 		}
-		*p = append(*p, platform)
+		p.want = append(p.want, platform)
 	}
 	return nil
 }
 
+// list returns the platforms that are wanted; none is all.
+func (p *Platforms) list() []content.Platform {
+	if p.all {
+		return nil
+	}
+	return p.want
+}
+
 // String returns the platforms with commas between them.
 func (p *Platforms) String() string {
-	names := make([]string, len(*p))
-	for i, platform := range *p {
-		names[i] = platform.String()
+	var names []string
+	for _, platform := range p.list() {
+		names = append(names, platform.String())
 	}
 	return strings.Join(names, ",")
 }

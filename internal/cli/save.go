@@ -37,7 +37,7 @@ func newSave(f *Factory) *cobra.Command {
 	flags.StringVarP(&o.Output, "output", "o", "-", "write to `FILE`; - is standard output")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		if !cmd.Flags().Changed("platform") {
-			o.Platforms, o.AnyPlatform = Platforms{content.HostPlatform()}, true
+			o.Platforms, o.AnyPlatform = Platforms{want: []content.Platform{content.HostPlatform()}}, true
 		}
 		return runSave(ctx, f, args, o)
 	})
