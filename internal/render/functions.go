@@ -13,13 +13,14 @@ import (
 )
 
 // functions are what docker has in its templates besides Go's own, println
-// among those (https://docs.docker.com/engine/cli/formatting/).
+// among those (https://docs.docker.com/engine/cli/formatting/). Those that change
+// text take whatever has one: digests, words and times too.
 var functions = template.FuncMap{
 	"json":     compactJSON,
 	"join":     join,
-	"split":    strings.Split,
-	"lower":    strings.ToLower,
-	"upper":    strings.ToUpper,
+	"split":    func(v any, sep string) []string { return strings.Split(text(v), sep) },
+	"lower":    func(v any) string { return strings.ToLower(text(v)) },
+	"upper":    func(v any) string { return strings.ToUpper(text(v)) },
 	"title":    title,
 	"pad":      pad,
 	"truncate": truncate,
@@ -67,7 +68,19 @@ func join(list any, sep string) (string, error) {
 	return strings.Join(parts, sep), nil
 }
 
-func title(s string) string {
+// text returns v as a template shows it; of what is not there it is empty.
+func text(v any) string {
+	value := reflect.ValueOf(v)
+	if _, prints := v.(fmt.Stringer); !prints && value.Kind() == reflect.Pointer {
+		value = value.Elem()
+	}
+	if !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil() {
+		return ""
+	}
+	return fmt.Sprint(value.Interface())
+}
+
+func title(v any) string {
 	before := ' '
 	return strings.Map(func(r rune) rune {
 		starts := unicode.IsSpace(before)
@@ -76,19 +89,21 @@ func title(s string) string {
 			return unicode.ToTitle(r)
 		}
 		return r
-	}, s)
+	}, text(v))
 }
 
-// pad puts blanks around s, unless s is empty.
-func pad(s string, before, after int) string {
+// pad puts blanks around the text of v, unless it is empty.
+func pad(v any, before, after int) string {
+	s := text(v)
 	if s == "" {
 		return s
 	}
 	return strings.Repeat(" ", max(0, before)) + s + strings.Repeat(" ", max(0, after))
 }
 
-// truncate keeps the first n bytes of s, and no half character.
-func truncate(s string, n int) string {
+// truncate keeps the first n bytes of the text of v, and no half character.
+func truncate(v any, n int) string {
+	s := text(v)
 	if n < 0 || len(s) <= n {
 		return s
 	}

@@ -86,13 +86,19 @@ func TestPrinterWritesTheFormThatWasAskedFor(t *testing.T) {
 	}
 }
 
+// A word is text of a type of its own, as digests are.
+type word string
+
 func TestTemplatesHaveDockersFunctions(t *testing.T) {
 	value := struct {
 		Name string
 		List []string
 		Nums []int
 		Map  map[string]int
-	}{"hello world", []string{"a", "b"}, []int{1, 2}, map[string]int{"k": 2, "j": 1}}
+		Word word
+		At   *word
+		None *word
+	}{"hello world", []string{"a", "b"}, []int{1, 2}, map[string]int{"k": 2, "j": 1}, "sha256:ab", new(word("x")), nil}
 	tests := []struct{ template, want string }{
 		{`{{join .List ","}}`, "a,b"},
 		{`{{join .Nums "-"}}`, "1-2"},
@@ -105,6 +111,9 @@ func TestTemplatesHaveDockersFunctions(t *testing.T) {
 		{`{{truncate .Name 5}}`, "hello"},
 		{`{{truncate .Name 500}}`, "hello world"},
 		{`{{truncate "aé" 2}}`, "a"},
+		{`{{truncate .Word 6}}{{index (split .Word ":") 1}}`, "sha256ab"},
+		{`{{upper .Word}}{{lower .Word}}{{title .Word}}`, "SHA256:ABsha256:abSha256:ab"},
+		{`<{{pad .Word 1 1}}{{truncate .Nums 2}}{{upper .At}}{{upper .None}}>`, "< sha256:ab [1X>"},
 		{`{{json .List}}`, `["a","b"]`},
 		{`{{json "<&>"}}`, `"<&>"`},
 		{`{{range .List}}{{println .}}{{end}}`, "a\nb\n"},
