@@ -55,6 +55,21 @@ func quieter(usage string) string {
 	return strings.ReplaceAll(usage, noise, strings.Repeat(" ", len(noise)))
 }
 
+// A helpOutput is where cobra writes help. Cobra prints what goes wrong there and
+// counts the command as done, so that the error is kept here.
+type helpOutput struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements [io.Writer] and does not fail.
+func (o *helpOutput) Write(p []byte) (int, error) {
+	if o.err == nil {
+		_, o.err = o.w.Write(p)
+	}
+	return len(p), nil
+}
+
 // unknownVerb is asked about arguments that are no verb.
 func unknownVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,10 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	log.SetOutput(io.Discard)
 	f := newFactory(stdio, env)
 	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
+	help := &helpOutput{w: f.Out}
+	root.SetOut(help)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := cmp.Or(root.ExecuteContext(ctx), help.err)
 	if _, silent := errors.AsType[*silentError](err); err != nil && !silent && !isUnread(err) {
 		f.report(ctx, err)
 	}
