@@ -84,6 +84,21 @@ func (m *mover) replaces(e endpoint.Endpoint) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
+// warnPlain says of an archive whose name promises compression that there will be
+// none: docker save, too, writes a plain tar whatever its name is.
+func (m *mover) warnPlain(e endpoint.Endpoint) {
+	path, ok := m.opener.File(e)
+	if !ok {
+		return
+	}
+	for _, end := range []string{".gz", ".tgz", ".zst", ".tzst", ".xz", ".bz2"} {
+		if strings.HasSuffix(strings.ToLower(path), end) {
+			m.f.Warn("%s becomes a plain tar, it is not compressed", path)
+			return
+		}
+	}
+}
+
 // checkFolder returns why no archive can be made at e: its folder is missing.
 func (m *mover) checkFolder(e endpoint.Endpoint) error {
 	path, ok := m.opener.File(e)

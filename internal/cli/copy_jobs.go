@@ -124,6 +124,7 @@ func (m *mover) sink(ctx context.Context, e, src endpoint.Endpoint) (content.Sin
 	if known, ok := m.sinks[place]; ok {
 		return known.orBroken(), nil
 	}
+	m.warnPlain(e)
 	replaced := m.replaces(e)
 	opened := m.open(ctx, e, src)
 	opened.replaced = replaced
