@@ -82,6 +82,9 @@ func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, e
 // in front, or to a path, whatever it looks like.
 func loadSource(input string) (endpoint.Endpoint, error) {
 	path := endpoint.Endpoint{Transport: endpoint.Archive, Path: input}
+	if input == "" {
+		return path, usagef("-i is empty: name an archive or a folder")
+	}
 	if _, err := os.Stat(input); err == nil {
 		return path, nil
 	}

@@ -44,9 +44,12 @@ func newSave(f *Factory) *cobra.Command {
 }
 
 func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ render.Result, err error) {
-	to := endpoint.Endpoint{Transport: endpoint.DockerArchive, Path: o.Output}
+	to := endpoint.Endpoint{Transport: endpoint.Archive, Path: o.Output}
 	if o.Output == "-" {
 		to = endpoint.Endpoint{Transport: endpoint.Stream}
+	}
+	if o.Output == "" {
+		return render.Result{}, usagef("-o is empty: name a file")
 	}
 	refs, err := parseAll(args)
 	if err != nil {
@@ -61,6 +64,9 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	if _, file := m.opener.File(to); !file && to.Transport != endpoint.Stream {
+		return render.Result{}, usagef("-o takes a file, and %s is a folder; copy writes a layout there", o.Output)
+	}
 	if err := cmp.Or(m.checkPlaces(refs, []endpoint.Endpoint{to}), m.checkFolder(to)); err != nil {
 		return render.Result{}, err
 	}

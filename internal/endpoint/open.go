@@ -195,7 +195,7 @@ func (o *Opener) sniff(t Transport, path string) Transport {
 	}
 	fi, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && os.IsPathSeparator(path[len(path)-1]):
+	case errors.Is(err, fs.ErrNotExist) && path != "" && os.IsPathSeparator(path[len(path)-1]):
 		return Layout
 	case err != nil || !fi.IsDir():
 		return Archive
@@ -216,7 +216,8 @@ func (o *Opener) File(e Endpoint) (string, bool) {
 	return path, found == Archive || found == OCIArchive || found == DockerArchive
 }
 
-// path puts the home folder for ~, which a shell does not do behind oci:.
+// path puts the home folder for ~, which a shell does not do behind oci:. A slash
+// at the end stays: it says that a folder is meant.
 func (o *Opener) path(path string) string {
 	if o.Home == "" {
 		return path
@@ -225,7 +226,7 @@ func (o *Opener) path(path string) string {
 		return o.Home
 	}
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
-		return filepath.Join(o.Home, rest)
+		return strings.TrimSuffix(o.Home, "/") + "/" + rest
 	}
 	return path
 }
