@@ -24,6 +24,9 @@ func (f *Factory) newClient() (*registry.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkAuthFile(); err != nil {
+		return nil, err
+	}
 	given, err := f.flagCredentials(f.SrcHost, f.DstHost)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 // Config is the configuration file: what somebody does not want to type each
 // time. A flag that is given beats it.
 type Config struct {
-	Jobs      int      `json:"jobs,omitempty"`      // as --jobs
+	Jobs      *int     `json:"jobs,omitempty"`      // as --jobs
 	Progress  string   `json:"progress,omitempty"`  // as --progress
 	PlainHTTP []string `json:"plainHTTP,omitempty"` // hosts, as --plain-http
 }
@@ -53,6 +53,9 @@ func loadConfig(path string) (c Config, err error) {
 	}
 	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
 		return Config{}, &usageError{err: fmt.Errorf("%s: %s", path, misread(err))}
+	}
+	if c.Jobs != nil && *c.Jobs < 1 {
+		return Config{}, usagef("%s: jobs %d is less than one", path, *c.Jobs)
 	}
 	return c, nil
 }

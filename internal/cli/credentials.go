@@ -83,6 +83,16 @@ func (f *Factory) authFiles() ([]*authFile, error) {
 	return files, nil
 }
 
+// checkAuthFile refuses a file for --authfile that is not there, whether or not a
+// credential will be wanted. Login makes one.
+func (f *Factory) checkAuthFile() error {
+	if f.Flags.AuthFile == "" || f.runs("login") {
+		return nil
+	}
+	_, err := f.authFiles()
+	return err
+}
+
 // authPaths lists the files that may have credentials, in the order in which
 // they count: what the environment names, podman's, docker's.
 func (f *Factory) authPaths() []string {

@@ -36,7 +36,10 @@ func (f *Factory) jobs(flag int) (int, error) {
 		return flag, nil
 	}
 	config, err := f.Config()
-	return config.Jobs, err
+	if err != nil || config.Jobs == nil {
+		return 0, err
+	}
+	return *config.Jobs, nil
 }
 
 // observer returns what a copier tells p. Where only one image goes to one
