@@ -35,7 +35,17 @@ func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, err
 		subjects = slices.DeleteFunc(slices.Clone(subjects), func(d digest.Digest) bool { return d == image.Root.Digest })
 	}
 	var all []extra
-	for depth := 0; len(subjects) > 0; depth++ {
+	asked := map[digest.Digest]bool{}
+	for depth := 0; ; depth++ {
+		// What a tag finds may be the image itself, or what was asked about before.
+		subjects = slices.DeleteFunc(slices.Clone(subjects), func(d digest.Digest) bool {
+			again := asked[d]
+			asked[d] = true
+			return again
+		})
+		if len(subjects) == 0 {
+			return all, nil
+		}
 		if depth > f.limits.Depth {
 			return nil, invalidf("what refers to the image is referred to more than %d times over", f.limits.Depth)
 		}
@@ -52,7 +62,6 @@ func (c *Copier) findExtras(ctx context.Context, image *ImagePlan) ([]extra, err
 			subjects = append(subjects, e.graph.Order...)
 		}
 	}
-	return all, nil
 }
 
 type finder struct {

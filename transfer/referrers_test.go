@@ -90,3 +90,31 @@ func TestReferrersOfReferrersEnd(t *testing.T) {
 		t.Errorf("error is %v, want the limit", err)
 	}
 }
+
+// A tag that stands for the image it is called after was asked about over and
+// over, until the image was refused as referred to too many times over.
+func TestATagThatLeadsToItsOwnImageIsAskedAboutOnce(t *testing.T) {
+	src := &maker{t: t}
+	made := src.app("v1")
+	root, err := src.Manifest(t.Context(), made.root.Digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag := "sha256-" + made.root.Digest.Encoded() + ".sig"
+	if err := src.PutManifest(t.Context(), root, tag); err != nil {
+		t.Fatal(err)
+	}
+	dst := &content.Memory{}
+	result := run(t, &transfer.Copier{}, transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Referrers: true},
+	})
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"v1", tag} {
+		if m, err := dst.Manifest(t.Context(), ref); err != nil || m.Digest() != made.root.Digest {
+			t.Errorf("%s is %s, %v", ref, m.Digest(), err)
+		}
+	}
+}
