@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -68,7 +69,7 @@ func schemaOf(t *testing.T, verb string, typ reflect.Type) []byte {
 	}
 	neverNull(s)
 	s.Schema = "https://json-schema.org/draft/2020-12/schema"
-	s.Title = "wherry " + verb + " --json"
+	s.Title = "wherry " + strings.ReplaceAll(verb, "-", " -") + " --json"
 	raw, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		t.Fatal(err)
