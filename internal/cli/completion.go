@@ -43,11 +43,13 @@ func newCompletion(f *Factory) *cobra.Command {
 }
 
 // completeWords lets the value of flag be completed where it is one of several
-// words: its help names them.
+// words: it knows them, or its help names them.
 func completeWords(cmd *cobra.Command, flag *pflag.Flag) {
 	name, _ := pflag.UnquoteUsage(flag)
 	words := strings.Split(name, "|")
-	if len(words) == 1 {
+	if c, knows := flag.Value.(interface{ choices() []string }); knows {
+		words = c.choices()
+	} else if len(words) == 1 {
 		return
 	}
 	words = slices.DeleteFunc(words, func(word string) bool { return word == strings.ToUpper(word) })                // TEMPLATE is none

@@ -148,6 +148,9 @@ func (c *choice[T]) Set(s string) error {
 	return nil
 }
 
+// choices returns the words, for completion.
+func (c *choice[T]) choices() []string { return c.words }
+
 // String returns the word.
 func (c *choice[T]) String() string { return c.word }
 

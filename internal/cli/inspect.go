@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -40,6 +39,7 @@ type ChildResult struct {
 	MediaType   string        `json:"mediaType"`
 	Total       int64         `json:"total"` // bytes of its config and layers
 	Attestation bool          `json:"attestation,omitempty"`
+	Missing     bool          `json:"missing,omitempty"` // the index names it, and it is not there
 }
 
 // An ImageResult is what the config of an image says.
@@ -69,11 +69,11 @@ type LayerResult struct {
 type inspectOptions struct {
 	Platform Platform
 	Raw      bool
-	Compat   Compat
+	Compat   choice[compat]
 }
 
 func newInspect(f *Factory) *cobra.Command {
-	var o inspectOptions
+	o := inspectOptions{Compat: choice[compat]{words: []string{"skopeo"}, means: []compat{compatSkopeo}}}
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
 		Short: "Show what an image is: platforms, sizes, layers, settings",
@@ -88,21 +88,16 @@ func newInspect(f *Factory) *cobra.Command {
 	cmd.Flags().Var(&o.Platform, "platform", "look into the image for `PLATFORM`, os/arch[/variant], in an index")
 	cmd.Flags().BoolVar(&o.Raw, "raw", false, "write the manifest, byte for byte")
 	cmd.Flags().Var(&o.Compat, "compat", "write what another `TOOL` would: skopeo")
-	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
-		return runInspect(ctx, f, args[0], o)
+	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
+		return runInspect(ctx, f, p, o)
 	})
 }
 
-func runInspect(ctx context.Context, f *Factory, arg string, o inspectOptions) (_ render.Result, err error) {
-	if o.Compat.skopeo && o.Raw {
+func runInspect(ctx context.Context, f *Factory, p *place, o inspectOptions) (render.Result, error) {
+	switch {
+	case o.Compat.given() && o.Raw:
 		return render.Result{}, usagef("--compat and --raw contradict each other")
-	}
-	p, err := f.look(ctx, arg)
-	if err != nil {
-		return render.Result{}, err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	if o.Compat.skopeo {
+	case o.Compat.value == compatSkopeo:
 		return inspectSkopeo(ctx, f, p, o.Platform)
 	}
 	m, err := p.image(ctx, o.Platform)
@@ -167,15 +162,20 @@ func (p *place) inspectImage(ctx context.Context, m content.Manifest, r *Inspect
 }
 
 func (p *place) inspectIndex(ctx context.Context, m content.Manifest, r *InspectResult) error {
-	g, err := content.Loader{}.Load(ctx, p.Source, m)
+	g, err := loadThere(ctx, p.Source, m)
 	if err != nil {
 		return p.fail(err)
+	}
+	if missing := sayMissing(g); missing != "" {
+		r.odd = append(r.odd, missing)
 	}
 	for _, d := range m.Children() {
 		child := ChildResult{Digest: d.Digest, MediaType: d.MediaType, Attestation: content.IsAttestation(d)}
 		if d.Platform != nil && !child.Attestation {
 			child.Platform = content.PlatformOf(*d.Platform).String()
 		}
+		_, there := g.Manifests[d.Digest]
+		child.Missing = !there
 		child.Total = sum(g.Below(d.Digest).Blobs())
 		r.Children = append(r.Children, child)
 	}

@@ -41,30 +41,10 @@ type SkopeoLayer struct {
 	Annotations map[string]string
 }
 
-// Compat is the flag --compat: whose form a result has.
-type Compat struct{ skopeo bool }
+// A compat is another tool whose form a result has.
+type compat uint8
 
-const compatSkopeo = "skopeo"
-
-// Set reads s.
-func (c *Compat) Set(s string) error {
-	if s != compatSkopeo {
-		return errors.New("there is the form of skopeo and of no other tool")
-	}
-	c.skopeo = true
-	return nil
-}
-
-// String returns the word; nothing where none was given.
-func (c *Compat) String() string {
-	if c.skopeo {
-		return compatSkopeo
-	}
-	return ""
-}
-
-// Type is how help texts call the value.
-func (c *Compat) Type() string { return "TOOL" }
+const compatSkopeo compat = iota + 1
 
 // inspectSkopeo shows an image as skopeo does, byte for byte.
 func inspectSkopeo(ctx context.Context, f *Factory, p *place, platform Platform) (render.Result, error) {

@@ -66,6 +66,9 @@ func (r InspectResult) childTable() render.Table {
 		case what == "":
 			what = "(none)"
 		}
+		if c.Missing {
+			return []string{what, c.Digest.String(), "not there"}
+		}
 		return []string{what, c.Digest.String(), term.Size(c.Total)}
 	})}
 }

@@ -33,24 +33,19 @@ func newTags(f *Factory) *cobra.Command {
 		Args: exactArgs(1),
 	}
 	cmd.Flags().BoolVarP(&long, "long", "l", false, "show digest, creation time, size and platforms of each tag")
-	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
 		// What is left with --quiet are the names.
 		if long && (!f.Flags.Quiet || f.Flags.asked()) {
-			return runTags(ctx, f, args[0], (*place).listLong)
+			return runTags(ctx, f, p, (*place).listLong)
 		}
-		return runTags(ctx, f, args[0], (*place).list)
+		return runTags(ctx, f, p, (*place).list)
 	})
 }
 
 // A listing makes a result of the tags of a place.
 type listing func(p *place, ctx context.Context, f *Factory, tags []string) (render.Result, error)
 
-func runTags(ctx context.Context, f *Factory, arg string, list listing) (_ render.Result, err error) {
-	p, err := f.look(ctx, arg)
-	if err != nil {
-		return render.Result{}, err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
+func runTags(ctx context.Context, f *Factory, p *place, list listing) (render.Result, error) {
 	if p.at.Tag != "" || p.at.Name != "" || p.at.Digest != "" {
 		return render.Result{}, usagef("%s names one image; its place is wanted here, without a tag or digest", p.at)
 	}

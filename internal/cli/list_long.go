@@ -22,7 +22,7 @@ type TagResult struct {
 	Created   *time.Time    `json:"created,omitempty"`   // as the config of the first image says
 	Size      int64         `json:"size,omitempty"`      // bytes of all configs and layers, each once, compressed as they are there
 	Platforms []string      `json:"platforms,omitempty"` // of all images, in the order of the index
-	Error     string        `json:"error,omitempty"`     // why the tag cannot be read
+	Error     string        `json:"error,omitempty"`     // why the tag cannot be read, or what of its index is not there
 }
 
 // listLong returns a row for each tag. The error tells of those that could not
@@ -76,13 +76,17 @@ func (t tagRow) cells() []string {
 }
 
 // record is what programs see of a row: sizes in bytes, and a column more with
-// the reason where the tag could not be read.
+// the reason where the tag could not be read, or not all of it.
 func (t tagRow) record() []string {
 	platforms := strings.Join(t.Platforms, ",")
 	if t.err != nil {
 		return []string{t.Tag, t.Digest.String(), created(t.Created), "", platforms, oneLine(t.Error)}
 	}
-	return []string{t.Tag, t.Digest.String(), created(t.Created), strconv.FormatInt(t.Size, 10), platforms}
+	record := []string{t.Tag, t.Digest.String(), created(t.Created), strconv.FormatInt(t.Size, 10), platforms}
+	if t.Error != "" {
+		record = append(record, oneLine(t.Error))
+	}
+	return record
 }
 
 func created(t *time.Time) string {

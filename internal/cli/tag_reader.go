@@ -37,6 +37,7 @@ type imageFacts struct {
 	config    configFacts // of the first image
 	size      int64
 	platforms []string
+	missing   string // what an index names and is not there
 	odd       []string
 }
 
@@ -85,6 +86,7 @@ func (r *tagReader) read(ctx context.Context, row *tagRow) error {
 	row.Digest = d
 	facts, err := r.images.get(d, func() (imageFacts, error) { return r.describe(ctx, d) })
 	row.Created, row.Size, row.Platforms, row.odd = facts.config.created, facts.size, facts.platforms, facts.odd
+	row.Error = facts.missing
 	return err
 }
 
@@ -107,13 +109,17 @@ func (r *tagReader) describe(ctx context.Context, d digest.Digest) (imageFacts, 
 	if err != nil {
 		return imageFacts{}, err
 	}
-	g, err := content.Loader{}.Load(ctx, r.shelf, m)
+	g, err := loadThere(ctx, r.shelf, m)
 	if err != nil {
 		return imageFacts{}, err
 	}
 	facts := imageFacts{size: sum(g.Blobs()), platforms: platformsOf(g)}
 	if ambiguous := m.Ambiguous(); ambiguous != nil {
 		facts.odd = append(facts.odd, ambiguous.Error())
+	}
+	facts.missing = sayMissing(g)
+	if facts.missing != "" {
+		facts.odd = append(facts.odd, facts.missing)
 	}
 	first, config, ok := firstImage(g)
 	if !ok {
