@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -143,6 +145,12 @@ func newLogout(f *Factory) *cobra.Command {
 		Short:   "Forget the credential for a registry",
 		Example: "  wherry logout\n  wherry logout ghcr.io",
 		Args:    upToArgs(1),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return f.loggedIn(), cobra.ShellCompDirectiveNoFileComp
+		},
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		host, err := hostArgument(args)
@@ -151,6 +159,23 @@ func newLogout(f *Factory) *cobra.Command {
 		}
 		return runLogout(ctx, f, host)
 	})
+}
+
+// loggedIn returns the hosts that stand in the file of credentials, for completion:
+// what a helper keeps is not asked for.
+func (f *Factory) loggedIn() []string {
+	file, err := f.authFileInUse()
+	if err != nil {
+		return nil
+	}
+	var hosts []string
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(file.Auths)), slices.Collect(maps.Keys(file.CredHelpers))) {
+		if host := authHost(key); host != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
 }
 
 func runLogout(ctx context.Context, f *Factory, host string) (render.Result, error) {
