@@ -102,6 +102,7 @@ func (m *mover) source(ctx context.Context, e endpoint.Endpoint) (*endpoint.Sour
 	if e.Transport == endpoint.Stream && term.IsTerminal(m.f.In) {
 		return nil, usagef("standard input is a terminal: an archive is expected there")
 	}
+	m.f.Log().InfoContext(ctx, "read", "place", e.String())
 	src, err := m.opener.Source(ctx, e)
 	if err != nil {
 		return nil, err
@@ -124,6 +125,7 @@ func (m *mover) sink(ctx context.Context, e, src endpoint.Endpoint) (content.Sin
 	if known, ok := m.sinks[place]; ok {
 		return known.orBroken(), nil
 	}
+	m.f.Log().InfoContext(ctx, "write", "place", place.String())
 	m.warnPlain(e)
 	replaced := m.replaces(e)
 	opened := m.open(ctx, e, src)

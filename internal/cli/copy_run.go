@@ -18,6 +18,7 @@ func (m *mover) run(ctx context.Context) (MoveResult, error) {
 	if err != nil {
 		return MoveResult{}, err
 	}
+	m.logPlan(ctx, plan)
 	m.warnUnmatched(plan)
 	left := m.leftBehind(ctx, plan)
 	result, err := m.carryOut(ctx, plan)
@@ -26,6 +27,28 @@ func (m *mover) run(ctx context.Context) (MoveResult, error) {
 		m.f.sayLeftBehind(left)
 	}
 	return result, err
+}
+
+// logPlan tells --verbose what is moved and what is not.
+func (m *mover) logPlan(ctx context.Context, plan *transfer.Plan) {
+	for _, image := range plan.Images {
+		if image.Err != nil {
+			continue // it is reported
+		}
+		for _, t := range image.Targets {
+			facts := []any{"image", image.Name, "to", t.Name, "digest", image.Root.Digest.String()}
+			switch {
+			case t.Err != nil:
+			case t.Done && len(t.Kept) > 0:
+				m.f.Log().InfoContext(ctx, "skipped: its names exist and are left alone", append(facts, "names", t.Kept)...)
+			case t.Done:
+				m.f.Log().InfoContext(ctx, "skipped: the destination has it", facts...)
+			default:
+				m.f.Log().InfoContext(ctx, "copy", append(facts,
+					"missing", len(t.Missing), "there", t.Present, "manifests", image.Manifests, "referrers", image.Referrers, "left_out", image.LeftOut)...)
+			}
+		}
+	}
 }
 
 // warnUnmatched says which platforms found nothing in an image that has others of
