@@ -139,7 +139,7 @@ func (m *mover) addArchive(ctx context.Context, from endpoint.Endpoint, to strin
 		if err := taken.claim(target, name); err != nil {
 			return copyInstead(src, from, name, to, err)
 		}
-		job := transfer.Job{Name: name, Src: src, Filter: m.o.Filter}
+		job := transfer.Job{Name: nameIn(src, from, name), Src: src, Filter: m.o.Filter}
 		if err := m.addJob(ctx, job, from.Tagged(name), []endpoint.Endpoint{target}); err != nil {
 			return err
 		}
@@ -151,6 +151,16 @@ func (m *mover) addArchive(ctx context.Context, from endpoint.Endpoint, to strin
 		return m.addOnly(ctx, src, from, to)
 	}
 	return nil
+}
+
+// nameIn returns how messages call an image of an archive: as copy takes it, and
+// by its name alone where it comes from standard input.
+func nameIn(src *endpoint.Source, from endpoint.Endpoint, name string) string {
+	if from.Transport == endpoint.Stream {
+		return name
+	}
+	from.Transport = src.Found
+	return from.Tagged(name).String()
 }
 
 // addOnly adds the only image of an archive, which has no name: like one that is
