@@ -52,12 +52,19 @@ func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 		return h.keep(req, secure, serr)
 	case speaksTLS(serr):
 		discard(plain)
-		return nil, h.transportError(req, serr)
+		return nil, h.transportError(withScheme(req, "https"), serr)
 	case err == nil: // a 400 of its own
 		h.settle("http")
 		return plain, nil
 	}
 	return h.sendAs(req, "http")
+}
+
+// withScheme returns req as it was sent, for messages.
+func withScheme(req *http.Request, scheme string) *http.Request {
+	sent := req.Clone(req.Context())
+	sent.URL.Scheme = scheme
+	return sent
 }
 
 func discard(resp *http.Response) {
@@ -92,7 +99,7 @@ func (h *host) keep(req *http.Request, resp *http.Response, err error) (*http.Re
 		return h.sendAs(req, h.settled())
 	}
 	if err != nil {
-		return nil, h.transportError(req, err)
+		return nil, h.transportError(withScheme(req, h.settled()), err)
 	}
 	if !httpx.IsTemporary(resp.StatusCode) {
 		return resp, nil

@@ -30,8 +30,8 @@ func TestACertificateThatIsNamedIsTrusted(t *testing.T) {
 	if err := os.WriteFile(ca, block, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(t, "digest", "--retries", "1", r.Host()+"/app:v1"); got.code != 9 {
-		t.Errorf("without --ca: %+v, want exit code 9", got)
+	if got := run(t, "digest", "--retries", "1", r.Host()+"/app:v1"); got.code != 9 || !strings.Contains(got.errors, "https://"+r.Host()) {
+		t.Errorf("without --ca: %+v, want exit code 9 and the https address", got)
 	}
 	if got := run(t, "digest", "--ca", ca, r.Host()+"/app:v1"); got.code != 0 || strings.TrimSpace(got.out) != r.Digest("app", "v1").String() {
 		t.Errorf("with --ca: %+v", got)
