@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -118,7 +117,7 @@ func (e *spoolError) Unwrap() error { return e.err }
 // noSpace gives a full disk its class.
 func noSpace(err error) error {
 	if errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("%w: %w", err, content.ErrNoSpace)
+		return &content.FullError{Err: err}
 	}
 	return err
 }

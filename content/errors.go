@@ -21,6 +21,18 @@ var (
 	ErrNoSpace      = errors.New("no space left")       // the disk is full
 )
 
+// A FullError is an error of the system which says that a disk is full. It is
+// [ErrNoSpace] and has the system's own text.
+type FullError struct{ Err error }
+
+func (e *FullError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the system's error.
+func (e *FullError) Unwrap() error { return e.Err }
+
+// Is reports whether target is [ErrNoSpace].
+func (e *FullError) Is(target error) bool { return target == ErrNoSpace }
+
 // ErrSchema1 is a manifest of the first schema docker had, which nothing of wherry
 // reads. It is [ErrInvalid].
 var ErrSchema1 = fmt.Errorf("docker schema 1 is not supported: %w", ErrInvalid)

@@ -66,7 +66,7 @@ func classify(err error) error {
 	case errors.Is(err, durable.ErrNotRegular):
 		return fmt.Errorf("%w: %w", err, content.ErrInvalid)
 	case durable.IsFull(err):
-		return fmt.Errorf("%w: %w", err, content.ErrNoSpace)
+		return &content.FullError{Err: err}
 	case errors.Is(err, fs.ErrNotExist):
 		return content.ErrNotFound // the path is in the Error around it
 	}
