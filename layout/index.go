@@ -63,16 +63,40 @@ func indexLimits(l content.Limits) content.Limits {
 	return l
 }
 
-// index reads index.json. That of a layout that is not made yet is empty.
+// A seenIndex is an index as it was read from a file with a stamp. Nobody
+// changes it.
+type seenIndex struct {
+	stamp string
+	index *index
+}
+
+// most bytes of an index.json that is kept in memory.
+const maxSeenIndex = 4 << 20
+
+// index reads index.json, unless it is the one that was read last. That of a
+// layout that is not made yet is empty.
 func (l *Layout) index() (*index, error) {
 	if !l.disk.made.Load() {
 		return newIndex(), nil
+	}
+	stamp := ""
+	if fi, err := l.disk.root.Lstat(indexFile); err == nil && fi.Mode().IsRegular() && fi.Size() <= maxSeenIndex {
+		now, lasting := durable.Stamp(fi)
+		if seen := l.seen.Load(); lasting && seen != nil && seen.stamp == now {
+			return seen.index, nil
+		}
+		if lasting {
+			stamp = now
+		}
 	}
 	raw, err := l.readIndex()
 	if err != nil {
 		return nil, err
 	}
 	x, err := parseIndex(raw, l.Limits)
+	if err == nil && stamp != "" {
+		l.seen.Store(&seenIndex{stamp, x})
+	}
 	return x, l.disk.fail("read", indexFile, err)
 }
 

@@ -28,6 +28,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -90,6 +91,7 @@ type Layout struct {
 	Options
 	disk  *disk
 	facts manifestFacts
+	seen  atomic.Pointer[seenIndex] // nil before the first is read
 }
 
 var (

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -39,7 +38,7 @@ func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
 
 func (c *Copier) hasRoot(image *ImagePlan, t *TargetPlan) bool {
 	return t.isRegistry() && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 &&
-		t.root.Digest == image.Root.Digest && !c.knowsPartial(image, t)
+		t.root.Digest == image.Root.Digest && !c.wantsMore(image, t)
 }
 
 func (t *TargetPlan) isRegistry() bool {
@@ -104,20 +103,53 @@ func (c *Copier) remember(image *ImagePlan, t *TargetPlan) {
 	if image.state != "" && image.job.Filter.Referrers {
 		c.Facts.Remember(factKey("referrers", image, t), image.state)
 	}
-	partial := image.job.Filter.Sparse || image.LeftOut > 0
-	if partial || !t.Done && c.knowsPartial(image, t) {
-		c.Facts.Remember(factKey("partial", image, t), strconv.FormatBool(partial))
+	left := image.leftOut()
+	if left != leftNothing || !t.Done && c.left(image, t) != leftNothing {
+		c.Facts.Remember(factKey("left out", image, t), left)
 	}
 }
 
-// knowsPartial reports whether an earlier copy of image to t left some of it
-// out: there the root proves nothing.
-func (c *Copier) knowsPartial(image *ImagePlan, t *TargetPlan) bool {
-	if c.Facts == nil {
-		return false
+// What a copy left out on purpose.
+const (
+	leftNothing  = ""
+	leftChildren = "children"
+	leftForeign  = "foreign layers"        // all
+	leftAbsent   = "absent foreign layers" // that the source did not have
+)
+
+func (image *ImagePlan) leftOut() string {
+	switch {
+	case image.job.Filter.Sparse:
+		return leftChildren
+	case image.LeftOut == 0:
+		return leftNothing
+	case image.job.Filter.Foreign == ForeignSkip:
+		return leftForeign
 	}
-	value, known := c.Facts.Fact(factKey("partial", image, t))
-	return known && value == "true"
+	return leftAbsent
+}
+
+// left returns what earlier copies of image to t left out.
+func (c *Copier) left(image *ImagePlan, t *TargetPlan) string {
+	if c.Facts == nil {
+		return leftNothing
+	}
+	value, _ := c.Facts.Fact(factKey("left out", image, t))
+	return value
+}
+
+// wantsMore reports whether an earlier copy of image to t left something out
+// that this one is to bring: there the root proves nothing.
+func (c *Copier) wantsMore(image *ImagePlan, t *TargetPlan) bool {
+	switch c.left(image, t) {
+	case leftChildren:
+		return true
+	case leftForeign:
+		return image.job.Filter.Foreign != ForeignSkip
+	case leftAbsent:
+		return image.job.Filter.Foreign == ForeignFetch
+	}
+	return false
 }
 
 func factKey(what string, image *ImagePlan, t *TargetPlan) string {

@@ -300,10 +300,11 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 	return nil
 }
 
-// mends reports whether err is about content that is broken on a disk, which
-// writing it again mends. A name that must be kept is not taken from it.
+// mends reports whether err is about a manifest on a disk whose bytes went bad,
+// which writing it again mends. A name that must be kept is not taken from it.
 func (t *TargetPlan) mends(err error) bool {
-	return !t.isRegistry() && !t.keepNames && (errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrInvalid))
+	wrong, ok := errors.AsType[*content.MismatchError](err)
+	return ok && !t.isRegistry() && !t.keepNames && wrong.Got != "" && wrong.Got != wrong.Want.Digest
 }
 
 // holder returns what name stands for at the target. A name that must be kept

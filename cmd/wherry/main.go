@@ -9,9 +9,14 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/wherry-dev/wherry/internal/cli"
 )
+
+// grace is for how long what is under way may clean up after a signal. Opening a
+// pipe to which nobody writes, for one, cannot be given up.
+const grace = 10 * time.Second
 
 func main() {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // where GOMEMLIMIT says nothing
@@ -25,8 +30,14 @@ func main() {
 	}
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write that nobody reads is an error, not the end
 	go func() {
-		cancel(cli.InterruptedError{Signal: <-signals})
-		os.Exit(cli.InterruptedError{Signal: <-signals}.Code()) // the second signal does not wait
+		interrupted := cli.InterruptedError{Signal: <-signals}
+		cancel(interrupted)
+		select {
+		case again := <-signals: // the second signal does not wait
+			interrupted.Signal = again
+		case <-time.After(grace):
+		}
+		os.Exit(interrupted.Code())
 	}()
 	os.Exit(cli.Main(ctx, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Getenv))
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wherry-dev/wherry/internal/durable"
@@ -73,4 +74,29 @@ func largest(t *testing.T, dir string) string {
 		}
 	}
 	return path
+}
+
+func TestARootThatWentBadOnDiskIsWrittenAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "layout")
+	copies := func() outcome {
+		return run(t, "copy", "archive:../../testdata/images/oci-gzip.tar", "oci:"+dir+":v1")
+	}
+	if got := copies(); got.code != 0 {
+		t.Fatal(got.errors)
+	}
+	root := strings.TrimSpace(run(t, "digest", "oci:"+dir+":v1").out)
+	path := filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(root, "sha256:"))
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(good, []byte("{"), []byte("["), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := copies(); got.code != 0 {
+		t.Errorf("exit code %d: %s", got.code, got.errors)
+	}
+	if now, _ := os.ReadFile(path); !bytes.Equal(now, good) {
+		t.Error("the root is still bad")
+	}
 }

@@ -23,8 +23,9 @@ const slowest = 1 << 10
 // Stall breaks off what does not move. Time counts only while the network is
 // waited for, so that a slow other side is not blamed.
 //
-// The answer's first byte has Limit; an answer to a body that was sent has ten
-// times that, because registries store and hash before they answer.
+// The answer's first byte has Limit. Registries store and hash before they answer
+// to a body: that has as long again as this takes them, and where what was sent
+// before is put together, ten times Limit.
 type Stall struct {
 	Next  http.RoundTripper
 	Limit time.Duration
@@ -49,11 +50,19 @@ func (s Stall) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// storing is the rate, in bytes per second, at which a slow registry stores.
+const storing = 5 << 20
+
 func (s Stall) answerLimit(req *http.Request) time.Duration {
-	if req.Method == http.MethodPut || req.Method == http.MethodPatch {
-		return 10 * s.Limit
+	switch {
+	case req.Method != http.MethodPut && req.Method != http.MethodPatch && req.Method != http.MethodPost:
+		return s.Limit
+	case req.ContentLength > 0:
+		return s.Limit + time.Duration(float64(req.ContentLength)/storing*float64(time.Second))
+	case req.Method == http.MethodPost:
+		return s.Limit
 	}
-	return s.Limit
+	return 10 * s.Limit // a session is closed, or how much is sent is not known
 }
 
 type watch struct {

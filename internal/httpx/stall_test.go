@@ -151,3 +151,31 @@ func (s slowTaker) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 }
+
+func TestAnAnswerToABodyHasTheTimeThatStoringItTakes(t *testing.T) {
+	const limit = 30 * time.Second
+	for _, tt := range []struct {
+		name   string
+		method string
+		size   int64
+		want   time.Duration // until it is given up
+	}{
+		{"a small blob", http.MethodPut, 5 << 20, limit + time.Second},
+		{"a blob of a GiB", http.MethodPut, 1 << 30, limit + 204800*time.Millisecond},
+		{"the end of a session", http.MethodPut, 0, 10 * limit},
+		{"the begin of a session", http.MethodPost, 0, limit},
+		{"a question", http.MethodGet, 0, limit},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				req := httptest.NewRequestWithContext(t.Context(), tt.method, "https://a.example/", http.NoBody)
+				req.ContentLength = tt.size
+				began := time.Now()
+				_, err := httpx.Stall{Limit: limit, Next: &slowServer{before: time.Hour}}.RoundTrip(req) //nolint:bodyclose // there is none
+				if got := time.Since(began); !errors.Is(err, httpx.ErrStalled) || got != tt.want {
+					t.Errorf("%v after %s, want %s", err, got, tt.want)
+				}
+			})
+		})
+	}
+}
