@@ -17,6 +17,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -85,37 +86,42 @@ func Start(tb testing.TB, c Config) *Registry {
 	return r
 }
 
-// Listen serves r at address, "host:port", until Close. Port 0 takes a free one, see Host.
+// Listen serves r at address, "host:port", until Close. Port 0 takes a free one, see Host. The token server is there
+// before the first request is: its address stands in answers.
 func (r *Registry) Listen(address string) error {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return fmt.Errorf("test registry: %w", err)
 	}
-	r.main = r.serve(l, r)
-	if !r.config.Auth.OwnHost {
-		return nil
+	if r.config.Auth.OwnHost {
+		host, _, _ := net.SplitHostPort(l.Addr().String()) // a listener's address has both
+		tokens, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return errors.Join(fmt.Errorf("test registry: token host: %w", err), l.Close())
+		}
+		r.token = r.server(tokens)
 	}
-	host, _, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return fmt.Errorf("test registry: %w", err)
+	r.main = r.server(l)
+	for _, s := range []*httptest.Server{r.token, r.main} {
+		if s != nil {
+			r.start(s)
+		}
 	}
-	l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return fmt.Errorf("test registry: token host: %w", err)
-	}
-	r.token = r.serve(l, r)
 	return nil
 }
 
-func (r *Registry) serve(l net.Listener, h http.Handler) *httptest.Server {
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h, ConnContext: withConn, ErrorLog: silentLog()}}
+func (r *Registry) server(l net.Listener) *httptest.Server {
+	return &httptest.Server{Listener: l, Config: &http.Server{Handler: r, ConnContext: withConn, ErrorLog: silentLog()}}
+}
+
+func (r *Registry) start(s *httptest.Server) {
 	if r.config.TLS {
 		s.EnableHTTP2 = true
 		s.StartTLS()
-		return s
+		return
 	}
 	s.Start()
-	return s
 }
 
 // Close stops listening, ends stalled answers and waits for what is under way. The content stays readable.
