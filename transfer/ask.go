@@ -104,7 +104,7 @@ func (c *Copier) remember(image *ImagePlan, t *TargetPlan) {
 		c.Facts.Remember(factKey("referrers", image, t), image.state)
 	}
 	left := image.leftOut()
-	if left != leftNothing || !t.Done && c.left(image, t) != leftNothing {
+	if left != leftNothing || c.left(image, t) != leftNothing {
 		c.Facts.Remember(factKey("left out", image, t), left)
 	}
 }
@@ -232,7 +232,7 @@ func (c *Copier) askTargets(ctx context.Context, image *ImagePlan) error {
 		if t.Done || t.Err != nil {
 			continue
 		}
-		if image.retags(t) {
+		if !c.Deep && image.retags(t) {
 			t.retags, t.Present = true, len(blobs)
 			continue
 		}
