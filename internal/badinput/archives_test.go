@@ -231,12 +231,12 @@ func sparse(records map[string]string) func(tb testing.TB) io.Reader {
 		tb.Helper()
 		renamed := map[string]string{}
 		for key, value := range records { // archive/tar does not write the keys of GNU
-			renamed["XXX"+strings.TrimPrefix(key, "GNU")] = value
+			renamed["OLD"+strings.TrimPrefix(key, "GNU")] = value
 		}
 		config := image()[0]
 		config.Header.PAXRecords, config.Header.Format = renamed, tar.FormatPAX
 		raw := packed(tb, config, image()[1], saved("c.json", "1/layer.tar"))
-		return bytes.NewReader(bytes.ReplaceAll(raw, []byte("XXX.sparse"), []byte("GNU.sparse")))
+		return bytes.NewReader(bytes.ReplaceAll(raw, []byte("OLD.sparse"), []byte("GNU.sparse")))
 	}
 }
 

@@ -271,19 +271,25 @@ func TestManifests(t *testing.T) {
 				s := newScene(t)
 				var w workshop
 				root := s.give(&w.Builder, tt.make(&w))
-				for _, to := range []string{"TO/app:v1", "oci:layout:v1", "oci-archive:image.tar:v1"} {
-					if tt.code != 0 {
-						s.refused(nil, tt.code, tt.says, "copy", "FROM/app:v1", to)
-						continue
-					}
-					s.arrives(root, "copy", "FROM/app:v1", to)
-				}
+				s.copied(root, tt.code, tt.says)
 				s.inspected(tt, root)
 				if o := s.run(nil, "validate", "FROM/app:v1"); o.Code != tt.code {
 					s.Errorf("validate: exit code %d, a copy's is %d:\n%.1000s%.1000s", o.Code, tt.code, o.stdout, o.stderr)
 				}
 			})
 		}
+	}
+}
+
+// copied copies FROM/app:v1, which is root, to every kind of place: all of it arrives, or it is refused with code.
+func (s *scene) copied(root digest.Digest, code int, says string) {
+	s.Helper()
+	for _, to := range []string{"TO/app:v1", "oci:layout:v1", "oci-archive:image.tar:v1"} {
+		if code != 0 {
+			s.refused(nil, code, says, "copy", "FROM/app:v1", to)
+			continue
+		}
+		s.arrives(root, "copy", "FROM/app:v1", to)
 	}
 }
 
