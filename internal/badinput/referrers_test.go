@@ -46,8 +46,8 @@ func TestReferrers(t *testing.T) {
 	}{
 		{"60", referred(60, 0), 0, ""}, // each is synchronised with the disk, so that more would measure the disk
 		{"15 of 1 MiB", referred(15, 1<<20), 0, ""},
-		{"40 of 1 MiB", referred(40, 1<<20), 6, "more than 16777216 bytes"},
-		{"20 of 3.9 MiB", referred(20, 3900<<10), 6, "more than 16777216 bytes"},
+		{"17 of 1 MiB", referred(17, 1<<20), 6, "more than 16777216 bytes"},
+		{"5 of 3.9 MiB", referred(5, 3900<<10), 6, "more than 16777216 bytes"},
 		{"5,000", referred(5000, 0), 6, "over the limit of 4096"},
 		{"8 that refer to one another", chained(8), 0, ""},
 		{"100 that refer to one another", chained(100), 6, "more than 8 times over"},
