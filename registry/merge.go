@@ -21,11 +21,11 @@ import (
 // looked whether its entry stayed, takes the entry away unseen. So everybody
 // looks once more, later than such a write can come; see [Repository.Commit].
 const (
-	settleLeast  = 200 * time.Millisecond // from our last write to that look, at least
-	settleFactor = 5                      // and this many times the longest that reading and writing took
-	settleMost   = 10 * time.Second       // however long that took: a host may have asked to wait in between
-	mergeTries   = 10                     // times that others may overwrite us in a row
-	mergeLooks   = 16                     // indexes looked at in parallel
+	settleLeast  = time.Second      // from our last write to that look, at least
+	settleFactor = 5                // and this many times the longest that reading and writing took
+	settleMost   = 10 * time.Second // however long that took: a host may have asked to wait in between
+	mergeTries   = 10               // times that others may overwrite us in a row
+	mergeLooks   = 16               // indexes looked at in parallel
 )
 
 // A mergeMemory has the fallback indexes of a host that this process writes.
