@@ -21,11 +21,12 @@ import (
 // looked whether its entry stayed, takes the entry away unseen. So everybody
 // looks once more, later than such a write can come; see [Repository.Commit].
 const (
-	settleLeast  = time.Second      // from our last write to that look, at least
-	settleFactor = 5                // and this many times the longest that reading and writing took
-	settleMost   = 10 * time.Second // however long that took: a host may have asked to wait in between
-	mergeTries   = 10               // times that others may overwrite us in a row
-	mergeLooks   = 16               // indexes looked at in parallel
+	settleLeast  = time.Second            // from our last write to that look, at least
+	settleFactor = 5                      // and this many times the longest that reading and writing took
+	settleMost   = 10 * time.Second       // however long that took: a host may have asked to wait in between
+	mergeTries   = 10                     // times that others may overwrite us in a row
+	mergeLooks   = 16                     // indexes looked at in parallel
+	absentPause  = 100 * time.Millisecond // before an index that is said to be absent is asked for again
 )
 
 // A mergeMemory has the fallback indexes of a host that this process writes.
@@ -186,11 +187,11 @@ func (m *merge) write(ctx context.Context, batch []ocispec.Descriptor) (writes i
 			}
 		}
 		began := time.Now()
-		index, err := r.fallbackIndex(ctx, m.subject)
+		index, err := m.read(ctx)
 		switch {
 		case errors.Is(err, errNoIndex):
 			return writes, nil
-		case err != nil && !errors.Is(err, content.ErrNotFound):
+		case err != nil:
 			return writes, fmt.Errorf("referrers of %s: %w", m.subject, err)
 		}
 		missing := missingFrom(index, batch)
@@ -212,6 +213,30 @@ func (m *merge) write(ctx context.Context, batch []ocispec.Descriptor) (writes i
 		now, err := r.Resolve(ctx, tag)
 		if err == nil && now.Digest == now.Digest.Algorithm().FromBytes(raw) {
 			return writes + 1, nil
+		}
+	}
+}
+
+// read returns the index, the zero Manifest where there is none. A registry that
+// keeps a tag in a file and writes it in place, as distribution 2 does, has no
+// such tag for a moment in every write; who believed it would begin a new index
+// and lose all entries of the others. So absence is asked for again: once, and
+// longer where we have written the index ourselves.
+func (m *merge) read(ctx context.Context) (content.Manifest, error) {
+	looks := 2
+	if _, wrote := m.unconfirmed(); !wrote.IsZero() {
+		looks = 4
+	}
+	for look := 1; ; look++ {
+		index, err := m.repository.fallbackIndex(ctx, m.subject)
+		if !errors.Is(err, content.ErrNotFound) {
+			return index, err
+		}
+		if look == looks {
+			return content.Manifest{}, nil
+		}
+		if err := httpx.Wait(ctx, absentPause); err != nil {
+			return content.Manifest{}, err
 		}
 	}
 }

@@ -93,6 +93,25 @@ func TestCommitListsAgainWhatOthersOverwrote(t *testing.T) {
 	o.want(t, "other", "three")
 }
 
+// Distribution 2 has no tag for a moment while another writes it.
+func TestAnIndexThatIsAbsentForAMomentKeepsItsEntries(t *testing.T) {
+	absent := func(o oldRegistry, times int) {
+		o.SetFaults(fault{Method: http.MethodGet, Ref: o.tag, Times: times, Effect: testregistry.Answer, N: http.StatusNotFound})
+	}
+	o := startOld(t)
+	o.overwrite(manifest(t, "other", o.subject))
+	absent(o, 1)
+	repo := o.repository(t)
+	o.refer(t, repo, "one")
+	o.want(t, "one", "other")
+
+	absent(o, 3)
+	if err := repo.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.want(t, "one", "other")
+}
+
 func TestCommitLooksOnceWhereNobodyOverwrote(t *testing.T) {
 	o := startOld(t)
 	repo := o.repository(t)
