@@ -234,11 +234,11 @@ func TestCredentialsOfAHostAreAskedForByTheNameTheUserGave(t *testing.T) {
 	put(server, manifest(t, "one", ""), "v1")
 	var asked []string
 	c := client(t)
-	c.Hosts = func(host string) registry.Host {
+	c.Hosts = func(host string) (*registry.Host, error) {
 		if host == "docker.io" {
-			return registry.Host{Address: server.Host(), PlainHTTP: true}
+			return &registry.Host{Address: server.Host(), PlainHTTP: true}, nil
 		}
-		return registry.Host{}
+		return nil, nil
 	}
 	c.Keychain = registry.CredentialFunc(func(_ context.Context, host string) (registry.Credential, error) {
 		asked = append(asked, host)

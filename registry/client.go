@@ -12,9 +12,11 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -37,15 +39,21 @@ type Client struct {
 	Keychain authn.Keychain
 
 	// Hosts returns the settings of a host, given as in [Client.Repository] but
-	// with Docker Hub always "docker.io". nil means none.
-	Hosts func(host string) Host
+	// with Docker Hub always "docker.io", nil where it has none. It may be asked
+	// more than once. nil means none for all.
+	Hosts func(host string) (*Host, error)
 
-	// Mirrors returns the mirrors of a repository, whose name is as in
-	// [Client.Source], in the order in which they are asked. nil means none.
-	Mirrors func(host, repository string) []Mirror
+	// Routes returns where a repository is, given in the same way. nil means that
+	// every host serves what is named after it.
+	Routes func(host, repository string) (Route, error)
 
 	// Proxy returns the proxy for a request, nil for none. nil means none at all.
 	Proxy func(*http.Request) (*url.URL, error)
+
+	// Dial makes connections, to "host:port" with host a name or an address; nil
+	// is what net.Dialer does. Where a connection led, which its RemoteAddr tells,
+	// is checked all the same.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	UserAgent    string        // "" means "wherry"
 	Retries      int           // tries in a row without one new byte; 0 means 5
@@ -80,14 +88,6 @@ const (
 	ForeignLeave ForeignPolicy = iota // such a layer is not found
 	ForeignFetch                      // it is read from its URLs: without credentials, over https
 )
-
-// A Host has the settings of one host. The zero Host is what most have.
-type Host struct {
-	PlainHTTP  bool           // http, never https
-	SkipVerify bool           // do not check the host's certificate
-	RootCAs    *x509.CertPool // nil is the system's
-	Address    string         // where the host is contacted, host[:port]; "" is the host itself
-}
 
 func (c *Client) init() {
 	c.once.Do(func() {
@@ -124,11 +124,19 @@ func (c *Client) userAgent() string {
 	return c.UserAgent
 }
 
-func (c *Client) hostSettings(name string) Host {
+// unset are the settings of a host that has none.
+var unset Host
+
+// hostSettings returns the settings of a host, never nil.
+func (c *Client) hostSettings(name string) (*Host, error) {
 	if c.Hosts == nil {
-		return Host{}
+		return &unset, nil
 	}
-	return c.Hosts(name)
+	settings, err := c.Hosts(name)
+	if settings == nil {
+		settings = &unset
+	}
+	return settings, err
 }
 
 // Close closes the connections that are idle. The Client can be used on.
@@ -150,6 +158,7 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	rt = httpx.Rate{Next: rt, Down: c.down, Up: c.up}
 	rt = httpx.Log{Next: rt, Logger: c.log(), Mask: h.secrets.mask}
 	rt = httpx.Agent{Next: rt, Name: c.userAgent()}
+	rt = headed{host: h, next: rt}
 	rt = &gated{next: rt, gates: &c.gates, maxWait: h.maxWait()}
 	rt = &httpx.Replay{Next: rt, Tries: h.tries(), Backoff: c.backoff(), MaxWait: h.maxWait()}
 	tokens = rt
@@ -158,10 +167,32 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	return httpx.Follow{Next: rt}, tokens
 }
 
+// headed adds the headers that the user wants a host to see, at its own origin.
+type headed struct {
+	host *host
+	next http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t headed) RoundTrip(req *http.Request) (*http.Response, error) {
+	more := t.host.settings.Header
+	if len(more) == 0 || !t.host.owns(req.URL) || req.Context().Value(anonymousKey{}) != nil {
+		return t.next.RoundTrip(req)
+	}
+	req = req.Clone(req.Context())
+	for name, values := range more {
+		if len(req.Header.Values(name)) == 0 {
+			req.Header[name] = values
+		}
+	}
+	return t.next.RoundTrip(req)
+}
+
 // A transportKey says which requests may share connections: those with the same
 // idea of whom to trust and of where connections may lead.
 type transportKey struct {
-	own     string // authority of the host the user named; "" for what a host led to
+	own     *Host  // settings of the host the user named; nil for what a host led to
+	name    string // authority of the host the user named
 	reach   httpx.Reach
 	lane    bool
 	trusts  bool // without looking at certificates
@@ -178,13 +209,24 @@ func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := transportKey{lane: httpx.IsLane(req.Context())}
 	settings := l.host.settings
 	if l.host.owns(req.URL) {
-		key.own = l.host.authority
+		key.own, key.name = settings, l.host.authority
 	} else {
-		settings = l.client.hostSettings(req.URL.Host)
+		var err error
+		if settings, err = l.client.hostSettings(req.URL.Host); err != nil {
+			return nil, refuse(req, err)
+		}
 		key.reach = l.host.reachable()
 	}
 	key.trusts, key.rootCAs = settings.SkipVerify, settings.RootCAs
 	return l.client.transport(key, l.host).RoundTrip(req)
+}
+
+// refuse ends a request as every RoundTripper does.
+func refuse(req *http.Request, err error) error {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return err
 }
 
 func (c *Client) transport(key transportKey, h *host) *http.Transport {
@@ -199,12 +241,15 @@ func (c *Client) transport(key transportKey, h *host) *http.Transport {
 			RootCAs:            key.rootCAs,
 			InsecureSkipVerify: key.trusts, //nolint:gosec // the user said so, for this host
 		},
-		HTTP1: key.lane,
-		Proxy: c.Proxy,
+		HTTP1:   key.lane,
+		Proxy:   c.Proxy,
+		Connect: c.Dial,
 	}
-	if key.own == "" {
+	if key.own == nil {
 		d.Allow = key.reach.Allows
 	} else {
+		d.TLS.Certificates = key.own.Certificates
+		d.Address, d.Timeout = key.own.Address, key.own.DialTimeout
 		d.Reached = h.reached
 	}
 	t := httpx.NewTransport(d)

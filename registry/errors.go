@@ -222,7 +222,7 @@ func (h *host) answerError(resp *http.Response) error {
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
 	codes, message := parseErrorBody(body)
 	if h.owns(resp.Request.URL) {
-		e.Repository, e.Ref = manifestAt(resp.Request.URL)
+		e.Repository, e.Ref = h.manifestAt(resp.Request.URL)
 		e.Message = printable(h.secrets.mask(message), 400)
 	} else {
 		codes = slices.DeleteFunc(codes, func(c string) bool { return !isCode(c) })
@@ -232,8 +232,8 @@ func (h *host) answerError(resp *http.Response) error {
 }
 
 // manifestAt returns which manifest is at u.
-func manifestAt(u *url.URL) (repository, ref string) {
-	path, below := strings.CutPrefix(u.Path, "/v2/")
+func (h *host) manifestAt(u *url.URL) (repository, ref string) {
+	path, below := strings.CutPrefix(u.Path, h.root())
 	repository, ref, found := strings.Cut(path, "/manifests/")
 	if !below || !found {
 		return "", ""

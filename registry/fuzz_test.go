@@ -170,7 +170,7 @@ func FuzzLocation(f *testing.F) {
 func FuzzErrorBody(f *testing.F) {
 	f.Add([]byte(`{"errors":[{"code":"X","message":"y"}]}`))
 	f.Add([]byte("<html>"))
-	h := &host{authority: "r.example"}
+	h := &host{authority: "r.example", settings: &unset}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		resp := &http.Response{
 			StatusCode: http.StatusForbidden, Body: io.NopCloser(bytes.NewReader(body)),

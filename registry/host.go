@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ type host struct {
 	name      string      // as the user wrote it; Docker Hub is docker.io
 	mirror    *mirrorHost // what is known of it as a mirror; nil where it is asked for its own sake
 	authority string      // host[:port] of its URLs
-	settings  Host
+	settings  *Host       // never nil
 	keychain  authn.Keychain
 
 	auth    *authorizer
@@ -48,8 +49,9 @@ type host struct {
 // A hostKey tells what a host is asked as: what is asked of a mirror may fail,
 // and is then asked elsewhere.
 type hostKey struct {
-	name   string
-	mirror bool
+	name     string
+	mirror   bool
+	settings *Host // nil is those that the Client knows
 }
 
 // host returns the host of that name, always the same one.
@@ -62,7 +64,12 @@ func (c *Client) hostAs(key hostKey) (*host, error) {
 		return nil, err
 	}
 	key.name = name
-	settings := c.hostSettings(name)
+	settings := key.settings
+	if settings == nil {
+		if settings, err = c.hostSettings(name); err != nil {
+			return nil, err
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, ok := c.hosts[key]; ok {
@@ -89,22 +96,31 @@ func (h *host) open() error {
 		if err := checkHost(h.settings.Address); err != nil {
 			return fmt.Errorf("address of host %s: %w", h.name, err)
 		}
-		h.authority = h.settings.Address
+	}
+	for _, values := range h.settings.Header {
+		h.secrets.add(values...) // some are
 	}
 	h.settling = make(chan struct{}, 1)
 	h.auth = newAuthorizer(h)
 	h.rt, h.auth.tokens = h.client.stack(h)
-	u := url.URL{Host: h.authority}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+	at := url.URL{Host: cmp.Or(h.settings.Address, h.authority)}
+	if addr, err := netip.ParseAddr(at.Hostname()); err == nil {
 		h.reached(httpx.ReachOf(addr))
 	}
 	switch {
 	case h.settings.PlainHTTP:
 		h.settle("http")
-	case h.settings.SkipVerify || !httpx.IsLoopbackHost(u.Hostname()):
+	case h.settings.AllowHTTP:
+	case h.settings.SkipVerify || !h.isLoopback():
 		h.settle("https")
 	}
 	return nil
+}
+
+// isLoopback reports whether the host's name is this machine's own.
+func (h *host) isLoopback() bool {
+	u := url.URL{Host: h.authority}
+	return httpx.IsLoopbackHost(u.Hostname())
 }
 
 // tries returns how often in a row something is asked of the host.
@@ -191,19 +207,24 @@ func (h *host) owns(u *url.URL) bool {
 	return httpx.SameOrigin(u, &url.URL{Scheme: scheme, Host: h.authority})
 }
 
-// url returns the URL of a path below /v2/.
+// root returns the path of the API, a slash at its end.
+func (h *host) root() string {
+	return strings.TrimSuffix(cmp.Or(h.settings.Path, "/v2"), "/") + "/"
+}
+
+// url returns the URL of a path below the API's.
 func (h *host) url(path string, query url.Values) *url.URL {
 	scheme := h.settled()
 	if scheme == "" {
 		scheme = "http"
 	}
-	return &url.URL{Scheme: scheme, Host: h.authority, Path: "/v2/" + path, RawQuery: query.Encode()}
+	return &url.URL{Scheme: scheme, Host: h.authority, Path: h.root() + path, RawQuery: query.Encode()}
 }
 
 // A call is a request with a small body or none.
 type call struct {
 	method string
-	path   string // below /v2/
+	path   string // below the API's
 	query  url.Values
 	url    *url.URL // instead of path and query
 	header http.Header

@@ -18,19 +18,6 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
-// A Mirror is a host that has what a repository of another host has. What it
-// gives by digest is proved by that; what a tag stands for it is asked only
-// where it may tell.
-type Mirror struct {
-	Host       string // as in [Client.Repository]
-	Repository string // what the repository is called there
-	Namespace  string // the registry it stands for, told to mirrors of several as ns=; "" is not told
-
-	// ResolvesTags lets the mirror say what a tag stands for when the
-	// repository's own host does not answer: for closed networks.
-	ResolvesTags bool
-}
-
 // A mirror is given up sooner than a host that is asked for its own sake: there
 // are others.
 const (
@@ -49,11 +36,12 @@ const (
 type Mirrored struct {
 	own     *Repository
 	mirrors []mirrorRepository
+	tagged  atomic.Bool // a tag was asked for
 }
 
 type mirrorRepository struct {
 	*Repository
-	resolvesTags bool
+	resolvesTags, tagsOnly bool
 }
 
 var (
@@ -70,26 +58,26 @@ type mirrorHost struct {
 	told    sync.Map     // tags of which it was said that they are stale there
 }
 
-// Source returns what [Client.Repository] does, read through the mirrors that
-// [Client.Mirrors] has for it. A mirror that cannot be is [content.ErrInvalid].
+// Source returns the repository of that name to read from, through the mirrors
+// that [Client.Routes] has for it. The errors are those of [Client.Repository].
 func (c *Client) Source(host, name string) (content.Source, error) {
-	own, err := c.Repository(host, name)
-	if err != nil || c.Mirrors == nil {
+	route, err := c.route(host, name)
+	if err != nil {
+		return nil, err
+	}
+	own, err := c.repositoryAt(route.Read, asked)
+	if err != nil || len(route.Mirrors) == 0 {
 		return own, err
 	}
-	var mirrors []mirrorRepository
-	for _, m := range c.Mirrors(own.host.name, own.name) {
-		r, err := c.repositoryAt(hostKey{name: m.Host, mirror: true}, m.Repository)
+	m := &Mirrored{own: own}
+	for _, mirror := range route.Mirrors {
+		r, err := c.repositoryAt(mirror.Endpoint, mirroring)
 		if err != nil {
 			return nil, fmt.Errorf("mirror of %s: %w", own, err)
 		}
-		r.namespace = m.Namespace
-		mirrors = append(mirrors, mirrorRepository{r, m.ResolvesTags})
+		m.mirrors = append(m.mirrors, mirrorRepository{r, mirror.ResolvesTags, mirror.TagsOnly})
 	}
-	if len(mirrors) == 0 {
-		return own, nil
-	}
-	return &Mirrored{own: own, mirrors: mirrors}, nil
+	return m, nil
 }
 
 // Avoid says that host is written to: it is not read from as a mirror, which
@@ -135,6 +123,7 @@ func (m *Mirrored) order() []*Repository {
 	for _, r := range m.mirrors {
 		known := r.host.mirror
 		switch {
+		case r.tagsOnly && !m.tagged.Load():
 		case known.benched.Load() || r.host.name != m.own.host.name && m.own.host.client.avoids(r.host.name):
 		case known.slow.Load():
 			last = append(last, r.Repository)
@@ -191,6 +180,7 @@ func (m *Mirrored) Resolve(ctx context.Context, ref string) (d ocispec.Descripto
 		})
 		return d, err
 	}
+	m.tagged.Store(true)
 	told := m.askMirrors(ctx, ref)
 	d, err = m.own.Resolve(ctx, ref)
 	answers := <-told

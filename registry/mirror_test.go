@@ -38,11 +38,13 @@ func newNet(t *testing.T, faults ...fault) *net {
 	n.mirror.SetFaults(faults...)
 	n.client = client(t)
 	n.client.Log = slog.New(slog.NewTextHandler(&n.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	n.client.Mirrors = func(host, repository string) []registry.Mirror {
+	n.client.Routes = func(host, repository string) (registry.Route, error) {
 		if host != n.own.Host() {
 			t.Errorf("mirrors of %s were asked for", host)
 		}
-		return []registry.Mirror{{Host: n.mirror.Host(), Repository: "mirrored/" + repository, Namespace: "own.test", ResolvesTags: n.resolves}}
+		own := registry.Endpoint{Host: host, Repository: repository}
+		mirror := registry.Endpoint{Host: n.mirror.Host(), Repository: "mirrored/" + repository, Namespace: "own.test"}
+		return registry.Route{Read: own, Write: own, Mirrors: []registry.Mirror{{Endpoint: mirror, ResolvesTags: n.resolves}}}, nil
 	}
 	return n
 }

@@ -149,7 +149,7 @@ func TestRequestsGoThroughTheProxyTheUserNamed(t *testing.T) {
 	server := testregistry.Start(t, testregistry.Config{})
 	put(server, m, "v1")
 	c := client(t)
-	c.Hosts = func(string) registry.Host { return registry.Host{PlainHTTP: true} }
+	c.Hosts = func(string) (*registry.Host, error) { return &registry.Host{PlainHTTP: true}, nil }
 	c.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(server.URL()) } // it answers for every host
 	repo, err := c.Repository("registry.invalid", "app")
 	if err != nil {

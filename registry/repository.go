@@ -48,27 +48,49 @@ const maxName = 255
 
 // Repository returns a repository of host, "docker.io" or "localhost:5000" for
 // example; any of Docker Hub's names is Docker Hub, whose one-part names are
-// below "library/". A host or name that cannot be is [content.ErrInvalid].
-// Nothing is asked of the registry.
+// below "library/". It is the one that is written to: [Client.Source] is what to
+// read from. A host or name that cannot be is [content.ErrInvalid], and one that
+// [Client.Routes] forbids a [*BlockedError]. Nothing is asked of the registry.
 func (c *Client) Repository(host, name string) (*Repository, error) {
-	return c.repositoryAt(hostKey{name: host}, name)
-}
-
-func (c *Client) repositoryAt(key hostKey, name string) (*Repository, error) {
-	h, err := c.hostAs(key)
+	route, err := c.route(host, name)
 	if err != nil {
 		return nil, err
 	}
-	if h.name == DockerHub && !strings.Contains(name, "/") {
+	return c.repositoryAt(route.Write, asked)
+}
+
+// A role is what a host is asked as.
+type role uint8
+
+const (
+	asked     role = iota // for its own sake
+	mirroring             // in place of another
+)
+
+func (c *Client) repositoryAt(e Endpoint, as role) (*Repository, error) {
+	h, err := c.hostAs(hostKey{name: e.Host, mirror: as == mirroring, settings: e.Settings})
+	if err != nil {
+		return nil, err
+	}
+	name, err := checkName(h.name, e.Repository)
+	if err != nil {
+		return nil, err
+	}
+	return &Repository{host: h, name: name, namespace: e.Namespace}, nil
+}
+
+// checkName checks a repository's name and gives those of Docker Hub their first part.
+func checkName(host, name string) (string, error) {
+	if host == DockerHub && !strings.Contains(name, "/") {
 		name = "library/" + name
 	}
 	if !nameChars.MatchString(name) {
-		return nil, fmt.Errorf("repository name %q does not fit the grammar of the distribution spec: %w", printable(name, maxName), content.ErrInvalid)
+		return "", fmt.Errorf("repository name %q does not fit the grammar of the distribution spec: %w", printable(name, maxName), content.ErrInvalid)
 	}
-	if len(h.name)+1+len(name) > maxName {
-		return nil, fmt.Errorf("repository name of %d bytes is too long: %w", len(name), content.ErrInvalid)
+	if len(host)+1+len(name) > maxName {
+		return "", fmt.Errorf("repository name of %d bytes is too long: %w", len(name), content.ErrInvalid)
 	}
-	return &Repository{host: h, name: name}, nil
+	return name, nil
 }
 
 // Origin implements [content.Originer].
@@ -117,7 +139,11 @@ func (c *Client) Login(ctx context.Context, at string, auth authn.Authenticator)
 	if err != nil {
 		return err
 	}
-	h := &host{client: c, name: name, settings: c.hostSettings(name), keychain: oneCredential{auth}}
+	settings, err := c.hostSettings(name)
+	if err != nil {
+		return err
+	}
+	h := &host{client: c, name: name, settings: settings, keychain: oneCredential{auth}}
 	if err := h.open(); err != nil {
 		return err
 	}

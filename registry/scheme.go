@@ -9,7 +9,7 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
-// A witness settles the scheme of a loopback host with the first answer in it.
+// A witness settles an open scheme with the first answer in it.
 // It stands below the credentials, so that none is sent before.
 type witness struct {
 	host *host
@@ -29,8 +29,17 @@ func (w witness) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// sendSettling sends the first request to a loopback host, which may speak http
-// or https: http first, and https where what came back was no answer to it.
+// schemes returns what an open host is tried with: http first on this machine,
+// https first elsewhere.
+func (h *host) schemes() (first, second string) {
+	if h.isLoopback() {
+		return "http", "https"
+	}
+	return "https", "http"
+}
+
+// sendSettling sends the first request to a host that may speak http or https,
+// in one, and in the other where what came back was no answer to it.
 func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 	select {
 	case h.settling <- struct{}{}:
@@ -41,23 +50,26 @@ func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 	if h.settled() != "" || !httpx.CanRewind(req) {
 		return h.sendAs(req, h.settled())
 	}
-	plain, err := h.try(req, "http")
-	if h.settled() != "" {
-		return h.keep(req, plain, err)
+	var answer *http.Response // in http, by a server that may want https
+	first, second := h.schemes()
+	for _, scheme := range []string{first, second} {
+		resp, err := h.try(req, scheme)
+		switch {
+		case h.settled() != "":
+			discard(answer)
+			return h.keep(req, resp, err)
+		case speaksTLS(err):
+			discard(answer)
+			return nil, h.transportError(withScheme(req, "https"), err)
+		case err == nil:
+			answer = resp
+		}
 	}
-	secure, serr := h.try(req, "https")
-	switch {
-	case h.settled() != "":
-		discard(plain)
-		return h.keep(req, secure, serr)
-	case speaksTLS(serr):
-		discard(plain)
-		return nil, h.transportError(withScheme(req, "https"), serr)
-	case err == nil: // a 400 of its own
+	if answer != nil { // a 400 of its own
 		h.settle("http")
-		return plain, nil
+		return answer, nil
 	}
-	return h.sendAs(req, "http")
+	return h.sendAs(req, first)
 }
 
 // withScheme returns req as it was sent, for messages.

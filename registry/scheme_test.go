@@ -37,7 +37,7 @@ func trusting(tb testing.TB, server *testregistry.Registry) *registry.Client {
 	if !roots.AppendCertsFromPEM(server.CertificatePEM()) {
 		tb.Fatal("no certificate")
 	}
-	c.Hosts = func(string) registry.Host { return registry.Host{RootCAs: roots} }
+	c.Hosts = func(string) (*registry.Host, error) { return &registry.Host{RootCAs: roots}, nil }
 	return c
 }
 
@@ -78,7 +78,9 @@ func TestACertificateNobodyTrustsIsRefusedAtOnce(t *testing.T) {
 		t.Errorf("error %v, want unavailable", err)
 	}
 	c = client(t)
-	c.Hosts = func(host string) registry.Host { return registry.Host{SkipVerify: host == server.Host()} }
+	c.Hosts = func(host string) (*registry.Host, error) {
+		return &registry.Host{SkipVerify: host == server.Host()}, nil
+	}
 	if _, err := repository(t, c, server, "app").Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("not verified, as the user wants: error %v", err)
 	}

@@ -3,6 +3,7 @@ package httpx
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,6 +20,15 @@ type Dial struct {
 	// Proxy returns the proxy for a request, nil for none. It may be nil.
 	Proxy func(*http.Request) (*url.URL, error)
 
+	Timeout time.Duration // for one connection; 0 means 15 s
+
+	// Address is contacted in place of whatever a URL names, host[:port], without
+	// a port at that of the URL; "" is what the URL says. Proxies are told the URL's.
+	Address string
+
+	// Connect makes connections; nil is what net.Dialer does.
+	Connect func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// Allow says whether an address, after DNS, may be connected to. Proxies
 	// are not asked about. nil allows all.
 	Allow func(Reach) bool
@@ -31,20 +41,14 @@ type Dial struct {
 // follows or decompresses.
 func NewTransport(d Dial) *http.Transport {
 	p := &proxies{dial: d}
-	plain := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}
-	guarded := *plain
-	guarded.Control = d.control
+	plain, guarded := d.dialers()
 	t := &http.Transport{
 		Proxy: p.forRequest,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if p.has(address) {
-				return plain.DialContext(ctx, network, address)
+				return plain(ctx, network, address)
 			}
-			conn, err := guarded.DialContext(ctx, network, address)
-			if err == nil {
-				d.tell(conn.RemoteAddr())
-			}
-			return conn, err
+			return guarded(ctx, network, d.instead(address))
 		},
 		TLSClientConfig:        d.TLS,
 		TLSHandshakeTimeout:    15 * time.Second,
@@ -63,6 +67,51 @@ func NewTransport(d Dial) *http.Transport {
 		t.Protocols.SetHTTP1(true)
 	}
 	return t
+}
+
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dialers returns what connects to proxies, and what connects to all others.
+func (d Dial) dialers() (plain, guarded dialer) {
+	timeout := d.Timeout
+	if timeout <= 0 {
+		timeout = 15 * time.Second
+	}
+	if d.Connect != nil {
+		return d.Connect, d.check(d.Connect)
+	}
+	free := &net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}
+	held := *free
+	held.Control = d.control
+	return free.DialContext, d.check(held.DialContext)
+}
+
+// check looks at where a connection led, which a dialer of others does not ask
+// about before.
+func (d Dial) check(next dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := next(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.control(network, conn.RemoteAddr().String(), nil); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		d.tell(conn.RemoteAddr())
+		return conn, nil
+	}
+}
+
+// instead returns what is contacted when address is asked for.
+func (d Dial) instead(address string) string {
+	if d.Address == "" {
+		return address
+	}
+	if u := (&url.URL{Host: d.Address}); u.Port() == "" {
+		_, port, _ := net.SplitHostPort(address) // it always has one here
+		return net.JoinHostPort(u.Hostname(), port)
+	}
+	return d.Address
 }
 
 // control is asked after DNS, for each address that a name has.
