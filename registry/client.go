@@ -62,6 +62,11 @@ type Client struct {
 	StallTimeout time.Duration // silence that counts as broken; 0 means 30 s
 	LimitRate    int64         // bytes of bodies per second over all connections, each direction for itself; 0 is no limit
 
+	// Waiting is told when requests begin to wait because a host asked for it, once
+	// for all of them: host is named as in [Client.Repository]. It must return soon.
+	// nil is nobody.
+	Waiting func(host string, until time.Time)
+
 	// ForeignLayers says what Open does about foreign layers that the registry
 	// does not hold.
 	ForeignLayers ForeignPolicy
@@ -92,7 +97,7 @@ const (
 func (c *Client) init() {
 	c.once.Do(func() {
 		c.up, c.down = httpx.NewLimiter(c.LimitRate), httpx.NewLimiter(c.LimitRate)
-		c.gates.backoff = c.backoff()
+		c.gates.backoff, c.gates.waiting, c.gates.low = c.backoff(), c.Waiting, c.warnLow
 		c.hosts, c.avoided = map[hostKey]*host{}, map[string]bool{}
 		c.transports = map[transportKey]*http.Transport{}
 	})
@@ -159,7 +164,7 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	rt = httpx.Log{Next: rt, Logger: c.log(), Mask: h.secrets.mask}
 	rt = httpx.Agent{Next: rt, Name: c.userAgent()}
 	rt = headed{host: h, next: rt}
-	rt = &gated{next: rt, gates: &c.gates, maxWait: h.maxWait()}
+	rt = &gated{next: rt, gates: &c.gates, maxWait: h.maxWait(), host: h}
 	rt = &httpx.Replay{Next: rt, Tries: h.tries(), Backoff: c.backoff(), MaxWait: h.maxWait()}
 	tokens = rt
 	rt = witness{host: h, next: rt}

@@ -69,6 +69,7 @@ func (o oldRegistry) want(t *testing.T, notes ...string) {
 }
 
 func TestCommitListsAgainWhatOthersOverwrote(t *testing.T) {
+	t.Parallel()
 	o := startOld(t)
 	repo := o.repository(t)
 	one := o.refer(t, repo, "one")
@@ -95,6 +96,7 @@ func TestCommitListsAgainWhatOthersOverwrote(t *testing.T) {
 
 // Distribution 2 has no tag for a moment while another writes it.
 func TestAnIndexThatIsAbsentForAMomentKeepsItsEntries(t *testing.T) {
+	t.Parallel()
 	absent := func(o oldRegistry, times int) {
 		o.SetFaults(fault{Method: http.MethodGet, Ref: o.tag, Times: times, Effect: testregistry.Answer, N: http.StatusNotFound})
 	}
@@ -113,6 +115,7 @@ func TestAnIndexThatIsAbsentForAMomentKeepsItsEntries(t *testing.T) {
 }
 
 func TestCommitLooksOnceWhereNobodyOverwrote(t *testing.T) {
+	t.Parallel()
 	o := startOld(t)
 	repo := o.repository(t)
 	o.refer(t, repo, "one")
@@ -171,6 +174,7 @@ func TestCommitIsNotForWhatWasThereAlready(t *testing.T) {
 }
 
 func TestCommitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	o := startOld(t)
 	repo := o.repository(t)
 	o.refer(t, repo, "one")
@@ -186,6 +190,7 @@ func TestCommitEndsWithItsContext(t *testing.T) {
 }
 
 func TestAnIndexThatOthersKeepOverwritingIsAConflict(t *testing.T) {
+	t.Parallel()
 	o := startOld(t)
 	// Every write is accepted, and gone.
 	o.SetFaults(fault{Method: http.MethodPut, Ref: o.tag, Effect: testregistry.Answer, N: http.StatusCreated})

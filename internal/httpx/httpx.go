@@ -53,6 +53,12 @@ func Whole(ctx context.Context, limit int64) context.Context {
 	return context.WithValue(ctx, wholeKey{}, limit)
 }
 
+// IsWhole reports whether ctx was marked by Whole.
+func IsWhole(ctx context.Context) bool {
+	_, whole := ctx.Value(wholeKey{}).(int64)
+	return whole
+}
+
 // Stay marks a request whose redirects are answers, not to be followed.
 func Stay(ctx context.Context) context.Context { return context.WithValue(ctx, stayKey{}, true) }
 
