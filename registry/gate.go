@@ -23,8 +23,8 @@ const maxWaiting = 16
 // gates has one gate for each address that was talked to.
 type gates struct {
 	backoff time.Duration
-	waiting func(host string, until time.Time) // told when a request begins to wait for a host; may be nil
-	low     func(host string, l RateLimit)     // told once of a host whose limit is nearly spent; may be nil
+	waiting func(host string, until time.Time)                  // told when a request begins to wait for a host; may be nil
+	low     func(ctx context.Context, host string, l RateLimit) // told once of a host whose limit is nearly spent; may be nil
 
 	mu  sync.Mutex
 	all map[string]*gate
@@ -87,7 +87,7 @@ func (g *gated) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	gate.heed(resp, v, g.gates.backoff)
 	if l, low := gate.nearlySpent(time.Now()); low && g.gates.low != nil {
-		g.gates.low(g.name(req.URL), l)
+		g.gates.low(req.Context(), g.name(req.URL), l)
 	}
 	return resp, nil
 }
@@ -288,7 +288,7 @@ func (g *gate) turnAway(now time.Time) {
 // first returns whose turn it is, nil where there is no place for anybody who waits.
 func (g *gate) first() *visitor {
 	for r, queue := range g.queues {
-		if len(queue) > 0 && g.hasRoom(rank(r)) { //nolint:gosec // there are three
+		if len(queue) > 0 && g.hasRoom(rank(r)) {
 			return queue[0]
 		}
 	}
