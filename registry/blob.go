@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,12 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 		return http.NoBody, nil
 	}
 	ctx = httpx.Lane(ctx)
+	leave, err := h.takeBody(ctx)
+	if err != nil {
+		return nil, err
+	}
 	b := &body{
+		leave:   leave,
 		desc:    d,
 		off:     off,
 		end:     off + n,
@@ -74,9 +80,26 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 		served: &h.served,
 	}
 	if err := b.reopen(nil); err != nil {
+		leave()
 		return nil, err
 	}
 	return b, nil
+}
+
+// takeBody waits until one more blob may be read from the host, as far as its
+// settings have a limit, and returns what ends that. The answers that are waited
+// for are counted apart, at the gate: an upload waits for a blob, never a blob
+// for an upload.
+func (h *host) takeBody(ctx context.Context) (leave func(), err error) {
+	if h.bodies == nil {
+		return func() {}, nil
+	}
+	select {
+	case h.bodies <- struct{}{}:
+		return sync.OnceFunc(func() { <-h.bodies }), nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // body reads span off to end of a blob through as many answers as it takes.
@@ -86,6 +109,7 @@ type body struct {
 	rc       io.ReadCloser // nil between two answers
 	err      error         // why there is no more to read
 	open     bool          // the answer does not say how long it is
+	leave    func()        // tells the host that no more is read
 
 	failed  int // tries in a row without a new byte
 	short   int // answers in a row that gave little
@@ -126,6 +150,7 @@ func (b *body) Read(p []byte) (int, error) {
 			b.failed = 0
 			if b.off == b.end {
 				b.err = b.finish()
+				b.leave()
 				return n, b.err
 			}
 			return n, nil // an error comes back with the next read
@@ -156,6 +181,7 @@ func (b *body) finish() error {
 // Close implements [io.Closer].
 func (b *body) Close() error {
 	b.err = cmp.Or(b.err, http.ErrBodyReadAfterClose)
+	defer b.leave()
 	return b.drop()
 }
 

@@ -39,7 +39,8 @@ type host struct {
 	settling chan struct{}          // held by the request that settles the scheme
 	reach    atomic.Uint32          // an httpx.Reach plus one: how near the host is; 0 is not known
 
-	served atomic.Int64 // bytes of blobs it gave
+	bodies chan struct{} // one for each blob that is being read; nil is no limit
+	served atomic.Int64  // bytes of blobs it gave
 
 	blobs  blobMemory
 	quirks quirks
@@ -64,11 +65,13 @@ func (c *Client) hostAs(key hostKey) (*host, error) {
 		return nil, err
 	}
 	key.name = name
-	settings := key.settings
-	if settings == nil {
-		if settings, err = c.hostSettings(name); err != nil {
-			return nil, err
-		}
+	known, err := c.hostSettings(name)
+	if err != nil {
+		return nil, err
+	}
+	settings := cmp.Or(key.settings, known)
+	if settings == known {
+		key.settings = nil // whoever asked for it with its own settings means the same host
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,6 +102,9 @@ func (h *host) open() error {
 	}
 	for _, values := range h.settings.Header {
 		h.secrets.add(values...) // some are
+	}
+	if h.settings.Concurrency > 0 {
+		h.bodies = make(chan struct{}, h.settings.Concurrency)
 	}
 	h.settling = make(chan struct{}, 1)
 	h.auth = newAuthorizer(h)

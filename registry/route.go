@@ -29,7 +29,7 @@ type Host struct {
 	Path        string        // of the API; "" is "/v2"
 	DialTimeout time.Duration // 0 means 15 s
 
-	Concurrency       int     // requests at once; 0 is found out
+	Concurrency       int     // answers waited for at once, and blobs read at once; 0 is found out
 	RequestsPerSecond float64 // on average; 0 is no limit
 }
 
