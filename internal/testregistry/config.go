@@ -13,7 +13,7 @@ import (
 //
 // Switches are tls, no-referrers, no-referrers-filter, no-mount, no-single-post, no-delete, allow-missing,
 // page-size=N, max-manifest=N, chunk-min=N, chunk-max=N, basic=USER:PASSWORD and bearer=USER:PASSWORD (repeatable),
-// anonymous-pull, own-token-host, token-life=DURATION, token-uses=N, realm=URL.
+// anonymous-pull, own-token-host, token-life=DURATION, token-uses=N, realm=URL, pulls=N.
 func ParseConfig(words ...string) (Config, error) {
 	var c Config
 	for _, w := range words {
@@ -61,6 +61,8 @@ func (c *Config) set(key, value string) (known bool, err error) {
 		c.Auth.TokenLife, err = time.ParseDuration(value)
 	case "token-uses":
 		c.Auth.TokenUses, err = strconv.Atoi(value)
+	case "pulls":
+		c.Budget.Pulls, err = strconv.Atoi(value)
 	case "realm":
 		c.Auth.Realm = value
 	case "basic", "bearer":

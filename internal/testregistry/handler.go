@@ -75,7 +75,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	a, answered := r.before(ctx, q)
 	if !answered {
-		a = r.answer(q)
+		a = r.charge(q, r.answer(q))
 	}
 	if f, broken := q.struck(ResetAfter, CutAfter); broken && (f.N < 0 || q.movesBody()) {
 		breakOff(q, f)

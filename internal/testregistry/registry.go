@@ -31,6 +31,7 @@ import (
 type Config struct {
 	Auth   Auth    // who may do what; the zero Auth lets everybody do everything
 	Faults []Fault // what goes wrong; all that match a request apply, in this order
+	Budget Budget  // how much may be pulled; the zero Budget is no limit
 
 	TLS               bool  // serve HTTPS (and HTTP/2) with a certificate of CertificatePEM
 	NoReferrers       bool  // no referrers API: 404, and no OCI-Subject
@@ -51,6 +52,7 @@ type Registry struct {
 	log    requestLog
 	faults faultSet
 	tokens tokenSet
+	pulls  tally
 
 	mu      sync.Mutex
 	repos   map[string]*repository
