@@ -105,9 +105,9 @@ func (f *finder) round(ctx context.Context, subjects []digest.Digest) ([]extra, 
 		})
 	}
 	g.Go(func() error {
-		tags, err := f.digestTags(gctx, subjects)
-		for _, tag := range tags {
-			add(extra{graph: &content.Graph{}, tag: tag})
+		tagged, err := f.digestTags(gctx, subjects)
+		for _, e := range tagged {
+			add(e)
 		}
 		return err
 	})
@@ -145,7 +145,7 @@ func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest
 // digestTags returns the cosign tags of subjects that exist. For the one or two
 // subjects of a plain image they are asked for one by one; for many, and where
 // names cost nothing, the names are listed.
-func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]string, error) {
+func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]extra, error) {
 	src := f.image.job.Src
 	lister, lists := content.As[content.TagLister](src)
 	_, costly := content.As[content.Originer](src)
@@ -157,18 +157,18 @@ func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]st
 		return nil, nil
 	}
 	var mu sync.Mutex
-	var found []string
+	var found []extra
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(askJobs)
 	for _, tag := range f.candidates(subjects) {
 		g.Go(func() error {
-			_, err := resolver.Resolve(ctx, tag)
+			d, err := resolver.Resolve(ctx, tag)
 			if content.IsMissing(err) {
 				return nil
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			found = append(found, tag)
+			found = append(found, extra{graph: &content.Graph{Root: d.Digest}, tag: tag})
 			return err
 		})
 	}
@@ -176,12 +176,12 @@ func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]st
 	return found, err
 }
 
-func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects []digest.Digest) ([]string, error) {
+func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects []digest.Digest) ([]extra, error) {
 	wanted := map[string]bool{}
 	for _, tag := range f.candidates(subjects) {
 		wanted[tag] = true
 	}
-	var found []string
+	var found []extra
 	begun := false
 	for tag, err := range lister.Tags(ctx) {
 		if content.IsMissing(err) && !begun {
@@ -192,7 +192,7 @@ func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects 
 		}
 		begun = true
 		if wanted[tag] {
-			found = append(found, tag)
+			found = append(found, extra{graph: &content.Graph{}, tag: tag})
 		}
 	}
 	return found, nil
@@ -239,16 +239,22 @@ func (f *finder) load(ctx context.Context, found []extra) ([]extra, error) {
 	}), nil
 }
 
-// read reads the root of e; by digest it may be near.
+// read reads the root of e; by digest it may be near, where it costs the source
+// nothing. What a tag stands for is asked first then.
 func (f *finder) read(ctx context.Context, e extra) (content.Manifest, error) {
-	if e.tag != "" {
-		return f.src.Manifest(ctx, e.tag)
+	root := e.graph.Root
+	if resolver, ok := content.As[content.Resolver](f.image.job.Src); ok && f.near != nil && root == "" {
+		if d, err := resolver.Resolve(ctx, e.tag); err == nil {
+			root = d.Digest
+		}
 	}
-	ref := e.graph.Root.String()
-	if f.near != nil {
-		if m, err := f.near.Manifest(ctx, ref); err == nil && m.Digest() == e.graph.Root {
+	if f.near != nil && root != "" {
+		if m, err := f.near.Manifest(ctx, root.String()); err == nil && m.Digest() == root {
 			return m, nil
 		}
 	}
-	return f.src.Manifest(ctx, ref)
+	if e.tag != "" {
+		return f.src.Manifest(ctx, e.tag)
+	}
+	return f.src.Manifest(ctx, root.String())
 }
