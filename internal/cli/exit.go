@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"syscall"
 	"text/template"
 
@@ -47,7 +48,8 @@ func usagef(format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...)}
 }
 
-// A PartlyError is a batch some of which was done: it exits with 3.
+// A PartlyError is a batch some of which was done: it exits with 3, or with 8
+// where nothing but a rate limit kept it from the rest.
 type PartlyError struct{ Err error }
 
 func (e *PartlyError) Error() string { return e.Err.Error() }
@@ -107,7 +109,10 @@ func codeOf(ctx context.Context, err error) int {
 	case isUsage(err):
 		return exitUsage
 	case errors.As(err, &partly):
-		return exitPartly
+		if slices.ContainsFunc(flatten(partly.Err), func(e error) bool { return !errors.Is(e, content.ErrRateLimited) }) {
+			return exitPartly
+		}
+		return exitRateLimited
 	}
 	for _, c := range classes {
 		if c.is(err) {

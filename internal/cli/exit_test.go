@@ -28,6 +28,8 @@ func TestEveryClassHasItsExitCode(t *testing.T) {
 		{"usage", usagef("x"), 2},
 		{"a wrong reference", reference, 2},
 		{"partly", &PartlyError{content.ErrNotFound}, 3},
+		{"partly, and the rest is rate limited", &PartlyError{errors.Join(content.ErrRateLimited, fmt.Errorf("x: %w", content.ErrRateLimited))}, 8},
+		{"partly, and some of the rest is rate limited", &PartlyError{errors.Join(content.ErrRateLimited, content.ErrNotFound)}, 3},
 		{"not found", content.ErrNotFound, 4},
 		{"no such file", fs.ErrNotExist, 4},
 		{"not authenticated", content.ErrUnauthorized, 5},
