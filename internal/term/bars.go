@@ -31,12 +31,7 @@ type bars struct {
 }
 
 func newBars(s *Screen) *bars {
-	b := &bars{screen: s, blobs: map[digest.Digest]*mpb.Bar{}}
-	options := []mpb.ContainerOption{mpb.WithOutput(s.out.Writer), mpb.WithAutoRefresh()}
-	if !s.out.TTY {
-		options = append(options, mpb.WithWidth(lineWidth))
-	}
-	b.shown = mpb.New(options...)
+	b := &bars{screen: s, shown: s.newBars(), blobs: map[digest.Digest]*mpb.Bar{}}
 	s.show(b.shown)
 	return b
 }
@@ -50,6 +45,7 @@ func (b *bars) Close() {
 		if b.total != nil {
 			b.total.Abort(true)
 		}
+		b.screen.Clear()
 		b.shown.Wait()
 		b.screen.show(nil)
 	})

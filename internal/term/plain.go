@@ -1,7 +1,6 @@
 package term
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -69,17 +68,20 @@ func imageLine(e transfer.Event) string {
 // events shows a run as one JSON object a line, for programs.
 type events struct{ screen *Screen }
 
-// An event is the form of transfer.Event that programs read.
+// An event is the form in which programs read a transfer.Event, or that a host
+// is waited for.
 type event struct {
-	Event   string    `json:"event"`
-	Time    time.Time `json:"time"`
-	Image   string    `json:"image,omitempty"`
-	Target  string    `json:"target,omitempty"`
-	Digest  string    `json:"digest,omitempty"`
-	Size    int64     `json:"size,omitempty"`
-	Bytes   *int64    `json:"bytes,omitempty"`
-	Outcome string    `json:"outcome,omitempty"`
-	Error   string    `json:"error,omitempty"`
+	Event   string     `json:"event"`
+	Time    time.Time  `json:"time"`
+	Image   string     `json:"image,omitempty"`
+	Target  string     `json:"target,omitempty"`
+	Digest  string     `json:"digest,omitempty"`
+	Size    int64      `json:"size,omitempty"`
+	Bytes   *int64     `json:"bytes,omitempty"`
+	Outcome string     `json:"outcome,omitempty"`
+	Host    string     `json:"host,omitempty"`
+	Until   *time.Time `json:"until,omitempty"`
+	Error   string     `json:"error,omitempty"`
 }
 
 func (p *events) Close() {}
@@ -97,9 +99,5 @@ func (p *events) Observe(e transfer.Event) {
 	case e.Kind == transfer.BlobDone:
 		line.Outcome = e.Outcome.String()
 	}
-	raw, err := json.Marshal(line)
-	if err != nil {
-		return // strings and numbers are always JSON
-	}
-	_, _ = p.screen.Write(append(raw, '\n')) // a standard error that is gone does not stop a copy
+	p.screen.say(line)
 }

@@ -12,8 +12,10 @@ import (
 type Screen struct {
 	out Output
 
-	mu   sync.Mutex
-	bars *mpb.Progress // nil where none are shown
+	mu      sync.Mutex
+	bars    *mpb.Progress // nil where none are shown
+	ownBars bool          // they have nothing but lines about hosts that are waited for
+	waits   map[string]*wait
 }
 
 // NewScreen returns the Screen of o, which is standard error.
@@ -33,10 +35,4 @@ func (s *Screen) Write(p []byte) (int, error) {
 		}
 	}
 	return s.out.Write(p)
-}
-
-func (s *Screen) show(bars *mpb.Progress) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bars = bars
 }
