@@ -28,6 +28,9 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (content.Manifest
 	if err := checkRef(ref); err != nil {
 		return content.Manifest{}, err
 	}
+	if m, kept := r.recall(ctx, ref); kept {
+		return m, nil
+	}
 	m, err := r.get(ctx, ref)
 	switch {
 	case errors.Is(err, content.ErrCorrupt):
@@ -39,6 +42,7 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (content.Manifest
 		return content.Manifest{}, err
 	}
 	r.host.quirks.found(r.path("manifests", ref))
+	r.keep(m)
 	return m, nil
 }
 

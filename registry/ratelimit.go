@@ -31,14 +31,18 @@ func (l RateLimit) String() string {
 	}
 	text += " left"
 	if l.Window > 0 {
-		text += " in " + shortDuration(l.Window)
+		text += " in " + l.Per()
 	}
 	return text
 }
 
-// shortDuration is d without the units that are zero behind it.
-func shortDuration(d time.Duration) string {
-	text := d.String()
+// Per returns the window as people write it, "6h" or "1m30s"; "" where the host
+// does not say it.
+func (l RateLimit) Per() string {
+	if l.Window == 0 {
+		return ""
+	}
+	text := l.Window.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
 	}
@@ -55,7 +59,11 @@ func (c *Client) RateLimit(host string) (RateLimit, bool) {
 	if err != nil {
 		return RateLimit{}, false
 	}
-	g := c.gates.known(h.url("", nil))
+	return h.rateLimit()
+}
+
+func (h *host) rateLimit() (RateLimit, bool) {
+	g := h.client.gates.known(h.url("", nil))
 	if g == nil {
 		return RateLimit{}, false
 	}
