@@ -159,10 +159,11 @@ func wantSecond(t *testing.T, from origin, to *goal, kind string) {
 	if to.registry == nil {
 		read = asked(kind, manifests)
 		read["GET blob"] = foreign
-		read["GET manifest"] = extras[kind].tags
-	}
-	if to.unnamed {
-		read["GET manifest"] = manifests + extras[kind].manifests
+		if to.unnamed {
+			read["GET manifest"] = manifests + extras[kind].manifests
+		} else {
+			read["HEAD manifest"] += extras[kind].tags // what they stand for is there
+		}
 	}
 	wantRequests(t, "second run, source", from.registry, read)
 	wantRequests(t, "second run, destination", to.registry, write)
