@@ -27,6 +27,11 @@ type remainder struct {
 	tags      []string // those that are called after digests, and were passed over
 	referrers bool     // they are wanted
 
+	// near are the destinations. Where the source is a registry, which may count
+	// pulls, manifests are read there alone: what is not in the plan and yet taken
+	// is at one of them.
+	near []content.Source
+
 	copied map[digest.Digest]bool // by the plan
 	taken  map[digest.Digest]bool // there already, or not wanted: of images that are up to date or rewritten
 	known  map[digest.Digest]content.Manifest
@@ -175,9 +180,15 @@ func (r *remainder) read(ctx context.Context, d digest.Digest) content.Manifest 
 		return m
 	}
 	r.reads--
-	m, err := r.src.Manifest(ctx, d.String())
-	if err != nil {
-		m = content.Manifest{}
+	places := []content.Source{r.src}
+	if _, costly := content.As[content.Originer](r.src); costly {
+		places = r.near
+	}
+	for _, place := range places {
+		if found, err := place.Manifest(ctx, d.String()); err == nil {
+			m = found
+			break
+		}
 	}
 	r.known[d] = m
 	return m

@@ -24,6 +24,7 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	root.SetOut(help)
 	root.SetArgs(args)
 	err := cmp.Or(root.ExecuteContext(ctx), help.err)
+	f.Err.Clear()
 	if _, silent := errors.AsType[*silentError](err); err != nil && !silent && !isUnread(err) {
 		f.report(ctx, err)
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/wherry-dev/wherry/internal/term"
 	"github.com/wherry-dev/wherry/transfer"
@@ -24,6 +25,15 @@ func (f *Factory) progressMode() (term.Mode, error) {
 		}
 	}
 	return mode.On(f.Err.Output()), nil
+}
+
+// waiting shows that a host asked to wait, as progress is shown.
+func (f *Factory) waiting(host string, until time.Time) {
+	mode, err := f.progressMode()
+	if err != nil {
+		return // the configuration is wrong, which is an error of its own
+	}
+	f.Err.Wait(mode, host, until)
 }
 
 // jobs returns how many blobs are in flight: as the flag says, else as the

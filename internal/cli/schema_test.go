@@ -17,19 +17,20 @@ import (
 // schemas are made from the types of results; the scripts hold real output to
 // them. What is written by hand stands in handmade.
 var schemas = map[string]reflect.Type{
-	"blob":     reflect.TypeFor[BlobResult](),
-	"config":   reflect.TypeFor[ConfigResult](),
-	"digest":   reflect.TypeFor[DigestResult](),
-	"exists":   reflect.TypeFor[DigestResult](),
-	"inspect":  reflect.TypeFor[InspectResult](),
-	"login":    reflect.TypeFor[LoginResult](),
-	"logout":   reflect.TypeFor[LoginResult](),
-	"manifest": reflect.TypeFor[ManifestResult](),
-	"repos":    reflect.TypeFor[ReposResult](),
-	"tags":     reflect.TypeFor[TagsResult](),
-	"tags-l":   reflect.TypeFor[[]TagResult](),
-	"validate": reflect.TypeFor[ValidateResult](),
-	"version":  reflect.TypeFor[VersionResult](),
+	"blob":      reflect.TypeFor[BlobResult](),
+	"config":    reflect.TypeFor[ConfigResult](),
+	"digest":    reflect.TypeFor[DigestResult](),
+	"exists":    reflect.TypeFor[DigestResult](),
+	"inspect":   reflect.TypeFor[InspectResult](),
+	"login":     reflect.TypeFor[LoginResult](),
+	"logout":    reflect.TypeFor[LoginResult](),
+	"manifest":  reflect.TypeFor[ManifestResult](),
+	"ratelimit": reflect.TypeFor[RateLimitResult](),
+	"repos":     reflect.TypeFor[ReposResult](),
+	"tags":      reflect.TypeFor[TagsResult](),
+	"tags-l":    reflect.TypeFor[[]TagResult](),
+	"validate":  reflect.TypeFor[ValidateResult](),
+	"version":   reflect.TypeFor[VersionResult](),
 }
 
 // handmade says which schema the other verbs follow.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/durable"
+	"github.com/wherry-dev/wherry/internal/term"
 	"github.com/wherry-dev/wherry/layout"
 )
 
@@ -55,4 +57,33 @@ func TestACopyThatWaitsForAnotherProcessSaysForWhich(t *testing.T) {
 			t.Errorf("%+v, want one line %q", got, want)
 		}
 	})
+}
+
+func TestAWaitForARegistryIsShownAsProgressIs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		flags Flags
+		want  string
+	}{
+		{"a log", Flags{}, "docker.io asks to wait: going on in 40s\n"},
+		{"a program", Flags{Progress: term.JSON}, `"host":"docker.io"`},
+		{"nobody", Flags{Progress: term.None}, ""},
+		{"somebody who wants to hear little", Flags{Quiet: true}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var errs bytes.Buffer
+				f := newFactory(Stdio{Err: &errs}, testEnv(t, nil))
+				f.Flags = &tt.flags
+				client, err := f.Client()
+				if err != nil {
+					t.Fatal(err)
+				}
+				client.Waiting("docker.io", time.Now().Add(40*time.Second))
+				if got := errs.String(); !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
 }

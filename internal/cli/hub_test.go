@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
+)
+
+// A home is the environment in which one user's runs keep what they learn.
+type home map[string]string
+
+// run runs a command line there.
+func (h home) run(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := Main(t.Context(), args, Stdio{In: strings.NewReader(""), Out: &out, Err: &errs}, testEnv(t, h))
+	return outcome{code, out.String(), errs.String()}
+}
+
+// fill puts n tags into team/app of each registry. To some of them something
+// refers, in every way there is.
+func fill(n uint64, registries ...*testregistry.Registry) {
+	kinds := []func(uint64) testimage.Image{testimage.WithCosign, testimage.WithReferrers, testimage.WithFallback, testimage.Index}
+	for i := range n {
+		image := testimage.Single(i)
+		if i%10 == 0 {
+			image = kinds[i/10%4](i)
+		}
+		for _, r := range registries {
+			image.PutTo(r, "team/app", fmt.Sprintf("v%d", i))
+		}
+	}
+}
+
+func TestACopyThatMovesNothingCostsNoPull(t *testing.T) {
+	for _, api := range []bool{true, false} {
+		t.Run(fmt.Sprintf("referrers API %t", api), func(t *testing.T) {
+			config := testregistry.Hub(100)
+			config.NoReferrers = !api
+			hub, dst := testregistry.Start(t, config), testregistry.Start(t, testregistry.Config{})
+			fill(200, hub, dst)
+			// Who has never seen a fallback tag has to read what is behind it.
+			first := map[bool]int{true: 0, false: 5}[api]
+			user := home{"HOME": t.TempDir()}
+			for _, want := range []int{first, 0} {
+				got := user.run(t, "copy", "--quiet", "--all-tags", hub.Host()+"/team/app", dst.Host()+"/team/app")
+				if got.code != 0 || hub.Pulls() != want || dst.BlobBytesReceived() > 0 {
+					t.Errorf("%d pulls, want %d; exit code %d, %s", hub.Pulls(), want, got.code, got.errors)
+				}
+				hub.NewWindow()
+			}
+		})
+	}
+}
+
+func TestASecondCopyCostsNoPullWhereverItGoes(t *testing.T) {
+	config := testregistry.Hub(1000)
+	config.NoReferrers = true
+	hub, dst := testregistry.Start(t, config), testregistry.Start(t, testregistry.Config{})
+	fill(40, hub)
+	for name, args := range map[string][]string{
+		"to a layout":     {"oci:" + filepath.Join(t.TempDir(), "layout")},
+		"of one platform": {dst.Host() + "/team/app", "--platform", "linux/amd64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			user := home{"HOME": t.TempDir()}
+			for n := range 2 {
+				hub.NewWindow()
+				got := user.run(t, append([]string{"copy", "--quiet", "--all-tags", hub.Host() + "/team/app"}, args...)...)
+				if got.code != 0 || (hub.Pulls() > 0) != (n == 0) {
+					t.Errorf("copy %d: %d pulls, exit code %d, %s", n, hub.Pulls(), got.code, got.errors)
+				}
+			}
+		})
+	}
+}
+
+func TestACopyThatRunsOutOfPullsGoesOnLater(t *testing.T) {
+	hub, dst := testregistry.Start(t, testregistry.Hub(100)), testregistry.Start(t, testregistry.Config{})
+	for i := range uint64(200) {
+		testimage.Single(i).PutTo(hub, "team/app", fmt.Sprintf("v%d", i))
+	}
+	user := home{"HOME": t.TempDir()}
+	for n, want := range []struct{ code, pulls, tags, refused int }{
+		{8, 100, 100, 16}, // as many as were on their way
+		{8, 100, 100, 16},
+		{0, 100, 200, 0},
+	} {
+		if n == 2 {
+			hub.NewWindow()
+		}
+		hub.Reset()
+		got := user.run(t, "copy", "--quiet", "--all-tags", hub.Host()+"/team/app", dst.Host()+"/team/app")
+		refused := hub.Count(func(q testregistry.Request) bool { return q.Status == 429 })
+		if got.code != want.code || hub.Pulls() != want.pulls || len(dst.Tags("team/app")) != want.tags || refused > want.refused {
+			t.Errorf("copy %d: exit code %d, %d pulls, %d tags, %d refusals, want %+v; %s",
+				n, got.code, hub.Pulls(), len(dst.Tags("team/app")), refused, want, got.errors[max(0, len(got.errors)-600):])
+		}
+		if warned := strings.Count(got.errors, "the limit of the registry is"); warned != 1 {
+			t.Errorf("copy %d: warned %d times", n, warned)
+		}
+		if want.code == 8 && !strings.Contains(got.errors, "it goes on from what is there; what is left tells: wherry ratelimit "+hub.Host()) {
+			t.Errorf("copy %d does not say what to do: %s", n, got.errors[max(0, len(got.errors)-600):])
+		}
+	}
+}
