@@ -143,9 +143,14 @@ func TestNoMoreRequestsWaitAtOnceThanTheSettingsAllow(t *testing.T) {
 }
 
 // An asker asks to wait so many seconds with its first answers, one after the other.
-type asker struct{ asks []string }
+type asker struct {
+	mu   sync.Mutex
+	asks []string
+}
 
 func (a *asker) RoundTrip(*http.Request) (*http.Response, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if len(a.asks) == 0 {
 		return answer(200), nil
 	}
@@ -172,8 +177,11 @@ func TestWhoWaitsTellsItOnceForAll(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
+				var mu sync.Mutex
 				var got []time.Duration
 				g := &gates{waiting: func(host string, until time.Time) {
+					mu.Lock()
+					defer mu.Unlock()
 					if host != DockerHub {
 						t.Errorf("told of %s", host)
 					}
