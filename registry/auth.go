@@ -15,10 +15,7 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
-type (
-	scopesKey    struct{}
-	anonymousKey struct{}
-)
+type scopesKey struct{}
 
 // withScopes says what a token for the request must allow.
 func withScopes(ctx context.Context, scopes []string) context.Context {
@@ -31,11 +28,6 @@ func withScopes(ctx context.Context, scopes []string) context.Context {
 func scopesOf(ctx context.Context) []string {
 	scopes, _ := ctx.Value(scopesKey{}).([]string)
 	return scopes
-}
-
-// anonymous marks a request that carries no credential wherever it goes.
-func anonymous(ctx context.Context) context.Context {
-	return context.WithValue(ctx, anonymousKey{}, true)
 }
 
 // An authorizer adds credentials to the requests of one host's own origin, once
@@ -66,7 +58,7 @@ func (a *authorizer) over(next http.RoundTripper) http.RoundTripper {
 // RoundTrip implements [http.RoundTripper].
 func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if ctx.Value(anonymousKey{}) != nil || !a.host.owns(req.URL) {
+	if httpx.IsAnonymous(ctx) || !a.host.owns(req.URL) {
 		return a.next.RoundTrip(req)
 	}
 	used, err := a.header(ctx)

@@ -169,7 +169,7 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	tokens = rt
 	rt = witness{host: h, next: rt}
 	rt = h.auth.over(rt)
-	return httpx.Follow{Next: rt}, tokens
+	return httpx.Follow{Next: rt, Kind: httpx.Redirect, Reach: h.reachable}, tokens
 }
 
 // headed adds the headers that the user wants a host to see, at its own origin.
@@ -181,7 +181,7 @@ type headed struct {
 // RoundTrip implements [http.RoundTripper].
 func (t headed) RoundTrip(req *http.Request) (*http.Response, error) {
 	more := t.host.settings.Header
-	if len(more) == 0 || !t.host.owns(req.URL) || req.Context().Value(anonymousKey{}) != nil {
+	if len(more) == 0 || !t.host.owns(req.URL) || httpx.IsAnonymous(req.Context()) {
 		return t.next.RoundTrip(req)
 	}
 	req = req.Clone(req.Context())
@@ -200,6 +200,7 @@ type transportKey struct {
 	name    string // authority of the host the user named
 	reach   httpx.Reach
 	lane    bool
+	nobody  bool // without certificates of our own
 	trusts  bool // without looking at certificates
 	rootCAs *x509.CertPool
 }
@@ -214,7 +215,7 @@ func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := transportKey{lane: httpx.IsLane(req.Context())}
 	settings := l.host.settings
 	if l.host.owns(req.URL) {
-		key.own, key.name = settings, l.host.authority
+		key.own, key.name, key.nobody = settings, l.host.authority, httpx.IsAnonymous(req.Context())
 	} else {
 		var err error
 		if settings, err = l.client.hostSettings(req.URL.Host); err != nil {
@@ -253,7 +254,9 @@ func (c *Client) transport(key transportKey, h *host) *http.Transport {
 	if key.own == nil {
 		d.Allow = key.reach.Allows
 	} else {
-		d.TLS.Certificates = key.own.Certificates
+		if !key.nobody {
+			d.TLS.Certificates = key.own.Certificates
+		}
 		d.Address, d.Timeout = key.own.Address, key.own.DialTimeout
 		d.Reached = h.reached
 	}

@@ -35,6 +35,8 @@ type Error struct {
 	Message    string        // what the registry said, made printable
 	RetryAfter time.Duration // how long the host asked to wait
 	Err        error         // what failed below HTTP, nil when the registry answered
+
+	anonymous bool // no credential was for the host that answered
 }
 
 func (e *Error) Error() string {
@@ -97,7 +99,7 @@ func (e *Error) class() error {
 	case http.StatusNotFound, http.StatusGone:
 		return content.ErrNotFound
 	case http.StatusUnauthorized:
-		if len(e.Via) > 0 {
+		if len(e.Via) > 0 || e.anonymous {
 			return content.ErrDenied // no credential of ours would be right there
 		}
 		return content.ErrUnauthorized
@@ -219,6 +221,7 @@ func (h *host) answerError(resp *http.Response) error {
 			e.Via[1+i] = h.secrets.mask(hop)
 		}
 	}
+	e.anonymous = !h.owns(resp.Request.URL) || httpx.IsAnonymous(resp.Request.Context())
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
 	codes, message := parseErrorBody(body)
 	if h.owns(resp.Request.URL) {

@@ -27,7 +27,7 @@ func (r *Repository) openForeign(ctx context.Context, d ocispec.Descriptor, rng 
 			errs = append(errs, err)
 			continue
 		}
-		rc, err := r.host.openBody(anonymous(ctx), d, rng, func(ctx context.Context) (*http.Request, error) {
+		rc, err := r.host.openBody(httpx.Anonymous(ctx), d, rng, func(ctx context.Context) (*http.Request, error) {
 			return r.host.request(ctx, call{method: http.MethodGet, url: u})
 		})
 		if err == nil {
@@ -39,16 +39,7 @@ func (r *Repository) openForeign(ctx context.Context, d ocispec.Descriptor, rng 
 }
 
 func (r *Repository) foreignURL(text string) (*url.URL, error) {
-	from := &url.URL{Scheme: "https", Host: r.host.authority}
-	if r.host.settled() == "http" && r.host.reachable() == httpx.Loopback {
-		from.Scheme = "http"
-	}
-	u, err := httpx.Target(from, text)
-	if err != nil {
-		return nil, err
-	}
-	if relative, err := url.Parse(text); err != nil || !relative.IsAbs() {
-		return nil, &httpx.RefusedError{Target: httpx.Redact(u), Reason: "a foreign layer's URL is not absolute"}
-	}
-	return u, nil
+	policy := httpx.Policy{Kind: httpx.ForeignLayer, From: r.host.url("", nil), Reach: r.host.reachable()}
+	named, err := policy.Decide(text)
+	return named.URL, err
 }

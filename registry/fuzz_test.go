@@ -124,49 +124,6 @@ func FuzzLink(f *testing.F) {
 	})
 }
 
-func TestUploadLocationsAreResolved(t *testing.T) {
-	const from = "https://r.example/v2/a/blobs/uploads/?x=1"
-	for location, want := range map[string]string{
-		"/v2/a/blobs/uploads/1?_state=a%3D%3D&b": "https://r.example/v2/a/blobs/uploads/1?_state=a%3D%3D&b",
-		"1?_state=%7E":                           "https://r.example/v2/a/blobs/uploads/1?_state=%7E",
-		"https://r.example/u/1":                  "https://r.example/u/1",
-		"https://r.example:443/u/1":              "https://r.example:443/u/1",
-		"https://s.example/u?sig=%2F":            "https://s.example/u?sig=%2F",
-		"//s.example/u":                          "https://s.example/u",
-		"http://r.example/u/1?q=%2f":             "https://r.example/u/1?q=%2f", // a proxy that ends TLS
-		"http://r.example:5000/u/1":              "https://r.example/u/1",
-		"http://s.example/u":                     "",
-		"ftp://r.example/u":                      "",
-		"https://ann:pw@r.example/u":             "",
-		"":                                       "",
-		"https://%zz":                            "",
-	} {
-		u, err := url.Parse(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		to, err := uploadLocation(u, location)
-		if err == nil {
-			got = to.String()
-		}
-		if got != want {
-			t.Errorf("%q: got %q, %v; want %q", location, got, err, want)
-		}
-	}
-}
-
-func FuzzLocation(f *testing.F) {
-	f.Add("/v2/a/blobs/uploads/1?_state=a%3D%3D&b")
-	f.Add("http://r.example/u/1?q=%2f")
-	f.Fuzz(func(t *testing.T, location string) {
-		to, err := uploadLocation(&url.URL{Scheme: "https", Host: "r.example", Path: "/v2/"}, location)
-		if err == nil && (to.Scheme != "https" || to.Host == "" || to.User != nil) {
-			t.Errorf("%q: %s", location, to)
-		}
-	})
-}
-
 func FuzzErrorBody(f *testing.F) {
 	f.Add([]byte(`{"errors":[{"code":"X","message":"y"}]}`))
 	f.Add([]byte("<html>"))

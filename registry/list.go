@@ -179,15 +179,15 @@ func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, 
 	if link == "" {
 		return raw, nil, nil
 	}
-	next, err := httpx.Target(resp.Request.URL, link)
+	policy := httpx.Policy{Kind: httpx.NextPage, From: resp.Request.URL, Reach: h.reachable()}
+	next, err := policy.Decide(link)
+	if err == nil && !h.owns(next.URL) {
+		err = &httpx.RefusedError{Target: httpx.Redact(next.URL), Reason: "a list goes on at another host"}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL), h.secrets.maskError(err))
 	}
-	if !h.owns(next) {
-		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL),
-			&httpx.RefusedError{Target: h.locate(next), Reason: "a list goes on at another host"})
-	}
-	return raw, next, nil
+	return raw, next.URL, nil
 }
 
 // nextLink finds the target of rel="next" among Link headers, "" if there is none.

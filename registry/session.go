@@ -24,6 +24,7 @@ type upload struct {
 	source *source
 
 	at       *url.URL // the session; nil is none
+	away     bool     // another host named it, or is to be asked: no credentials
 	off      int64    // bytes the session has
 	least    int64    // bytes a chunk must have, but for the last
 	sessions int      // sessions opened
@@ -148,11 +149,14 @@ func (u *upload) open(ctx context.Context) error {
 // begin takes the session that an answer opened.
 func (u *upload) begin(resp *http.Response) error {
 	httpx.Drain(resp.Body)
-	at, err := uploadLocation(resp.Request.URL, resp.Header.Get("Location"))
-	if err != nil {
-		return u.repo.host.secrets.maskError(err)
+	location := resp.Header.Get("Location")
+	if location == "" {
+		return fmt.Errorf("%s: the answer has no Location for the upload: %w", httpx.Redact(resp.Request.URL), content.ErrUnavailable)
 	}
-	u.at, u.off = at, 0
+	if err := u.goTo(location, resp.Request); err != nil {
+		return err
+	}
+	u.off = 0
 	u.sessions++
 	if least, err := parseCount(resp.Header.Get("OCI-Chunk-Min-Length")); err == nil {
 		u.least = least
@@ -193,20 +197,6 @@ func (e *lostChunkError) Error() string {
 // Unwrap returns ErrUnavailable.
 func (e *lostChunkError) Unwrap() error { return content.ErrUnavailable }
 
-// move goes to the session's new URL, if an answer has one.
-func (u *upload) move(resp *http.Response) error {
-	location := resp.Header.Get("Location")
-	if location == "" {
-		return nil
-	}
-	at, err := uploadLocation(resp.Request.URL, location)
-	if err != nil {
-		return u.repo.host.secrets.maskError(err)
-	}
-	u.at = at
-	return nil
-}
-
 // close sends the last n bytes and the digest.
 func (u *upload) close(ctx context.Context, n int64) error {
 	at := *u.at
@@ -239,7 +229,7 @@ func (u *upload) stream(ctx context.Context, method string, at *url.URL, n int64
 	if n > large {
 		header.Set("Expect", "100-continue")
 	}
-	req, err := u.repo.host.request(ctx, call{method: method, url: at, header: header, scopes: u.repo.push()})
+	req, err := u.repo.host.request(u.as(ctx), call{method: method, url: at, header: header, scopes: u.repo.push()})
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +329,7 @@ func (u *upload) startOver(err error) error {
 
 // ask asks the session where it stands, after err.
 func (u *upload) ask(ctx context.Context, err error) error {
-	resp, aerr := u.repo.host.do(ctx, call{method: http.MethodGet, url: u.at, scopes: u.repo.push()})
+	resp, aerr := u.repo.host.do(u.as(ctx), call{method: http.MethodGet, url: u.at, scopes: u.repo.push()})
 	if aerr != nil {
 		return errors.Join(err, aerr)
 	}
@@ -371,7 +361,7 @@ func (u *upload) cancel(ctx context.Context) {
 	u.at, u.off = nil, 0
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
-	resp, err := u.repo.host.do(httpx.Once(ctx), call{method: http.MethodDelete, url: at, scopes: u.repo.push()})
+	resp, err := u.repo.host.do(httpx.Once(u.as(ctx)), call{method: http.MethodDelete, url: at, scopes: u.repo.push()})
 	if err != nil {
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -139,44 +138,6 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 		got.life = time.Minute // what the token specification says of servers that say nothing
 	}
 	return got, nil
-}
-
-// realm checks the URL of a token server, which is the registry's word only: it
-// must not be weaker than the registry, nor lead a credential into the open.
-func (a *authorizer) realm(text string, cred authn.AuthConfig) (*url.URL, error) {
-	own := a.host.url("", nil)
-	u, err := httpx.Target(own, text)
-	if err != nil {
-		return nil, fmt.Errorf("token server of %s: %w", a.host.name, err)
-	}
-	if named, err := url.Parse(text); err != nil || !named.IsAbs() {
-		return nil, &httpx.RefusedError{Target: httpx.Redact(u), Reason: "the token server's URL is not absolute"}
-	}
-	if strings.EqualFold(u.Hostname(), own.Hostname()) {
-		return u, nil
-	}
-	reach := httpx.Public
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-		reach = httpx.ReachOf(addr)
-	}
-	if !a.host.reachable().Allows(reach) {
-		return nil, &httpx.RefusedError{Target: a.host.locate(u), Reason: "the token server is nearer than the registry"}
-	}
-	if u.Scheme == "http" && cred != (authn.AuthConfig{}) && !httpx.IsLoopbackHost(u.Hostname()) {
-		return nil, &httpx.RefusedError{Target: a.host.locate(u), Reason: "credentials would go to another host in plain http"}
-	}
-	return u, nil
-}
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
-// tokenTrip is what stands below the credentials, for answers that are small.
-func (a *authorizer) tokenTrip() http.RoundTripper {
-	return roundTrip(func(req *http.Request) (*http.Response, error) {
-		return a.tokens.RoundTrip(req.WithContext(httpx.Whole(req.Context(), maxTokenBody)))
-	})
 }
 
 // tokenError says what a token server answered, without the answer but for its

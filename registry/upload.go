@@ -147,20 +147,32 @@ func (r *Repository) mountFrom(b content.Blob) string {
 	return r.host.blobs.elsewhere(r.name, b.Descriptor())
 }
 
-// uploadLocation resolves the URL of an upload session against that of the
-// request that was answered with it (RFC 3986). The same host with http instead
-// of https is what a proxy before the registry makes of it, and is mended.
-func uploadLocation(from *url.URL, location string) (*url.URL, error) {
+// move goes to the session's new URL, if an answer has one.
+func (u *upload) move(resp *http.Response) error {
+	location := resp.Header.Get("Location")
 	if location == "" {
-		return nil, fmt.Errorf("%s: the answer has no Location for the upload: %w", httpx.Redact(from), content.ErrUnavailable)
+		return nil
 	}
-	to, err := from.Parse(location)
-	if err == nil && from.Scheme == "https" && to.Scheme == "http" && to.Hostname() == from.Hostname() {
-		to.Scheme, to.Host = from.Scheme, from.Host
-		location = to.String()
+	return u.goTo(location, resp.Request)
+}
+
+// goTo takes the URL of the session that the answer to asked names. Once it was
+// elsewhere, it has no credentials any more.
+func (u *upload) goTo(location string, asked *http.Request) error {
+	h := u.repo.host
+	policy := httpx.Policy{Kind: httpx.UploadLocation, From: asked.URL, Reach: h.reachable()}
+	named, err := policy.Decide(location)
+	if err != nil {
+		return h.secrets.maskError(fmt.Errorf("upload at %s: %w", httpx.Redact(asked.URL), err))
 	}
-	if to, err = httpx.Target(from, location); err != nil {
-		return nil, fmt.Errorf("upload at %s: %w", httpx.Redact(from), err)
+	u.at, u.away = named.URL, !named.Trusted || httpx.IsAnonymous(asked.Context())
+	return nil
+}
+
+// as returns the context of requests to the session.
+func (u *upload) as(ctx context.Context) context.Context {
+	if u.away {
+		return httpx.Anonymous(ctx)
 	}
-	return to, nil
+	return ctx
 }

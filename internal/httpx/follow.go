@@ -13,32 +13,46 @@ import (
 // maxHops is what browsers and net/http allow.
 const maxHops = 10
 
-// Follow follows the redirects of GET and HEAD. A hop never weakens the scheme
-// and never carries a request's Authorization or Cookie on: what stands below
-// Follow adds credentials where they belong. The request of the answer has, in
-// its Response, the chain that led there.
+// Follow follows the redirects of GET and HEAD, as far as [Policy] lets it; those
+// of other methods are refused. A hop carries no Authorization or Cookie on: what
+// stands below Follow adds credentials where they belong, and finds a request
+// marked [Anonymous] once it was led to another origin. The request of the answer
+// has, in its Response, the chain that led there.
+//
+// With kind TokenRedirect there is nothing below that adds any: a hop within the
+// origin keeps its Authorization, and its body, whatever the method.
 type Follow struct {
-	Next http.RoundTripper
+	Next  http.RoundTripper
+	Kind  Kind         // Redirect or TokenRedirect
+	Reach func() Reach // how near the registry is; nil is far away
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (f Follow) RoundTrip(req *http.Request) (*http.Response, error) {
-	follow := (req.Method == http.MethodGet || req.Method == http.MethodHead) && !marked(req.Context(), stayKey{})
+	stay, nobodys := marked(req.Context(), stayKey{}), Anonymous(req.Context())
+	led := false // to another origin
 	for hops := 0; ; hops++ {
 		resp, err := f.Next.RoundTrip(req)
 		if err != nil {
 			return nil, f.explain(req, err)
 		}
 		resp.Request = req
-		if !follow || !isRedirect(resp) {
+		if stay || !isRedirect(resp) {
 			return resp, nil
 		}
 		Drain(resp.Body)
 		if hops == maxHops {
 			return nil, fmt.Errorf("more than %d redirects: %s: %w", maxHops, strings.Join(Chain(req), " → "), content.ErrUnavailable)
 		}
-		if req, err = next(req, resp); err != nil {
+		to, err := f.decide(req, resp)
+		if err != nil {
+			return nil, fmt.Errorf("redirect from %s: %w", Redact(req.URL), err)
+		}
+		if req, err = f.hop(req, resp, to); err != nil {
 			return nil, err
+		}
+		if led = led || !to.Trusted; led {
+			req = req.WithContext(nobodys)
 		}
 	}
 }
@@ -60,49 +74,41 @@ func isRedirect(resp *http.Response) bool {
 	return false
 }
 
-func next(req *http.Request, resp *http.Response) (*http.Request, error) {
-	to, err := Target(req.URL, resp.Header.Get("Location"))
-	if err != nil {
-		return nil, fmt.Errorf("redirect from %s: %w", Redact(req.URL), err)
+// decide returns where a redirect leads.
+func (f Follow) decide(req *http.Request, resp *http.Response) (Named, error) {
+	policy := Policy{Kind: f.Kind, From: req.URL}
+	if f.Reach != nil {
+		policy.Reach = f.Reach()
 	}
-	hop := req.Clone(req.Context())
-	hop.URL, hop.Host, hop.Response = to, "", resp
-	hop.Header.Del("Authorization")
+	to, err := policy.Decide(resp.Header.Get("Location"))
+	if err == nil && !f.repeats(req, resp, to) {
+		err = &RefusedError{Target: Redact(to.URL), Reason: fmt.Sprintf("a %s is not led on by a %d", req.Method, resp.StatusCode)}
+	}
+	return to, err
+}
+
+// hop returns the request that a redirect stands for.
+func (f Follow) hop(req *http.Request, resp *http.Response, to Named) (*http.Request, error) {
+	hop, err := Rewind(req)
+	if err != nil {
+		return nil, err
+	}
+	hop.URL, hop.Host, hop.Response = to.URL, "", resp
 	hop.Header.Del("Cookie")
+	if f.Kind != TokenRedirect || !to.Trusted {
+		hop.Header.Del("Authorization")
+	}
 	return hop, nil
 }
 
-// Target resolves a URL that a server named against the one it was asked with
-// (RFC 3986). Nothing but http and https is followed, never from https to http,
-// never with user information. The query stays byte for byte.
-func Target(from *url.URL, location string) (*url.URL, error) {
-	to, err := from.Parse(location)
-	switch {
-	case err != nil:
-		return nil, &RefusedError{Reason: "the host named a URL that cannot be read"}
-	case to.Scheme != "https" && to.Scheme != "http", to.Host == "", to.Opaque != "":
-		return nil, &RefusedError{Target: Redact(to), Reason: "not an http or https URL"}
-	case to.User != nil:
-		return nil, &RefusedError{Target: Redact(to), Reason: "the URL holds user information"}
-	case from.Scheme == "https" && to.Scheme == "http":
-		return nil, &RefusedError{Target: Redact(to), Reason: "it leads from https to http"}
+// repeats reports whether a request may be sent again where a redirect leads. A
+// body goes to no other origin: a refresh token may be in it.
+func (f Follow) repeats(req *http.Request, resp *http.Response, to Named) bool {
+	if req.Method == http.MethodGet || req.Method == http.MethodHead {
+		return true
 	}
-	return to, nil
-}
-
-// SameOrigin reports whether two URLs have scheme, host and port in common.
-func SameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
-}
-
-func port(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	if u.Scheme == "https" {
-		return "443"
-	}
-	return "80"
+	keeps := resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect
+	return f.Kind == TokenRedirect && keeps && to.Trusted && CanRewind(req)
 }
 
 // address returns a URL's host with its port, whatever was written.

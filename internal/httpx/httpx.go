@@ -2,7 +2,7 @@
 // [http.RoundTripper], each with one concern. Who stacks them decides the
 // order; from the outside in it is
 //
-//	Follow   redirects, by a policy of its own
+//	Follow   redirects, as far as Policy lets them lead
 //	(registry's authorization)
 //	Replay   a request again, while nothing of its answer was delivered
 //	(registry's gate)
@@ -12,7 +12,7 @@
 //	Transport  connections, and where they may lead
 //
 // A request says with its context what is special about it: [Once], [Whole],
-// [Stay], [Lane].
+// [Stay], [Lane], [Anonymous].
 package httpx
 
 import (
@@ -41,6 +41,7 @@ type (
 	wholeKey struct{}
 	stayKey  struct{}
 	laneKey  struct{}
+	nobody   struct{}
 )
 
 // Once marks a request that Replay must not repeat.
@@ -68,6 +69,13 @@ func Lane(ctx context.Context) context.Context { return context.WithValue(ctx, l
 
 // IsLane reports whether ctx was marked by Lane.
 func IsLane(ctx context.Context) bool { return marked(ctx, laneKey{}) }
+
+// Anonymous marks a request that carries no credential, wherever it goes: a
+// server that has none of its own to see named what it asks for.
+func Anonymous(ctx context.Context) context.Context { return context.WithValue(ctx, nobody{}, true) }
+
+// IsAnonymous reports whether ctx was marked by Anonymous.
+func IsAnonymous(ctx context.Context) bool { return marked(ctx, nobody{}) }
 
 func marked(ctx context.Context, key any) bool {
 	on, _ := ctx.Value(key).(bool)

@@ -118,7 +118,7 @@ func (d Dial) instead(address string) string {
 func (d Dial) control(_, address string, _ syscall.RawConn) error {
 	at, known := reachOfAddress(address)
 	if known && d.Allow != nil && !d.Allow(at) {
-		return &RefusedError{Target: address, Reason: "a server named an address that is nearer than its own"}
+		return &RefusedError{Target: address, Reason: nearer}
 	}
 	return nil
 }
@@ -136,17 +136,25 @@ type proxies struct {
 }
 
 // forRequest chooses a proxy. Where there is one, nobody here sees what a name
-// resolves to, but an address is an address.
+// resolves to, but what can be told from a host as it is written holds there too.
+// A proxy's own address is dialed unasked, and so not for a server that names it.
 func (p *proxies) forRequest(req *http.Request) (*url.URL, error) {
 	if p.dial.Proxy == nil {
 		return nil, nil //nolint:nilnil // what http.Transport.Proxy wants for "no proxy"
 	}
 	u, err := p.dial.Proxy(req)
-	if err != nil || u == nil {
-		return u, err
+	if err != nil {
+		return nil, err
 	}
-	if at, literal := reachOfAddress(address(req.URL)); literal && p.dial.Allow != nil && !p.dial.Allow(at) {
-		return nil, &RefusedError{Target: Redact(req.URL), Reason: "a server named an address that is nearer than its own"}
+	guarded := p.dial.Allow != nil
+	if u == nil {
+		if guarded && p.has(address(req.URL)) {
+			return nil, &RefusedError{Target: Redact(req.URL), Reason: "a server named the address of a proxy"}
+		}
+		return nil, nil //nolint:nilnil // as above
+	}
+	if at, known := reachOfName(req.URL.Hostname()); guarded && (known && !p.dial.Allow(at) || !isPlainHost(req.URL.Hostname())) {
+		return nil, &RefusedError{Target: Redact(req.URL), Reason: nearer}
 	}
 	p.hosts.Store(proxyAddress(u), true)
 	return u, nil
