@@ -55,6 +55,11 @@ type Client struct {
 	// is checked all the same.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// Watch is put around what sends the requests of each host, those to token
+	// servers and along redirects too. It sees them as they go out, credentials
+	// included, and must let none of that out. nil is nobody.
+	Watch func(next http.RoundTripper) http.RoundTripper
+
 	UserAgent    string        // "" means "wherry"
 	Retries      int           // tries in a row without one new byte; 0 means 5
 	Backoff      time.Duration // longest wait after the first failure, doubled from failure to failure; 0 means 1 s
@@ -159,6 +164,9 @@ func (c *Client) Close() {
 // connection. Tokens are fetched through what stands below the credentials.
 func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	var rt http.RoundTripper = &lanes{client: c, host: h}
+	if c.Watch != nil {
+		rt = c.Watch(rt)
+	}
 	rt = httpx.Stall{Next: rt, Limit: h.stallTimeout()}
 	rt = httpx.Rate{Next: rt, Down: c.down, Up: c.up}
 	rt = httpx.Log{Next: rt, Logger: c.log(), Mask: h.secrets.mask}
