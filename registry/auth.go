@@ -58,7 +58,7 @@ func (a *authorizer) over(next http.RoundTripper) http.RoundTripper {
 // RoundTrip implements [http.RoundTripper].
 func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if httpx.IsAnonymous(ctx) || !a.host.owns(req.URL) {
+	if httpx.IsAnonymous(req) || !a.host.owns(req.URL) {
 		return a.next.RoundTrip(req)
 	}
 	used, err := a.header(ctx)

@@ -189,7 +189,7 @@ type headed struct {
 // RoundTrip implements [http.RoundTripper].
 func (t headed) RoundTrip(req *http.Request) (*http.Response, error) {
 	more := t.host.settings.Header
-	if len(more) == 0 || !t.host.owns(req.URL) || httpx.IsAnonymous(req.Context()) {
+	if len(more) == 0 || !t.host.owns(req.URL) || httpx.IsAnonymous(req) {
 		return t.next.RoundTrip(req)
 	}
 	req = req.Clone(req.Context())
@@ -223,7 +223,7 @@ func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := transportKey{lane: httpx.IsLane(req.Context())}
 	settings := l.host.settings
 	if l.host.owns(req.URL) {
-		key.own, key.name, key.nobody = settings, l.host.authority, httpx.IsAnonymous(req.Context())
+		key.own, key.name, key.nobody = settings, l.host.authority, httpx.IsAnonymous(req)
 	} else {
 		var err error
 		if settings, err = l.client.hostSettings(req.URL.Host); err != nil {

@@ -221,7 +221,7 @@ func (h *host) answerError(resp *http.Response) error {
 			e.Via[1+i] = h.secrets.mask(hop)
 		}
 	}
-	e.anonymous = !h.owns(resp.Request.URL) || httpx.IsAnonymous(resp.Request.Context())
+	e.anonymous = !h.owns(resp.Request.URL) || httpx.IsAnonymous(resp.Request)
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
 	codes, message := parseErrorBody(body)
 	if h.owns(resp.Request.URL) {

@@ -165,7 +165,7 @@ func (u *upload) goTo(location string, asked *http.Request) error {
 	if err != nil {
 		return h.secrets.maskError(fmt.Errorf("upload at %s: %w", httpx.Redact(asked.URL), err))
 	}
-	u.at, u.away = named.URL, !named.Trusted || httpx.IsAnonymous(asked.Context())
+	u.at, u.away = named.URL, !named.Trusted || httpx.IsAnonymous(asked)
 	return nil
 }
 

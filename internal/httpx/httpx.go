@@ -74,8 +74,8 @@ func IsLane(ctx context.Context) bool { return marked(ctx, laneKey{}) }
 // server that has none of its own to see named what it asks for.
 func Anonymous(ctx context.Context) context.Context { return context.WithValue(ctx, nobody{}, true) }
 
-// IsAnonymous reports whether ctx was marked by Anonymous.
-func IsAnonymous(ctx context.Context) bool { return marked(ctx, nobody{}) }
+// IsAnonymous reports whether the context of req was marked by Anonymous.
+func IsAnonymous(req *http.Request) bool { return marked(req.Context(), nobody{}) }
 
 func marked(ctx context.Context, key any) bool {
 	on, _ := ctx.Value(key).(bool)
