@@ -43,7 +43,7 @@ var layers = []layer{
 	{"internal/endpoint", lower},
 	{"internal/batch", slices.Concat(lower, []string{"internal/endpoint"})},
 	{"internal/retention", lower},
-	{"internal/doctor", slices.Concat(lower, []string{"internal/endpoint"})},
+	{"internal/doctor", slices.Concat(lower, []string{"internal/endpoint", "internal/httpx"})}, // it looks below the client
 	{"internal/policy", lower},
 	{"internal/scan", lower},
 	{"internal/build", lower},

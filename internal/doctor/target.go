@@ -1,0 +1,293 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/registry/config"
+)
+
+// A target is what is examined: an image, or a registry where there is no repository.
+type target struct {
+	host, repository string
+	ref              string // a tag or digest
+	short            string // the name that was written without a host; "" is none
+}
+
+// parseTarget reads [HOST/]REPOSITORY[:TAG][@DIGEST] or HOST[:PORT]. What has no
+// slash is a host where only a host can look so, with a dot before any port or
+// "localhost": docker:// in front makes an image of it all the same.
+func parseTarget(text string) (target, error) {
+	if IsHost(text) {
+		host, err := endpoint.ParseHost(text)
+		return target{host: host}, err
+	}
+	e, err := endpoint.Parse(text)
+	if err != nil {
+		return target{}, err
+	}
+	if e.Transport != endpoint.Registry {
+		return target{}, fmt.Errorf("%s is in no registry: %w", e, content.ErrInvalid)
+	}
+	return target{host: e.Host, repository: e.Repository, ref: e.Ref(), short: e.Short}, nil
+}
+
+// IsHost reports whether a target is a registry, HOST[:PORT], and not an image.
+func IsHost(text string) bool {
+	if strings.ContainsAny(text, "/@") {
+		return false
+	}
+	u := url.URL{Host: text}
+	name := u.Hostname()
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	// An archive's name is for endpoint.Parse to complain about.
+	switch path.Ext(text) {
+	case ".tar", ".gz", ".tgz", ".zst":
+		return false
+	}
+	return name == "localhost" || strings.Contains(name, ".")
+}
+
+func (t target) isDigest() bool { return strings.Contains(t.ref, ":") }
+
+// String returns the full name.
+func (t target) String() string {
+	switch {
+	case t.repository == "":
+		return t.host
+	case t.isDigest():
+		return t.host + "/" + t.repository + "@" + t.ref
+	}
+	return t.host + "/" + t.repository + ":" + t.ref
+}
+
+// wellKnown are registries that others pretend to be: who owns ghrc.io only has to
+// answer 401 to be sent the credentials of people who cannot type.
+var wellKnown = []string{
+	"docker.io", "ghcr.io", "quay.io", "gcr.io", "icr.io", "nvcr.io", "mcr.microsoft.com", "public.ecr.aws", "registry.k8s.io", "registry.gitlab.com",
+}
+
+// reference says how the target was read.
+func (t target) reference() finding {
+	for _, known := range wellKnown {
+		if distance(t.host, known) == 1 && !slices.Contains(wellKnown, t.host) {
+			return wrong(HopReference, Problem{
+				LookAlike, t.host, "looks like " + known + " and is not",
+				"write " + known + " if that is what you mean; send " + t.host + " no credentials before you know whose it is",
+			})
+		}
+	}
+	detail := "a registry"
+	if t.repository != "" {
+		detail = "repository " + t.repository + " at " + t.host + ", " + t.what()
+	}
+	return fine(HopReference, t.String(), detail)
+}
+
+func (t target) what() string {
+	if t.isDigest() {
+		return "digest " + t.ref
+	}
+	return "tag " + t.ref
+}
+
+// shortName puts what an alias says in place of a name without a host.
+func (d *Doctor) shortName(t *target) finding {
+	if t.short == "" {
+		return finding{}
+	}
+	if d.View == nil {
+		return fine(HopShortName, t.short, "is "+t.host+"/"+t.repository)
+	}
+	alias := d.View.Alias(t.short)
+	if host, repository, ok := strings.Cut(alias.Value, "/"); ok {
+		t.host, t.repository = registry.HostName(host), repository
+		return fine(HopShortName, t.short, "is "+alias.Value+", as "+alias.From.String()+" says")
+	}
+	detail := "is " + t.host + "/" + t.repository + ", since no alias says otherwise"
+	candidates, err := d.View.ShortName(t.short)
+	if err == nil && len(candidates) > 0 && candidates[0].From.File != "" {
+		detail += "; podman would search " + hostsOf(candidates) + " (" + candidates[0].From.String() + ")"
+	}
+	return fine(HopShortName, t.short, detail)
+}
+
+func hostsOf(names []config.Value[string]) string {
+	var hosts []string
+	for _, name := range names {
+		host, _, _ := strings.Cut(name.Value, "/")
+		hosts = append(hosts, host)
+	}
+	return strings.Join(hosts, ", ")
+}
+
+// A plan is who is examined: the host that decides first, then its mirrors.
+type plan struct {
+	target target
+	exams  []*exam
+}
+
+// anyRepository stands for all of a registry whose mirrors are asked about.
+const anyRepository = "library/any"
+
+// plan finds out, by the settings in force, who is to be examined. There is no
+// plan where the settings forbid it, or are broken.
+func (d *Doctor) plan(t target) (*plan, finding) {
+	broken := func(err error) (*plan, finding) {
+		return nil, wrong(HopConfig, Problem{BadSetting, t.host, "has a setting that does not work: " + err.Error(), "mend or remove that setting"})
+	}
+	client, err := d.Client()
+	if err != nil {
+		return broken(err)
+	}
+	route, err := routeOf(client, t)
+	if err != nil {
+		return broken(err)
+	}
+	if route.Blocked != "" {
+		return nil, wrong(HopConfig, Problem{Blocked, t.String(), "is blocked by " + route.Blocked, "remove the line blocked = true at " + route.Blocked})
+	}
+	p := &plan{target: t}
+	origin, err := d.exam(registryHost, route.Read, t)
+	if err != nil {
+		return broken(err)
+	}
+	p.exams = append(p.exams, origin)
+	known := d.known(t)
+	for _, m := range route.Mirrors {
+		x, err := d.exam(mirrorHost, m.Endpoint, t)
+		if err != nil {
+			return broken(err)
+		}
+		x.resolves, x.from = m.ResolvesTags, originOf(known, m.Endpoint)
+		p.exams = append(p.exams, x)
+	}
+	return p, d.configured(known, t)
+}
+
+// routeOf returns where a client would look for the target.
+func routeOf(client *registry.Client, t target) (route registry.Route, err error) {
+	repository := t.repository
+	if repository == "" {
+		repository = anyRepository
+	}
+	route.Read = registry.Endpoint{Host: t.host, Repository: repository}
+	if client.Routes != nil {
+		if route, err = client.Routes(t.host, repository); err != nil {
+			return route, err
+		}
+	}
+	if t.repository == "" {
+		// Nobody moves a whole registry: what a repository is moved to is not asked about.
+		route.Read = registry.Endpoint{Host: t.host}
+		route.Blocked = ""
+	}
+	return route, nil
+}
+
+// known returns what the settings say about the target, nil where nothing is known.
+func (d *Doctor) known(t target) *config.Registry {
+	if d.View == nil {
+		return nil
+	}
+	repository := t.repository
+	if repository == "" {
+		repository = anyRepository
+	}
+	r, err := d.View.Registry(t.host, repository)
+	if err != nil {
+		return nil // the client said so already
+	}
+	return r
+}
+
+// originOf returns who named a mirror.
+func originOf(known *config.Registry, e registry.Endpoint) config.Origin {
+	if known == nil {
+		return config.Origin{}
+	}
+	for _, m := range known.Mirrors {
+		if m.Host == e.Host && m.Repository == e.Repository {
+			return m.From
+		}
+	}
+	return config.Origin{}
+}
+
+// configured says which settings are in force, and where they were found.
+func (d *Doctor) configured(known *config.Registry, t target) finding {
+	if known == nil {
+		return fine(HopConfig, t.host, "no settings")
+	}
+	var said []string
+	if known.Origin.Host != known.Host || known.Origin.Repository != known.Repository {
+		said = append(said, fmt.Sprintf("read from %s/%s (%s)", known.Origin.Host, known.Origin.Repository, known.Origin.From))
+	}
+	for _, m := range known.Mirrors {
+		said = append(said, fmt.Sprintf("mirror %s, %s (%s)", m.Host, m.Capabilities.Value, m.From))
+	}
+	said = append(said, settingsOf(known.Origin.Settings)...)
+	for _, f := range d.View.Files() {
+		if f.Unread != nil {
+			said = append(said, f.Path+" may not be read and says nothing")
+		}
+	}
+	if len(said) == 0 {
+		return fine(HopConfig, t.host, "no settings")
+	}
+	return fine(HopConfig, t.host, strings.Join(said, "; "))
+}
+
+// settingsOf lists the settings of a host but for its proxy, which has a hop of
+// its own. Of headers there are only the names.
+func settingsOf(h config.Host) []string {
+	var said []string
+	say := func(what string, from config.Origin) { said = append(said, what+" ("+from.String()+")") }
+	if h.PlainHTTP.Value {
+		say("plain http", h.PlainHTTP.From)
+	}
+	if h.AllowHTTP.Value {
+		say("http allowed", h.AllowHTTP.From)
+	}
+	if h.SkipVerify.Value {
+		say("any certificate", h.SkipVerify.From)
+	}
+	if len(h.CA.Value) > 0 {
+		say("authorities "+strings.Join(h.CA.Value, ", "), h.CA.From)
+	}
+	for _, root := range h.Roots {
+		say("authorities "+root.Value, root.From)
+	}
+	if len(h.Client.Value) > 0 {
+		say("a client certificate", h.Client.From)
+	}
+	if h.Address.Set() {
+		say("contacted at "+h.Address.Value, h.Address.From)
+	}
+	if h.DialTimeout.Set() {
+		say("dial timeout "+h.DialTimeout.Value.String(), h.DialTimeout.From)
+	}
+	if h.Concurrency.Set() {
+		say(fmt.Sprintf("%d requests at once", h.Concurrency.Value), h.Concurrency.From)
+	}
+	if h.RequestsPerSecond.Set() {
+		say(fmt.Sprintf("%g requests a second", h.RequestsPerSecond.Value), h.RequestsPerSecond.From)
+	}
+	for _, header := range h.Headers {
+		say("header "+header.Name, header.Values.From)
+	}
+	return said
+}
+
+// errUnreached is a host that an exam has found it cannot reach.
+var errUnreached = errors.New("this host cannot be reached")
