@@ -21,6 +21,10 @@ var (
 	ErrNoSpace      = errors.New("no space left")       // the disk is full
 )
 
+// ErrHidden is a name that may not be looked at, so that nobody knows whether it
+// is there. It may be written all the same. It is [ErrDenied].
+var ErrHidden = fmt.Errorf("not to be looked at: %w", ErrDenied)
+
 // A FullError is an error of the system which says that a disk is full. It is
 // [ErrNoSpace] and has the system's own text.
 type FullError struct{ Err error }

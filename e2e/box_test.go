@@ -49,6 +49,7 @@ func newBox(t *testing.T) *box {
 	}
 	b.env = []string{
 		"HOME=" + b.Home,
+		"WHERRY_OWN_ONLY=1", // what this machine knows about registries is nobody's here
 		"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin",
 		"TMPDIR=" + filepath.Join(root, "tmp"),
 		"XDG_CONFIG_HOME=" + filepath.Join(b.Home, ".config"),

@@ -69,7 +69,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := a.next.RoundTrip(with(req, used))
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || used != "" && !a.host.answers(RenewTokens) {
 		return resp, err
 	}
 	fresh, err := a.renew(ctx, resp, used)
@@ -112,14 +112,18 @@ func (a *authorizer) header(ctx context.Context) (string, error) {
 	if known.scheme == "basic" || cred.RegistryToken != "" {
 		return basicHeader(cred), nil
 	}
-	return a.grant(ctx, *known, cred, join(scopesOf(ctx), extra))
+	scopes := scopesOf(ctx)
+	if !a.host.answers(OwnScopes) {
+		scopes = strings.Fields(known.params["scope"])
+	}
+	return a.grant(ctx, *known, cred, join(scopes, extra))
 }
 
 // renew returns what a request that was refused should carry, "" where there is
 // nothing better than what it had.
 func (a *authorizer) renew(ctx context.Context, resp *http.Response, used string) (string, error) {
 	c, ok := pickChallenge(resp.Header)
-	if !ok {
+	if !ok && a.host.answers(PingForChallenge) {
 		c, ok = a.ping(ctx)
 	}
 	if !ok {
@@ -127,7 +131,9 @@ func (a *authorizer) renew(ctx context.Context, resp *http.Response, used string
 	}
 	a.mu.Lock()
 	a.known = &c
-	a.extra = join(a.extra, foreignScopes(c.params["scope"], scopesOf(ctx)))
+	if a.host.answers(NamedScopes) {
+		a.extra = join(a.extra, foreignScopes(c.params["scope"], scopesOf(ctx)))
+	}
 	a.mu.Unlock()
 	if used != "" {
 		a.forget(used)

@@ -238,7 +238,7 @@ func TestCredentialsOfAHostAreAskedForByTheNameTheUserGave(t *testing.T) {
 		if host == "docker.io" {
 			return &registry.Host{Address: server.Host(), PlainHTTP: true}, nil
 		}
-		return nil, nil
+		return nil, nil //nolint:nilnil // a host without settings
 	}
 	c.Keychain = registry.CredentialFunc(func(_ context.Context, host string) (registry.Credential, error) {
 		asked = append(asked, host)

@@ -57,6 +57,7 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 	}
 	b := &body{
 		leave:   leave,
+		answers: h.answers,
 		desc:    d,
 		off:     off,
 		end:     off + n,
@@ -110,6 +111,7 @@ type body struct {
 	err      error         // why there is no more to read
 	open     bool          // the answer does not say how long it is
 	leave    func()        // tells the host that no more is read
+	answers  func(Answer) bool
 
 	failed  int // tries in a row without a new byte
 	short   int // answers in a row that gave little
@@ -279,7 +281,7 @@ func (b *body) worthRetrying(err error) bool {
 		return again
 	}
 	var answer *Error
-	if !errors.As(err, &answer) || len(answer.Via) == 0 {
+	if !errors.As(err, &answer) || len(answer.Via) == 0 || !b.answers(AskForURL) {
 		return false
 	}
 	switch answer.Status {
@@ -365,6 +367,9 @@ func (b *body) acceptWhole(resp *http.Response) (io.ReadCloser, error) {
 	b.open = length < 0
 	if b.off == 0 {
 		return rc, nil
+	}
+	if !b.answers(SkipToRange) {
+		return nil, &spanError{"the whole blob was given where a span was asked for"}
 	}
 	if _, err := io.CopyN(io.Discard, rc, b.off); err != nil {
 		return nil, &skipError{err}

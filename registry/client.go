@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,6 +76,10 @@ type Client struct {
 	// ForeignLayers says what Open does about foreign layers that the registry
 	// does not hold.
 	ForeignLayers ForeignPolicy
+
+	// Without leaves answers out, to see whether a registry needs them. The zero
+	// value gives all.
+	Without Answer
 
 	Limits content.Limits
 	Facts  content.Facts // what was learnt about hosts, beyond the process; may be nil
@@ -173,7 +178,7 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	rt = httpx.Agent{Next: rt, Name: c.userAgent()}
 	rt = headed{host: h, next: rt}
 	rt = &gated{next: rt, gates: &c.gates, maxWait: h.maxWait(), host: h}
-	rt = &httpx.Replay{Next: rt, Tries: h.tries(), Backoff: c.backoff(), MaxWait: h.maxWait()}
+	rt = &httpx.Replay{Next: rt, Tries: h.requestTries(), Backoff: c.backoff(), MaxWait: h.maxWait()}
 	tokens = rt
 	rt = witness{host: h, next: rt}
 	rt = h.auth.over(rt)
@@ -226,7 +231,7 @@ func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
 		key.own, key.name, key.nobody = settings, l.host.authority, httpx.IsAnonymous(req)
 	} else {
 		var err error
-		if settings, err = l.client.hostSettings(req.URL.Host); err != nil {
+		if settings, err = l.client.hostSettings(HostName(strings.ToLower(req.URL.Host))); err != nil {
 			return nil, refuse(req, err)
 		}
 		key.reach = l.host.reachable()

@@ -41,10 +41,19 @@ func (r *Repository) delete(ctx context.Context, ref string) error {
 	if err := checkRef(ref); err != nil {
 		return err
 	}
+	err := r.deleteAs(ctx, ref, r.remove())
+	if e, ok := errors.AsType[*Error](err); ok && e.Method != http.MethodDelete && e.Status/100 == 4 && r.host.answers(AllActions) {
+		return r.deleteAs(ctx, ref, []string{"repository:" + r.name + ":*"}) // it was the token server that refused
+	}
+	return err
+}
+
+// deleteAs deletes with a token of those scopes.
+func (r *Repository) deleteAs(ctx context.Context, ref string, scopes []string) error {
 	resp, err := r.host.do(httpx.Whole(ctx, maxErrorBody), call{
 		method: http.MethodDelete,
 		path:   r.path("manifests", ref),
-		scopes: r.remove(),
+		scopes: scopes,
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type Error struct {
 	Err        error         // what failed below HTTP, nil when the registry answered
 
 	anonymous bool // no credential was for the host that answered
+	hidden    bool // it is content.ErrHidden
 }
 
 func (e *Error) Error() string {
@@ -68,6 +69,9 @@ func (e *Error) Unwrap() []error {
 	var errs []error
 	if class := e.class(); class != nil {
 		errs = append(errs, class)
+	}
+	if e.hidden {
+		errs = append(errs, content.ErrHidden)
 	}
 	if e.Err != nil {
 		errs = append(errs, e.Err)

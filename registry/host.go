@@ -39,6 +39,8 @@ type host struct {
 	settling chan struct{}          // held by the request that settles the scheme
 	reach    atomic.Uint32          // an httpx.Reach plus one: how near the host is; 0 is not known
 
+	silent atomic.Bool // it does not answer; mirrors that may are asked about names in its place
+
 	bodies chan struct{} // one for each blob that is being read; nil is no limit
 	served atomic.Int64  // bytes of blobs it gave
 

@@ -92,6 +92,13 @@ func (n *internet) begin(answer http.HandlerFunc) {
 	n.answer, n.visits = answer, nil
 }
 
+// bind makes a name stand for another address.
+func (n *internet) bind(name, address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.addresses[name] = address
+}
+
 func (n *internet) all() []visit {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -129,7 +136,9 @@ func (n *internet) dial(ctx context.Context, network, address string) (stdnet.Co
 	if err != nil {
 		return nil, err
 	}
+	n.mu.Lock()
 	at := n.addresses[strings.ToLower(host)]
+	n.mu.Unlock()
 	if _, err := netip.ParseAddr(host); err == nil {
 		at = host
 	}

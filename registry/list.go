@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
@@ -30,11 +32,16 @@ type listing struct {
 	path   string
 	field  string // of the JSON that has the names
 	scopes []string
+	among  func(name string) bool // picks the names that are yielded; nil picks all
 }
 
 // Tags implements [content.TagLister], page by page.
 func (r *Repository) Tags(ctx context.Context) iter.Seq2[string, error] {
-	return r.host.names(ctx, listing{path: r.name + "/tags/list", field: "tags", scopes: r.pull()})
+	list := listing{path: r.name + "/tags/list", field: "tags", scopes: r.pull()}
+	if r.host.answers(SkipDigests) {
+		list.among = func(name string) bool { return content.CheckDigest(digest.Digest(name)) != nil }
+	}
+	return r.host.names(ctx, list)
 }
 
 // names lists until there is no next page, or one that repeats others.
@@ -48,12 +55,12 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 				yield("", err)
 				return
 			}
-			names, err := parseNames(raw, l.field)
+			names, err := h.pageOf(raw, l.field)
 			listed := len(names)
 			if err == nil {
 				names, err = seen.add(names)
 			}
-			if err == nil && !yieldAll(names, yield) {
+			if err == nil && !l.yield(names, yield) {
 				return
 			}
 			reached, ends := end.reached(listed, len(names))
@@ -66,6 +73,15 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 			}
 		}
 	}
+}
+
+// pageOf returns the names of one page.
+func (h *host) pageOf(raw []byte, field string) ([]string, error) {
+	names, err := parseNames(raw, field)
+	if h.answers(SkipNulls) {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	}
+	return names, err
 }
 
 // A listEnd finds out that a list is at its end though there is a next page.
@@ -117,8 +133,12 @@ func (s *nameSet) add(page []string) ([]string, error) {
 	return fresh, nil
 }
 
-func yieldAll(names []string, yield func(string, error) bool) bool {
+// yield yields those of names that are meant.
+func (l listing) yield(names []string, yield func(string, error) bool) bool {
 	for _, name := range names {
+		if l.among != nil && !l.among(name) {
+			continue
+		}
 		if !yield(name, nil) {
 			return false
 		}
@@ -126,7 +146,7 @@ func yieldAll(names []string, yield func(string, error) bool) bool {
 	return true
 }
 
-// parseNames reads one field of a page. The list may be null, and so may names in it.
+// parseNames reads one field of a page. The list may be null, and so may names in it, which are empty then.
 func parseNames(raw []byte, field string) ([]string, error) {
 	var page map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &page); err != nil {
@@ -139,7 +159,7 @@ func parseNames(raw []byte, field string) ([]string, error) {
 	if err := json.Unmarshal(page[field], &names); err != nil {
 		return nil, fmt.Errorf("field %q is no list of names: %w: %w", field, err, content.ErrInvalid)
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return name == "" }), nil
+	return names, nil
 }
 
 // pages gets a list page by page, following Link within the host's origin, each
@@ -171,7 +191,7 @@ func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, 
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	raw, err := readSmall(resp, most)
+	raw, err := h.readSmall(resp, most)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s of %s: %w", c.path, h.name, err)
 	}

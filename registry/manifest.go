@@ -74,7 +74,7 @@ func (r *Repository) get(ctx context.Context, ref string) (content.Manifest, err
 		return content.Manifest{}, err
 	}
 	defer resp.Body.Close()
-	raw, err := readSmall(resp, most)
+	raw, err := r.host.readSmall(resp, most)
 	if err != nil {
 		return content.Manifest{}, fmt.Errorf("manifest %s of %s: %w", ref, r, err)
 	}
@@ -134,9 +134,9 @@ var errWebPage = fmt.Errorf("answered with a web page, not with JSON (%w)", cont
 
 // readSmall reads an answer of at most limit bytes. What a proxy compressed
 // without being asked is unpacked; a web page is no answer.
-func readSmall(resp *http.Response, limit int64) ([]byte, error) {
+func (h *host) readSmall(resp *http.Response, limit int64) ([]byte, error) {
 	var body io.Reader = resp.Body
-	if resp.Header.Get("Content-Encoding") == "gzip" {
+	if resp.Header.Get("Content-Encoding") == "gzip" && h.answers(Inflate) {
 		unzipped, err := gzip.NewReader(body)
 		if err != nil {
 			return nil, fmt.Errorf("answer is not the gzip it says it is: %w: %w", err, content.ErrInvalid)
@@ -175,7 +175,7 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 		if err != nil {
 			return ocispec.Descriptor{}, fmt.Errorf("%s:%s: %w", r, ref, r.host.secrets.maskError(err))
 		}
-		if complete(d) {
+		if complete(d) || !r.host.answers(CompleteHead) {
 			r.host.quirks.name(r.path("manifests", d.Digest.String()), ref)
 			return d, nil
 		}
@@ -184,14 +184,23 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 	refusal := r.host.answerError(resp)
 	switch {
 	case errors.Is(refusal, content.ErrNotFound):
-		if !r.host.quirks.missed(r.path("manifests", ref), resp.Header) {
+		if !r.host.answers(DoubtHead) || !r.host.quirks.missed(r.path("manifests", ref), resp.Header) {
 			return ocispec.Descriptor{}, refusal
 		}
-	case errors.Is(refusal, errors.ErrUnsupported), errors.Is(refusal, content.ErrInvalid):
+	case r.host.answers(ReplaceHead) && (errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid)):
 	default:
-		return ocispec.Descriptor{}, refusal
+		return ocispec.Descriptor{}, r.unseen(refusal)
 	}
 	return r.resolveByGet(ctx, ref)
+}
+
+// unseen marks the refusal to show what a name stands for as one that says
+// nothing of whether the name is there.
+func (r *Repository) unseen(refusal error) error {
+	if e, ok := errors.AsType[*Error](refusal); ok && e.Status == http.StatusForbidden && r.host.answers(WriteUnseen) {
+		e.hidden = true
+	}
+	return refusal
 }
 
 func (r *Repository) resolveByGet(ctx context.Context, ref string) (ocispec.Descriptor, error) {
@@ -252,7 +261,7 @@ func (r *Repository) PutManifest(ctx context.Context, m content.Manifest, names 
 		}
 		kept = kept || h.Get("OCI-Subject") != ""
 	}
-	if !refers || kept {
+	if !refers || kept || !r.host.answers(FallbackTag) {
 		return nil
 	}
 	return r.mergeReferrer(ctx, subject.Digest, content.ReferrerDescriptor(m))
@@ -268,7 +277,7 @@ func (r *Repository) put(ctx context.Context, name, mediaType string, raw []byte
 	for try := 1; ; try++ {
 		h, err := r.putOnce(ctx, name, mediaType, raw)
 		halfWritten := hasCode(err, "DIGEST_INVALID") && hasCode(err, "MANIFEST_BLOB_UNKNOWN")
-		if !halfWritten || try >= r.host.client.retries() {
+		if !halfWritten || !r.host.answers(PutAgain) || try >= r.host.client.retries() {
 			return h, err
 		}
 		if err := httpx.Wait(ctx, httpx.Backoff(r.host.client.backoff(), try)); err != nil {

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -29,10 +28,13 @@ const (
 // host where they fail. It is a [content.Source] and [content.Resolver]; what
 // else the repository can do, its own host does.
 //
-// A tag is resolved by its own host; a manifest or blob is asked for by digest
-// of one host after the other. A mirror that gives wrong bytes, or cannot be
+// What tags stand for, and what there is, its own host says, or where that does
+// not answer a mirror that may. A manifest or blob is asked for by digest of one
+// host after the other. A mirror that gives wrong bytes, or cannot be
 // reached, is not asked again by the Client, and one that is slow is asked last.
 // It is shown the credentials it has under its own name and no others.
+//
+// What it does about names is in names.go.
 type Mirrored struct {
 	own     *Repository
 	mirrors []mirrorRepository
@@ -45,8 +47,11 @@ type mirrorRepository struct {
 }
 
 var (
-	_ content.Source   = (*Mirrored)(nil)
-	_ content.Resolver = (*Mirrored)(nil)
+	_ content.Source          = (*Mirrored)(nil)
+	_ content.Resolver        = (*Mirrored)(nil)
+	_ content.TagLister       = (*Mirrored)(nil)
+	_ content.ReferrerLister  = (*Mirrored)(nil)
+	_ content.ReferrerWatcher = (*Mirrored)(nil)
 )
 
 // A mirrorHost is what a Client has learnt about a host as a mirror.
@@ -110,7 +115,7 @@ func (c *Client) avoids(host string) bool {
 	return c.avoided[host]
 }
 
-// Unwrap shows what the repository's own host can do.
+// Unwrap shows what else the repository's own host can do.
 func (m *Mirrored) Unwrap() any { return m.own }
 
 // String returns the repository's own name.
@@ -130,6 +135,9 @@ func (m *Mirrored) order() []*Repository {
 		default:
 			first = append(first, r.Repository)
 		}
+	}
+	if m.own.host.silent.Load() {
+		return slices.Concat(first, last, []*Repository{m.own})
 	}
 	return slices.Concat(first, []*Repository{m.own}, last)
 }
@@ -165,87 +173,6 @@ func (m *Mirrored) each(ctx context.Context, ref string, ask func(*Repository) e
 		failed.add(ctx, r, ref, err)
 	}
 	return &failed
-}
-
-// Resolve implements [content.Resolver]: the repository's own host tells what a
-// tag stands for, and where that is not reached a mirror that may.
-func (m *Mirrored) Resolve(ctx context.Context, ref string) (d ocispec.Descriptor, err error) {
-	if err := checkRef(ref); err != nil {
-		return d, err
-	}
-	if isDigest(ref) {
-		err = m.each(ctx, ref, func(r *Repository) (err error) {
-			d, err = r.Resolve(ctx, ref)
-			return err
-		})
-		return d, err
-	}
-	m.tagged.Store(true)
-	told := m.askMirrors(ctx, ref)
-	d, err = m.own.Resolve(ctx, ref)
-	answers := <-told
-	if err == nil {
-		m.compare(ctx, ref, d.Digest, answers)
-		return d, nil
-	}
-	if !errors.Is(err, content.ErrUnavailable) && !errors.Is(err, content.ErrRateLimited) || len(answers) == 0 || ctx.Err() != nil {
-		return d, err
-	}
-	first := answers[0]
-	m.log().WarnContext(ctx, "the registry does not answer; a mirror told what the tag stands for", "tag", m.own.String()+":"+ref, "mirror", first.from.host.name, "digest", first.desc.Digest, "error", err)
-	return first.desc, nil
-}
-
-// A tagAnswer is what a mirror says of a tag.
-type tagAnswer struct {
-	from *Repository
-	desc ocispec.Descriptor
-}
-
-// tagPatience is how long a mirror may take to say what a tag stands for.
-const tagPatience = 5 * time.Second
-
-// askMirrors asks the mirrors that may tell what a tag stands for, all at once.
-func (m *Mirrored) askMirrors(ctx context.Context, tag string) <-chan []tagAnswer {
-	told := make(chan []tagAnswer, 1)
-	var asked []*Repository
-	for _, r := range m.mirrors {
-		if r.resolvesTags && !r.host.mirror.benched.Load() {
-			asked = append(asked, r.Repository)
-		}
-	}
-	go func() {
-		ctx, cancel := context.WithTimeout(ctx, tagPatience)
-		defer cancel()
-		answers := make([]tagAnswer, len(asked))
-		var wg sync.WaitGroup
-		for i, r := range asked {
-			wg.Go(func() {
-				d, err := r.Resolve(ctx, tag)
-				if err != nil {
-					r.fell(ctx, tag, err)
-					return
-				}
-				answers[i] = tagAnswer{r, d}
-			})
-		}
-		wg.Wait()
-		told <- slices.DeleteFunc(answers, func(a tagAnswer) bool { return a.desc.Digest == "" })
-	}()
-	return told
-}
-
-// compare says which mirrors are behind, once for each tag.
-func (m *Mirrored) compare(ctx context.Context, tag string, want digest.Digest, answers []tagAnswer) {
-	for _, a := range answers {
-		if a.desc.Digest == want {
-			continue
-		}
-		name := m.own.String() + ":" + tag
-		if _, before := a.from.host.mirror.told.LoadOrStore(name, true); !before {
-			m.log().WarnContext(ctx, "a mirror has another image under the tag: it is behind, or changed", "tag", name, "mirror", a.from.host.name, "there", a.desc.Digest, "digest", want)
-		}
-	}
 }
 
 func (m *Mirrored) log() *slog.Logger { return m.own.host.client.log() }

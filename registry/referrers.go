@@ -34,7 +34,7 @@ func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artif
 				yield(ocispec.Descriptor{}, err)
 				return
 			}
-			if artifactType != "" && d.ArtifactType != artifactType {
+			if artifactType != "" && d.ArtifactType != artifactType && r.host.answers(FilterReferrers) {
 				continue // not every registry filters
 			}
 			if !yield(d, nil) {
@@ -72,7 +72,7 @@ func (r *Repository) listed(ctx context.Context, subject digest.Digest, artifact
 		var end listEnd
 		first := true
 		for raw, err := range r.host.pages(httpx.Stay(ctx), r.referrersCall(subject, artifactType), r.host.client.Limits.Effective().ManifestSize) {
-			if first && r.lacksReferrers(err) {
+			if first && r.host.answers(FallbackTag) && r.lacksReferrers(err) {
 				err = errNoReferrersAPI
 			}
 			first = false

@@ -22,7 +22,7 @@ import (
 func set(c *registry.Client, host string, settings registry.Host) {
 	c.Hosts = func(name string) (*registry.Host, error) {
 		if name != host {
-			return nil, nil
+			return nil, nil //nolint:nilnil // a host without settings
 		}
 		return &settings, nil
 	}

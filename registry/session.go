@@ -172,7 +172,11 @@ func (u *upload) patch(ctx context.Context, n int64) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := u.repo.host.check(resp, http.StatusAccepted, http.StatusCreated, http.StatusNoContent, http.StatusOK); err != nil {
+	taken := []int{http.StatusAccepted, http.StatusNoContent, http.StatusOK}
+	if u.repo.host.answers(TakeCreated) {
+		taken = append(taken, http.StatusCreated)
+	}
+	if err := u.repo.host.check(resp, taken...); err != nil {
 		return err
 	}
 	httpx.Drain(resp.Body)
@@ -257,8 +261,8 @@ func (u *upload) recover(ctx context.Context, err error) error {
 	var lost *lostChunkError
 	status := statusOf(err)
 	switch {
-	case errors.As(err, &lost):
-		return u.withoutChunks(ctx)
+	case errors.As(err, &lost), u.off > 0 && errors.Is(err, errors.ErrUnsupported):
+		return u.withoutChunks(ctx, err)
 	case u.at == nil:
 		return err // no session could be opened: that was tried often enough below
 	case status == http.StatusNotFound:
@@ -269,23 +273,40 @@ func (u *upload) recover(ctx context.Context, err error) error {
 			return err
 		}
 	case status == http.StatusRequestedRangeNotSatisfiable:
-		if u.off == 0 && !u.shrink(smallChunk) {
-			return u.beginAnew(ctx, err)
-		}
+		return u.outOfRange(ctx, err)
 	case hasCode(err, "DIGEST_INVALID"):
 		return u.startOver(err)
 	case status == http.StatusUnauthorized && errors.Is(err, content.ErrUnauthorized) && u.refused != u.off+1:
 		u.refused = u.off + 1 // the token ran out; the next request has a new one
 		return nil
-	case status != 0 && !httpx.IsTemporary(status), status == 0 && !errors.Is(err, content.ErrUnavailable):
+	case status != 0 && !u.repo.host.comesBack(status), status == 0 && !errors.Is(err, content.ErrUnavailable):
 		return err
 	}
 	return u.ask(ctx, err)
 }
 
+// outOfRange is for a 416: the session stands elsewhere, or the registry takes no
+// chunk that large.
+func (u *upload) outOfRange(ctx context.Context, err error) error {
+	if u.off == 0 && !u.shrink(smallChunk) {
+		return u.beginAnew(ctx, err)
+	}
+	stood := u.off
+	if err := u.ask(ctx, err); err != nil {
+		return err
+	}
+	if 0 < stood && stood == u.off && stood < u.desc.Size {
+		u.shrink(smallChunk) // where that is no use the next tries are the last
+	}
+	return nil
+}
+
 // shrink lowers the limit of what one request may carry, for all uploads to
 // this host. It reports false when that was no use.
 func (u *upload) shrink(first int64) bool {
+	if !u.repo.host.answers(SendChunks) {
+		return false
+	}
 	smaller := false
 	u.repo.host.quirks.with(func(q *quirks) {
 		limit := min(first, max(u.desc.Size/2, 1))
@@ -299,8 +320,12 @@ func (u *upload) shrink(first int64) bool {
 	return smaller
 }
 
-// withoutChunks is for registries that lose chunks: from here on, blobs go there whole.
-func (u *upload) withoutChunks(ctx context.Context) error {
+// withoutChunks is for registries that lose chunks or do not take them, which err
+// is: from here on, blobs go there whole.
+func (u *upload) withoutChunks(ctx context.Context, err error) error {
+	if !u.repo.host.answers(SendWhole) {
+		return err
+	}
 	u.repo.host.quirks.with(func(q *quirks) { q.noChunks, q.chunk = true, 0 })
 	u.cancel(ctx)
 	return nil
@@ -309,7 +334,7 @@ func (u *upload) withoutChunks(ctx context.Context) error {
 // beginAnew is for a session that does not stand at its beginning, although
 // nothing was sent. The next one may; one that does not either is an error.
 func (u *upload) beginAnew(ctx context.Context, err error) error {
-	if u.anew {
+	if u.anew || !u.repo.host.answers(BeginAnew) {
 		return err
 	}
 	u.anew = true

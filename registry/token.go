@@ -131,7 +131,7 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 	a.host.secrets.addCredential(cred)
 	a.host.secrets.add(t.Token, t.AccessToken, t.RefreshToken)
 	got := token{value: t.Token, life: time.Duration(t.ExpiresIn) * time.Second}
-	if t.AccessToken != "" {
+	if t.AccessToken != "" && a.host.answers(AccessTokens) {
 		got.value = t.AccessToken
 	}
 	if got.life <= 0 {

@@ -47,7 +47,7 @@ func (r *Repository) hasBlob(resp *http.Response, d ocispec.Descriptor) (bool, e
 		return resp.ContentLength < 0 || resp.ContentLength == d.Size, nil
 	case resp.StatusCode == http.StatusNotFound:
 		return false, nil
-	case resp.Request.Response != nil && resp.StatusCode/100 == 4:
+	case resp.Request.Response != nil && resp.StatusCode/100 == 4 && r.host.answers(TrustRedirect):
 		return true, nil
 	}
 	err := r.host.answerError(resp)
@@ -122,7 +122,11 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	case http.StatusAccepted:
 		return false, u.begin(resp)
 	}
-	if refusal := r.host.answerError(resp); errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {
+	refusal := r.host.answerError(resp)
+	if !r.host.answers(SendUnmounted) {
+		return false, refusal
+	}
+	if errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {
 		r.host.quirks.with(func(q *quirks) { q.noMount = true })
 	}
 	return false, nil
@@ -150,7 +154,7 @@ func (r *Repository) mountFrom(b content.Blob) string {
 // move goes to the session's new URL, if an answer has one.
 func (u *upload) move(resp *http.Response) error {
 	location := resp.Header.Get("Location")
-	if location == "" {
+	if location == "" || !u.repo.host.answers(FollowSession) {
 		return nil
 	}
 	return u.goTo(location, resp.Request)

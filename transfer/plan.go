@@ -285,7 +285,7 @@ func (t *TargetPlan) resolve(ctx context.Context, to Target) error {
 	for i, name := range names {
 		d, err := t.holder(ctx, name)
 		switch {
-		case content.IsMissing(err), t.mends(err):
+		case content.IsMissing(err), t.mends(err), errors.Is(err, content.ErrHidden) && !t.keepNames:
 			continue
 		case err != nil:
 			return at(Dst, OpResolve, ocispec.Descriptor{}, err)

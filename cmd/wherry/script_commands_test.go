@@ -352,7 +352,7 @@ func cmdSignals(ts *testscript.TestScript, neg bool, args []string) {
 // environment is what a script's programs see of ours.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "NO_COLOR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "NO_COLOR", "WHERRY_OWN_ONLY"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env

@@ -27,6 +27,7 @@ func TestScript(t *testing.T) {
 			"forget":   cmdForget,
 			"requests": cmdRequests,
 			"close":    cmdClose,
+			"expand":   cmdExpand,
 			"complete": cmdComplete,
 			"digest":   cmdDigest,
 			"pack":     cmdPack,
@@ -59,6 +60,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 	env.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("WHERRY_OWN_ONLY", "1")        // what this machine knows about registries is nobody's here
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each wherry with the race detector in it takes a second to end
 	env.Setenv("IMAGES", images)
 	env.Setenv("SCHEMAS", schemas)

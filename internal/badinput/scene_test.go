@@ -56,7 +56,7 @@ func newScene(t *testing.T) *scene {
 	home := t.TempDir()
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "USERPROFILE=" + home, "TMPDIR=" + s.temp, "TMP=" + s.temp, "NO_COLOR=1",
-		"XDG_CONFIG_HOME=" + home, "XDG_STATE_HOME=" + home, "XDG_CACHE_HOME=" + home, "XDG_DATA_HOME=" + home,
+		"XDG_CONFIG_HOME=" + home, "XDG_STATE_HOME=" + home, "XDG_CACHE_HOME=" + home, "XDG_DATA_HOME=" + home, "WHERRY_OWN_ONLY=1",
 	}
 	old := testimage.Single(1)
 	old.PutTo(s.to, repo, tag)

@@ -16,7 +16,7 @@ func testFactory(t *testing.T, env map[string]string) *Factory {
 
 func testEnv(t *testing.T, env map[string]string) func(string) string {
 	t.Helper()
-	all := map[string]string{"HOME": t.TempDir()}
+	all := map[string]string{"HOME": t.TempDir(), "WHERRY_OWN_ONLY": "1"}
 	maps.Copy(all, env)
 	return func(name string) string { return all[name] }
 }

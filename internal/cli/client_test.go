@@ -53,8 +53,11 @@ func TestFlagsReachTheClient(t *testing.T) {
 	if c.Retries != 7 || c.MaxWait != time.Nanosecond || c.StallTimeout != 3*time.Second || c.LimitRate != 5e6 {
 		t.Errorf("got retries %d, max wait %s, stall timeout %s, rate %d", c.Retries, c.MaxWait, c.StallTimeout, c.LimitRate)
 	}
-	if !c.Hosts("a.test").PlainHTTP || !c.Hosts("docker.io").PlainHTTP || c.Hosts("b.test").PlainHTTP {
-		t.Error("--plain-http is about the wrong hosts")
+	for host, plain := range map[string]bool{"a.test": true, "docker.io": true, "b.test": false} {
+		settings, err := c.Hosts(host)
+		if err != nil || (settings != nil && settings.PlainHTTP) != plain {
+			t.Errorf("%s: %+v, %v; want plain http %t", host, settings, err, plain)
+		}
 	}
 	if c.Facts == nil {
 		t.Error("nothing is remembered")

@@ -18,6 +18,12 @@ type Config struct {
 	Jobs      *int     `json:"jobs,omitempty"`      // as --jobs
 	Progress  string   `json:"progress,omitempty"`  // as --progress
 	PlainHTTP []string `json:"plainHTTP,omitempty"` // hosts, as --plain-http
+	OwnOnly   bool     `json:"ownOnly,omitempty"`   // leave podman's, containerd's and docker's files about registries alone
+
+	// Registries are the settings of registries; package registry/config reads them.
+	Registries map[string]any `json:"registries,omitempty"`
+
+	path string // "" is none
 }
 
 // maxConfig is more than any configuration has.
@@ -47,6 +53,7 @@ func (f *Factory) readConfig() (Config, error) {
 }
 
 func loadConfig(path string) (c Config, err error) {
+	c.path = path
 	raw, err := readBounded(path, maxConfig)
 	if err != nil {
 		return Config{}, err
@@ -65,7 +72,7 @@ var unknownSetting = regexp.MustCompile(`unknown field ("[^"]*")`)
 // misread says what is wrong with a configuration file, without the words of the
 // packages that read it.
 func misread(err error) string {
-	const settings = "jobs (a number), progress (a word) and plainHTTP (a list of hosts)"
+	const settings = "jobs (a number), progress (a word), plainHTTP (a list of hosts), ownOnly (true or false) and registries (settings by host)"
 	var wrong *json.UnmarshalTypeError
 	_, syntax, isSyntax := strings.Cut(err.Error(), "yaml: ")
 	switch m := unknownSetting.FindStringSubmatch(err.Error()); {

@@ -89,11 +89,11 @@ func newCopy(f *Factory) *cobra.Command {
 }
 
 func runCopy(ctx context.Context, f *Factory, args []string, o copyOptions) (_ render.Result, err error) {
-	src, err := endpoint.Parse(args[0])
+	src, err := f.parse(args[0])
 	if err != nil {
 		return render.Result{}, err
 	}
-	dst, err := parseAll(args[1:])
+	dst, err := parseAll(args[1:], endpoint.Parse)
 	if err != nil {
 		return render.Result{}, err
 	}

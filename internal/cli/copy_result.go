@@ -22,9 +22,12 @@ type MoveResult struct {
 	Images []MovedImage `json:"images"`
 	Bytes  int64        `json:"bytes"` // of blobs that were moved, or would be
 
+	Served map[string]int64 `json:"served,omitempty"` // bytes of blobs by the host of a registry that gave them
+
 	LeftBehind []LeftBehind `json:"leftBehind,omitempty"` // by copy --all-tags and load
 
-	whole string // how an index is kept whole where nobody asked for a part of it
+	mirrored bool   // mirrors may have given some
+	whole    string // how an index is kept whole where nobody asked for a part of it
 }
 
 // A MovedImage is one image of a MoveResult.

@@ -7,7 +7,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/term"
+	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/transfer"
 )
 
@@ -66,6 +68,11 @@ func (m *mover) leftBehind(ctx context.Context, plan *transfer.Plan) []LeftBehin
 	if m.rest == nil {
 		return nil
 	}
+	for _, sink := range m.sinks {
+		if src, ok := content.As[content.Source](sink.Sink); ok && sink.err == nil {
+			m.rest.near = append(m.rest.near, src)
+		}
+	}
 	return m.rest.left(ctx, plan)
 }
 
@@ -87,9 +94,25 @@ func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, 
 	if err != nil && m.o.Whole {
 		return MoveResult{}, err
 	}
-	result := m.moved(done)
+	result := m.served(m.moved(done))
 	m.sayDone(result, mode)
 	return result, errors.Join(failures(done), m.writeDigests(result))
+}
+
+// served adds which registries gave what.
+func (m *mover) served(r MoveResult) MoveResult {
+	for _, job := range m.jobs {
+		if _, ok := content.As[*registry.Mirrored](job.Src); ok {
+			r.mirrored = true
+		}
+		if _, ok := content.As[content.Originer](job.Src); !ok || r.Served != nil {
+			continue
+		}
+		if client, err := m.f.Client(); err == nil { // it is there: the source was opened with it
+			r.Served = client.Served()
+		}
+	}
+	return r
 }
 
 // refuse returns why a plan is not even begun: an image is missing where all or

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,7 +19,20 @@ func (r MoveResult) summary() string {
 		}
 		image.remark(&b, "", r.whole)
 	}
+	r.hosts(&b)
 	return b.String()
+}
+
+// hosts says what each host gave, where that is not plain.
+func (r MoveResult) hosts(b *strings.Builder) {
+	if !r.mirrored || len(r.Served) == 0 {
+		return
+	}
+	var parts []string
+	for _, host := range slices.Sorted(maps.Keys(r.Served)) {
+		parts = append(parts, host+" "+term.Size(r.Served[host]))
+	}
+	fmt.Fprintf(b, "  served by %s\n", strings.Join(parts, ", "))
 }
 
 // sum says in a line what became of all images together, and in further lines
@@ -53,6 +68,7 @@ func (r MoveResult) sum() string {
 		}
 		image.remark(&b, term.Safe(image.Name)+": ", r.whole)
 	}
+	r.hosts(&b)
 	return b.String()
 }
 

@@ -21,13 +21,19 @@ type credentials struct {
 
 // forHost is a registry.CredentialFunc.
 func (c *credentials) forHost(ctx context.Context, host string) (registry.Credential, error) {
+	found, _, err := c.find(ctx, host)
+	return found, err
+}
+
+// find returns what host is shown, and where that comes from.
+func (c *credentials) find(ctx context.Context, host string) (registry.Credential, string, error) {
 	if given, ok := c.host[host]; ok {
 		c.f.Log().InfoContext(ctx, "credential from the command line", "host", host)
-		return given, nil
+		return given, "the command line", nil
 	}
 	files, err := c.f.authFiles()
 	if err != nil {
-		return registry.Credential{}, err
+		return registry.Credential{}, "", err
 	}
 	for _, file := range files {
 		found, ok, err := file.lookUp(ctx, host)
@@ -35,11 +41,11 @@ func (c *credentials) forHost(ctx context.Context, host string) (registry.Creden
 			c.f.Log().InfoContext(ctx, "credential", "host", host, "from", file.path)
 		}
 		if err != nil || ok {
-			return found, err
+			return found, file.path, err
 		}
 	}
 	c.f.Log().InfoContext(ctx, "no credential", "host", host)
-	return registry.Credential{}, nil
+	return registry.Credential{}, "", nil
 }
 
 // lookUp returns what a file has for host, by the helper it names or itself.

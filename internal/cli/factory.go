@@ -16,6 +16,7 @@ import (
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
 	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/registry/config"
 )
 
 // Stdio is what a command line reads and writes.
@@ -55,6 +56,9 @@ type Factory struct {
 	// Config returns what the configuration file says.
 	Config func() (Config, error)
 
+	// View returns what is known about registries, by flags, configuration and environment.
+	View func() (*config.View, error)
+
 	// Client returns the process's registry client.
 	Client func() (*registry.Client, error)
 
@@ -75,6 +79,7 @@ func newFactory(stdio Stdio, env func(string) string) *Factory {
 	}
 	f.Log = sync.OnceValue(f.newLog)
 	f.Config = sync.OnceValues(f.readConfig)
+	f.View = sync.OnceValues(f.newView)
 	f.Client = sync.OnceValues(f.newClient)
 	f.Opener = sync.OnceValues(f.newOpener)
 	return f

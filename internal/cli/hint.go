@@ -37,6 +37,9 @@ func (f *Factory) hint(err error) string {
 	if hint := outdated(err); hint != "" {
 		return hint
 	}
+	if _, ok := errors.AsType[*settingsError](err); ok {
+		return "mend the file; WHERRY_OWN_ONLY=1 leaves those of podman, containerd and docker alone"
+	}
 	host := f.hostOf(err)
 	var invalid *invalidError
 	switch {
@@ -51,7 +54,7 @@ func (f *Factory) hint(err error) string {
 	case errors.Is(err, content.ErrDenied):
 		return "the credential for " + cmp.Or(host, "the registry") + " does not allow this; it may also mean that the repository does not exist"
 	case errors.Is(err, content.ErrRateLimited):
-		return "run the same command again later" + f.goesOn() + "; --max-wait lets it wait longer by itself"
+		return f.rateLimited(host)
 	case errors.Is(err, content.ErrCorrupt) && isAtDestination(err):
 		return "what is at the destination is damaged; wherry validate tells all that is"
 	case errors.Is(err, content.ErrCorrupt):
@@ -62,6 +65,21 @@ func (f *Factory) hint(err error) string {
 		return f.conflict(err, host)
 	}
 	return network(err, host)
+}
+
+// rateLimited tells a limit that is spent from a time to wait.
+func (f *Factory) rateLimited(host string) string {
+	later := "run the same command again later" + f.goesOn()
+	if host != "" {
+		client, err := f.Client()
+		if err != nil {
+			return later
+		}
+		if l, named := client.RateLimit(host); named && l.Remaining == 0 {
+			return later + "; what is left tells: wherry ratelimit " + host
+		}
+	}
+	return later + "; --max-wait lets it wait longer by itself"
 }
 
 // outdated is about what wherry does not read and others turn into what it does.

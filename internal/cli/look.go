@@ -26,7 +26,7 @@ type place struct {
 
 // look opens what arg names.
 func (f *Factory) look(ctx context.Context, arg string) (*place, error) {
-	e, err := endpoint.Parse(arg)
+	e, err := f.parse(arg)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 	if o.Output == "" {
 		return render.Result{}, usagef("-o is empty: name a file")
 	}
-	refs, err := parseAll(args)
+	refs, err := parseAll(args, f.parse)
 	if err != nil {
 		return render.Result{}, err
 	}
@@ -97,10 +97,10 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 }
 
 // parseAll reads references, each once.
-func parseAll(args []string) ([]endpoint.Endpoint, error) {
+func parseAll(args []string, parse func(string) (endpoint.Endpoint, error)) ([]endpoint.Endpoint, error) {
 	var refs []endpoint.Endpoint
 	for _, arg := range args {
-		ref, err := endpoint.Parse(arg)
+		ref, err := parse(arg)
 		if err != nil {
 			return nil, err
 		}

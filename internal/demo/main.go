@@ -96,7 +96,7 @@ func (s *stage) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.binary, args...) //nolint:gosec // our own binary
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Dir = s.dir
-	cmd.Env = []string{"HOME=" + s.dir, "USERPROFILE=" + s.dir, "TMPDIR=" + s.dir}
+	cmd.Env = []string{"HOME=" + s.dir, "USERPROFILE=" + s.dir, "TMPDIR=" + s.dir, "WHERRY_OWN_ONLY=1"}
 	for _, name := range []string{"PATH", "TERM", "COLORTERM", "NO_COLOR", "CI", "SystemRoot"} {
 		if value, ok := os.LookupEnv(name); ok {
 			cmd.Env = append(cmd.Env, name+"="+value)

@@ -81,10 +81,10 @@ func (x *exam) ask(ctx context.Context, what string, do func(context.Context) er
 	ctx, cancel := context.WithTimeout(ctx, x.limits.Request)
 	defer cancel()
 	before := x.exchanged()
-	err := do(ctx)
-	return asked{
-		host: x.at.Host, what: what, err: err, exchanges: x.since(before), wants: x.wants, source: x.source, over: isOver(ctx),
-	}
+	a := asked{host: x.at.Host, what: what, err: do(ctx)}
+	a.exchanges, a.wants, a.source, a.over = x.since(before), x.wants, x.source, isOver(ctx)
+	a.source.has = a.source.has || slices.ContainsFunc(a.exchanges, func(e exchange) bool { return e.proven })
+	return a
 }
 
 // authorized finds out whether the registry lets us in, where no image is named.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -52,6 +53,9 @@ func noName(p place) string {
 	case tokenHost, blobHost:
 		return "let this machine's name servers resolve " + p.name + ": the registry sends its clients there"
 	case registryHost, mirrorHost:
+	}
+	if slices.Contains(wellKnown, p.name) {
+		return "it does exist: this machine sees no public names; set the proxy that leads out (HTTPS_PROXY), or a mirror inside your network, or check the name servers"
 	}
 	for _, known := range wellKnown {
 		if distance(p.name, known) <= 2 {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/registry/config"
@@ -35,7 +34,7 @@ func parseTarget(text string) (target, error) {
 		return target{}, err
 	}
 	if e.Transport != endpoint.Registry {
-		return target{}, fmt.Errorf("%s is in no registry: %w", e, content.ErrInvalid)
+		return target{}, &endpoint.Error{Arg: text, At: -1, Msg: "is in no registry"}
 	}
 	return target{host: e.Host, repository: e.Repository, ref: e.Ref(), short: e.Short}, nil
 }

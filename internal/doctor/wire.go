@@ -22,6 +22,7 @@ type exchange struct {
 	method string
 	url    url.URL // scheme, host and path
 	ranged bool    // a span was asked for
+	proven bool    // with a credential, not with a token only
 	status int     // 0 where there was no answer
 	leads  string  // host that the answer redirects to
 	html   bool
@@ -49,7 +50,8 @@ func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := w.exam
 	e := exchange{
 		method: req.Method, ranged: req.Header.Get("Range") != "",
-		url: url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path},
+		proven: strings.HasPrefix(req.Header.Get("Authorization"), "Basic ") || req.Method == http.MethodPost,
+		url:    url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path},
 	}
 	if !x.leadsTo(req) {
 		return nil, fmt.Errorf("%s: %w: %w", req.URL.Host, errUnreached, content.ErrUnavailable)

@@ -33,6 +33,10 @@ type Endpoint struct {
 	// address that serves it. Without a tag and a digest Tag is empty.
 	Host, Repository, Tag string
 
+	// Short is the name that was written where no host was, "nginx": Host is
+	// Docker Hub for that, unless somebody has an alias for it.
+	Short string
+
 	// Digest is what the image must be: of a registry's or a layout's.
 	Digest digest.Digest
 

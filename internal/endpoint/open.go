@@ -77,8 +77,7 @@ func (o *Opener) source(ctx context.Context, e Endpoint) (*Source, error) {
 	path := o.path(e.Path)
 	switch o.sniff(e.Transport, path) {
 	case Registry:
-		r, err := o.repository(e)
-		return &Source{Source: r, close: nothing}, err
+		return o.registrySource(e)
 	case Stream:
 		if o.In == nil {
 			return nil, fmt.Errorf("there is no standard input: %w", content.ErrNotFound)
@@ -120,8 +119,7 @@ func (o *Opener) sink(ctx context.Context, e Endpoint) (*Sink, error) {
 	path := o.path(e.Path)
 	switch o.sniff(e.Transport, path) {
 	case Registry:
-		r, err := o.repository(e)
-		return &Sink{Sink: r, close: nothing}, err
+		return o.registrySink(e)
 	case Stream:
 		if o.Out == nil {
 			return nil, fmt.Errorf("there is no standard output: %w", content.ErrNotFound)
@@ -179,11 +177,31 @@ func (e Endpoint) givenName() []string {
 	return []string{e.FullName()}
 }
 
-func (o *Opener) repository(e Endpoint) (*registry.Repository, error) {
+func (o *Opener) registrySource(e Endpoint) (*Source, error) {
 	if o.Client == nil {
-		return nil, fmt.Errorf("%s: no registry can be reached from here: %w", e, errors.ErrUnsupported)
+		return nil, noClient(e)
 	}
-	return o.Client.Repository(e.Host, e.Repository)
+	src, err := o.Client.Source(e.Host, e.Repository)
+	return &Source{Source: src, close: nothing}, err
+}
+
+// registrySink opens what is written to: nothing is read from there any more in
+// place of another registry.
+func (o *Opener) registrySink(e Endpoint) (*Sink, error) {
+	if o.Client == nil {
+		return nil, noClient(e)
+	}
+	r, err := o.Client.Repository(e.Host, e.Repository)
+	if err != nil {
+		return nil, err
+	}
+	host, _ := r.Origin()
+	o.Client.Avoid(host)
+	return &Sink{Sink: r, close: nothing}, nil
+}
+
+func noClient(e Endpoint) error {
+	return fmt.Errorf("%s: no registry can be reached from here: %w", e, errors.ErrUnsupported)
 }
 
 // sniff returns which kind of place is at path: the one the user said, or, for

@@ -76,6 +76,7 @@ func TestParseReadsEveryForm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			got.Short = ""
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("Parse(%q) differs (-want +got):\n%s", tt.arg, diff)
 			}
@@ -83,10 +84,22 @@ func TestParseReadsEveryForm(t *testing.T) {
 			if err != nil {
 				t.Fatalf("String gives %q, which does not parse: %v", got, err)
 			}
+			again.Short = ""
 			if diff := cmp.Diff(got, again); diff != "" {
 				t.Errorf("String gives %q, which is another endpoint:\n%s", got, diff)
 			}
 		})
+	}
+}
+
+func TestANameWithoutAHostIsShort(t *testing.T) {
+	for arg, want := range map[string]string{
+		"nginx": "nginx", "nginx:1.27": "nginx", "team/app@" + sha256: "team/app", "docker://nginx:1": "nginx",
+		"docker.io/nginx": "", "localhost/nginx": "", "r.example:5000/a/b": "", "oci:nginx": "", "x.tar": "", "-": "",
+	} {
+		if got, err := Parse(arg); err != nil || got.Short != want {
+			t.Errorf("Parse(%q) has short name %q, %v; want %q", arg, got.Short, err, want)
+		}
 	}
 }
 

@@ -36,6 +36,9 @@ func (p parser) reference() (Endpoint, error) {
 	if err := p.repository(&e, from, nameEnd); err != nil {
 		return Endpoint{}, err
 	}
+	if from == p.from {
+		e.Short = p.arg[from:nameEnd]
+	}
 	if nameEnd < end {
 		if err := p.tag(nameEnd+1, end); err != nil {
 			return Endpoint{}, err

@@ -73,6 +73,14 @@ type From struct {
 	Home string              // the user's home folder; "" is none
 	Root string              // is put before the paths of the system, such as /etc; for tests
 	Own  string              // path of our own file; "" is none
+
+	// OwnOnly leaves out what other programs know: registries.conf, hosts.toml,
+	// daemon.json, their certificates and short names. The environment counts.
+	OwnOnly bool
+
+	// Given are settings from elsewhere, as flags are, by host; those under ""
+	// are for every host. They beat all others.
+	Given map[string]Host
 }
 
 // A View is what is known about registries. It does not change, and may be used
@@ -87,7 +95,8 @@ type View struct {
 	containersCerts, dockerCerts []certsConf
 
 	proxies proxies
-	roots   Value[string]
+	roots   []Value[string]
+	given   map[string]Host
 	files   []File
 }
 
@@ -109,10 +118,12 @@ func Load(from From) (*View, error) {
 		from.Env = func(string) string { return "" }
 	}
 	l := &loader{from: from}
-	v := &View{}
-	for _, step := range []func(*View) error{
-		l.loadOwn, l.loadContainers, l.loadAliases, l.loadContainerd, l.loadDocker, l.loadCerts, l.loadEnvironment,
-	} {
+	v := &View{given: from.Given}
+	steps := []func(*View) error{l.loadOwn, l.loadContainers, l.loadAliases, l.loadContainerd, l.loadDocker, l.loadCerts, l.loadEnvironment}
+	if from.OwnOnly {
+		steps = []func(*View) error{l.loadOwn, l.loadEnvironment}
+	}
+	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, err
 		}

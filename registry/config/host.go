@@ -24,7 +24,7 @@ type Host struct {
 	SkipVerify Value[bool] // do not check the host's certificate
 
 	CA     Value[[]string]     // PEM files of certificates that are trusted beside the system's
-	Roots  Value[string]       // the environment's PEM file of the like, for every host
+	Roots  []Value[string]     // PEM files of the like for every host, from the environment and flags
 	Client Value[[]ClientPair] // what the host is shown to prove who we are
 
 	Proxy   Value[Proxy]  // not set, or set to the zero Proxy, is none
@@ -53,7 +53,7 @@ func (h Host) or(o Host) Host {
 	h.AllowHTTP = h.AllowHTTP.or(o.AllowHTTP)
 	h.SkipVerify = h.SkipVerify.or(o.SkipVerify)
 	h.CA = h.CA.or(o.CA)
-	h.Roots = h.Roots.or(o.Roots)
+	h.Roots = append(slices.Clone(h.Roots), o.Roots...)
 	h.Client = h.Client.or(o.Client)
 	h.Proxy = h.Proxy.or(o.Proxy)
 	h.Address = h.Address.or(o.Address)
@@ -92,8 +92,8 @@ func (h Host) TLS() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.SkipVerify.Value} //nolint:gosec // see above
 	files := slices.Clone(h.CA.Value)
 	from := slices.Repeat([]Origin{h.CA.From}, len(files))
-	if h.Roots.Set() {
-		files, from = append(files, h.Roots.Value), append(from, h.Roots.From)
+	for _, root := range h.Roots {
+		files, from = append(files, root.Value), append(from, root.From)
 	}
 	for i, file := range files {
 		raw, err := readPEM(file, from[i])

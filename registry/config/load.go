@@ -235,7 +235,7 @@ func (l *loader) loadEnvironment(v *View) (err error) {
 	}
 	v.proxies = v.proxies.or(v.docker.proxies)
 	if file := l.from.Env("SSL_CERT_FILE"); file != "" {
-		v.roots = Value[string]{file, Origin{Variable: "SSL_CERT_FILE"}}
+		v.roots = []Value[string]{{file, Origin{Variable: "SSL_CERT_FILE"}}}
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ type Registry struct {
 
 	Blocked Value[bool] // nothing is to be read, from nowhere; there are no mirrors then
 	Origin  Endpoint    // decides what a name stands for
+	Target  Endpoint    // what is written to: registries.conf moves only what is read
 	Mirrors []Endpoint  // in the order in which they are to be asked, before the origin
 }
 
@@ -119,16 +120,17 @@ func (v *View) Registry(host, repository string) (*Registry, error) {
 		return nil, fmt.Errorf("%q at %q is no repository: %w", repository, host, content.ErrInvalid)
 	}
 	r := &Registry{Host: host, Repository: repository}
+	r.Target = v.origin(r)
 	found, listed := v.containers.find(host + "/" + repository)
 	if r.Blocked = found.blocked; r.Blocked.Value {
-		r.Origin = v.origin(r)
+		r.Origin = r.Target
 		return r, nil
 	}
 	var err error
 	if listed && found.primary.location.Value != "" {
 		r.Origin, err = v.containersEndpoint(found.primary, found.prefix, r, registry)
 	} else {
-		r.Origin = v.origin(r)
+		r.Origin = r.Target
 		r.Origin.Namespace = cmp.Or(found.primary.ns.Value, r.Origin.Namespace)
 	}
 	if err != nil {
@@ -246,7 +248,7 @@ func (c containersEndpoint) settings() Host {
 // settle completes the settings of an endpoint, which so far are those that were
 // said where by named it. All others are asked what they say about its host.
 func (v *View) settle(e Endpoint, by family, as role) Endpoint {
-	h := v.own.settings(e.Host, e.Repository)
+	h := v.given[e.Host].or(v.given[""]).or(v.own.settings(e.Host, e.Repository))
 	if by == containersFamily {
 		h = h.or(e.Settings)
 	} else {
@@ -267,7 +269,7 @@ func (v *View) settle(e Endpoint, by family, as role) Endpoint {
 	for _, certs := range v.dockerCerts {
 		h = h.or(certs[e.Host])
 	}
-	h.Roots = v.roots
+	h.Roots = append(h.Roots, v.roots...)
 	u := url.URL{Scheme: "https", Host: e.Host}
 	if h.PlainHTTP.Value {
 		u.Scheme = "http"

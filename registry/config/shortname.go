@@ -73,11 +73,7 @@ func (v *View) ShortName(name string) ([]Value[string], error) {
 	if !short {
 		return []Value[string]{{Value: full}}, nil
 	}
-	alias, said := v.aliases[name]
-	if !said {
-		alias = v.containers.aliases[name]
-	}
-	if alias.Value != "" {
+	if alias := v.Alias(name); alias.Set() {
 		return []Value[string]{alias}, nil
 	}
 	search := v.containers.search
@@ -93,6 +89,19 @@ func (v *View) ShortName(name string) ([]Value[string], error) {
 		found = append(found, Value[string]{named.Name(), search.From})
 	}
 	return found, nil
+}
+
+// Alias returns what somebody has set a name without a host to stand for, as
+// HOST/REPOSITORY; it is not set where nobody has.
+func (v *View) Alias(name string) Value[string] {
+	alias, said := v.aliases[name]
+	if !said {
+		alias = v.containers.aliases[name]
+	}
+	if alias.Value == "" { // an alias of an earlier file is taken back
+		return Value[string]{}
+	}
+	return alias
 }
 
 // ShortNameMode returns how sure one has to be about a short name that has

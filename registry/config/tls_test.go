@@ -104,7 +104,7 @@ func TestCertificatesAreFoundWhereTheyAreKept(t *testing.T) {
 			"both.pem": certificate + key,
 		})
 		m.env = map[string]string{"SSL_CERT_FILE": "$ROOT/all.pem"}
-		if from := m.load(t).Host(host).Roots.From.String(); from != "SSL_CERT_FILE" {
+		if from := m.load(t).Host(host).Roots[0].From.String(); from != "SSL_CERT_FILE" {
 			t.Errorf("roots are by %s", from)
 		}
 		if err := m.get(t, server); err != nil {

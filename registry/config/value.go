@@ -12,10 +12,10 @@ import (
 type Origin struct {
 	File     string // path as it was opened
 	Line     int    // from 1; 0 for a file that is itself the setting, such as a certificate
-	Variable string // name of an environment variable, in place of a file
+	Variable string // name of an environment variable or a flag, in place of a file
 }
 
-// String returns "file:line", the name of a variable, or "default".
+// String returns "file:line", the name of a variable or flag, or "default".
 func (o Origin) String() string {
 	switch {
 	case o.Variable != "":

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"crypto/x509"
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/registry/config"
+)
+
+// newView reads what is known about registries.
+func (f *Factory) newView() (*config.View, error) {
+	own, err := f.Config()
+	if err != nil {
+		return nil, err
+	}
+	given, err := f.givenSettings(own)
+	if err != nil {
+		return nil, err
+	}
+	view, err := config.Load(config.From{Env: f.Env, Home: f.home(), Own: own.path, OwnOnly: f.ownOnly(own), Given: given})
+	if errors.Is(err, content.ErrInvalid) {
+		return nil, &usageError{err: &settingsError{err}}
+	}
+	return view, err
+}
+
+// A settingsError is a file about registries that cannot be understood. It is not
+// passed over: what it would have forbidden is not known.
+type settingsError struct{ err error }
+
+func (e *settingsError) Error() string {
+	return "settings of registries: " + strings.TrimSuffix(e.err.Error(), ": "+content.ErrInvalid.Error())
+}
+
+func (e *settingsError) Unwrap() error { return e.err }
+
+// ownOnly reports whether the files of other programs are left alone.
+func (f *Factory) ownOnly(own Config) bool {
+	said := f.Env("WHERRY_OWN_ONLY")
+	return own.OwnOnly || said != "" && said != "0" && said != "false"
+}
+
+// givenSettings returns what flags, and the list of hosts in our own file, say
+// about hosts; "" is every host.
+func (f *Factory) givenSettings(own Config) (map[string]config.Host, error) {
+	given := map[string]config.Host{}
+	for _, list := range []struct {
+		hosts []string
+		from  config.Origin
+	}{{own.PlainHTTP, config.Origin{File: own.path}}, {f.Flags.PlainHTTP, config.Origin{Variable: "--plain-http"}}} {
+		for _, arg := range list.hosts {
+			host, err := parseHost(arg)
+			if err != nil {
+				return nil, err
+			}
+			given[host] = config.Host{
+				PlainHTTP: config.Value[bool]{Value: true, From: list.from},
+				AllowHTTP: config.Value[bool]{From: list.from},
+			}
+		}
+	}
+	for _, arg := range f.Flags.TLSSkipVerify {
+		host, err := parseHost(arg)
+		if err != nil {
+			return nil, err
+		}
+		if given[host].PlainHTTP.Value {
+			return nil, usagef("%s: plain http has no certificate to skip", host)
+		}
+		from := config.Origin{Variable: "--tls-skip-verify"}
+		given[host] = config.Host{
+			SkipVerify: config.Value[bool]{Value: true, From: from},
+			PlainHTTP:  config.Value[bool]{From: from},
+			AllowHTTP:  config.Value[bool]{From: from},
+		}
+		f.Warn("%s may be anybody: its certificate is not checked", host)
+	}
+	roots, err := f.givenRoots()
+	if len(roots) > 0 {
+		given[""] = config.Host{Roots: roots}
+	}
+	return given, err
+}
+
+// givenRoots returns the files of --ca, which must have certificates.
+func (f *Factory) givenRoots() ([]config.Value[string], error) {
+	var roots []config.Value[string]
+	for _, path := range f.Flags.CA {
+		const most = 16 << 20
+		pem, err := readBounded(path, most)
+		if err != nil {
+			return nil, namedFile("--ca", err)
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return nil, usagef("--ca %s: no certificate in it", path)
+		}
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		roots = append(roots, config.Value[string]{Value: absolute, From: config.Origin{Variable: "--ca"}})
+	}
+	return roots, nil
+}
+
+// parse reads an argument that names an image or a file. A name without a host
+// for which the user has an alias is what that says.
+func (f *Factory) parse(arg string) (endpoint.Endpoint, error) {
+	e, err := endpoint.Parse(arg)
+	if err != nil || e.Short == "" {
+		return e, err
+	}
+	view, err := f.View()
+	if err != nil {
+		return endpoint.Endpoint{}, err
+	}
+	alias := view.Alias(e.Short)
+	host, repository, _ := strings.Cut(alias.Value, "/")
+	if !alias.Set() || registry.HostName(host) == e.Host && repository == e.Repository {
+		return e, nil
+	}
+	e.Host, e.Repository = registry.HostName(host), repository
+	f.Log().Info("short name", "name", e.Short, "stands for", alias.Value, "by", alias.From.String())
+	return e, nil
+}
