@@ -20,6 +20,7 @@ var schemas = map[string]reflect.Type{
 	"blob":      reflect.TypeFor[BlobResult](),
 	"config":    reflect.TypeFor[ConfigResult](),
 	"digest":    reflect.TypeFor[DigestResult](),
+	"doctor":    reflect.TypeFor[DoctorResult](),
 	"exists":    reflect.TypeFor[DigestResult](),
 	"inspect":   reflect.TypeFor[InspectResult](),
 	"login":     reflect.TypeFor[LoginResult](),
