@@ -15,7 +15,7 @@ HAVE_CC := $(shell command -v $$($(GO) env CC 2>/dev/null) 2>/dev/null)
 RACE    := $(if $(HAVE_CC),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test e2e lint fmt golden fuzz bench cover docs vuln cross release-check clean
+.PHONY: help demo build test e2e lint fmt golden soak fuzz bench cover docs vuln cross release-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ fmt: ## format what golangci-lint would complain about
 golden: ## write the expected outputs of tests anew; read the diff before committing it
 	UPDATE_GOLDEN=1 $(GO) test -count=1 -run '^Test(Schemas|TheTable)' ./internal/cli
 	UPDATE_GOLDEN=1 $(GO) test -count=1 $(PKGS)
+
+soak: ## what tests do a tenth of, in full: pulls through bad mirrors
+	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 60m -run '^TestBadMirrors' ./internal/matrix
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for pkg in $$($(GO) list $(PKGS)); do \

@@ -103,21 +103,36 @@ func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, 
 		}
 		return content.Existed, nil
 	}
-	rc, err := b.Open(ctx, content.Range{})
+	err := content.Reread(func() error {
+		if w.err != nil {
+			return w.err // what is wrong could not be cut off
+		}
+		return w.fetch(ctx, b)
+	})
 	if err != nil {
 		return 0, err
 	}
-	defer rc.Close()
+	return content.Stored, nil
+}
+
+// fetch writes a blob on its way from the source.
+func (w *Writer) fetch(ctx context.Context, b content.Blob) (err error) {
+	d := b.Descriptor()
+	rc, err := b.Open(ctx, content.Range{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rc.Close()) }()
 	verified, err := content.VerifyReader(withReader(ctx, rc), d)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var config configKeeper
 	if err := w.blob(d, io.TeeReader(verified, &config)); err != nil {
-		return 0, err
+		return err
 	}
 	w.noteConfig(d.Digest, config.raw)
-	return content.Stored, nil
+	return nil
 }
 
 // PutManifest implements [content.Sink]. A full reference (it has a slash or a

@@ -1,9 +1,12 @@
 package content
 
 import (
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,6 +33,42 @@ func (e *MismatchError) Error() string {
 
 // Unwrap returns ErrCorrupt.
 func (e *MismatchError) Unwrap() error { return ErrCorrupt }
+
+// A BlamedError is content that was wrong and came from hosts that are not asked
+// for anything any more: who reads it again gets it from others. Its class is
+// that of Err.
+type BlamedError struct {
+	Hosts []string
+	Err   error
+}
+
+func (e *BlamedError) Error() string {
+	return "from " + strings.Join(e.Hosts, " and ") + ": " + e.Err.Error()
+}
+
+// Unwrap returns Err.
+func (e *BlamedError) Unwrap() error { return e.Err }
+
+// Reread calls read, which reads a blob from its start. Where what came was
+// [ErrCorrupt] it is called again: once, since a line or a disk may have been at
+// fault, and each time that it is known of another host that it sent wrong bytes.
+func Reread(read func() error) error {
+	var known []string
+	for tries := 1; ; tries++ {
+		err := read()
+		if !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+		blamed, ok := errors.AsType[*BlamedError](err)
+		another := ok && slices.ContainsFunc(blamed.Hosts, func(h string) bool { return !slices.Contains(known, h) })
+		if tries > 1 && !another {
+			return err
+		}
+		if ok {
+			known = append(known, blamed.Hosts...)
+		}
+	}
+}
 
 // A Verifier hashes what is written to it and compares it with a descriptor.
 type Verifier struct {

@@ -59,20 +59,15 @@ func (p *partial) openFile() error {
 }
 
 // fill makes the partial complete and right. Bytes that turn out wrong are
-// dropped, and the blob is fetched once more from its start.
+// dropped, and the blob is fetched again from its start.
 func (p *partial) fill(ctx context.Context, b content.Blob) error {
-	err := p.fetch(ctx, b)
-	if !errors.Is(err, content.ErrCorrupt) {
+	return content.Reread(func() error {
+		err := p.fetch(ctx, b)
+		if errors.Is(err, content.ErrCorrupt) {
+			err = errors.Join(err, p.empty())
+		}
 		return err
-	}
-	if err := p.empty(); err != nil {
-		return err
-	}
-	again := p.fetch(ctx, b)
-	if !errors.Is(again, content.ErrCorrupt) {
-		return again
-	}
-	return errors.Join(again, p.empty())
+	})
 }
 
 // fetch hashes what is there and then, on its way to the file, what is missing.

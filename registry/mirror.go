@@ -190,7 +190,7 @@ func (m *Mirrored) Open(ctx context.Context, d ocispec.Descriptor, rng content.R
 	if n == 0 {
 		return http.NoBody, nil
 	}
-	r := &relay{ctx: ctx, desc: d, off: off, end: off + n, left: m.order(), log: m.log()}
+	r := &relay{ctx: ctx, desc: d, own: m.own, off: off, end: off + n, left: m.order(), log: m.log()}
 	if n == d.Size {
 		r.verifier = d.Digest.Verifier()
 	}

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -31,6 +29,7 @@ const (
 type relay struct {
 	ctx  context.Context //nolint:containedctx // reading ends with the context of Open
 	desc ocispec.Descriptor
+	own  *Repository // whose word counts where mirrors gave wrong bytes
 	log  *slog.Logger
 
 	off, end int64
@@ -39,7 +38,7 @@ type relay struct {
 	rc       io.ReadCloser
 	given    int64         // bytes from has given
 	waited   time.Duration // for them
-	gave     []*Repository // mirrors that gave bytes
+	gave     []share       // what each gave, in order
 	slow     []*host       // mirrors that were left for being slow
 	failed   failures
 	verifier digest.Verifier // nil where only a part is read
@@ -86,12 +85,11 @@ func (r *relay) Close() error {
 func (r *relay) take(p []byte) {
 	r.off += int64(len(p))
 	r.given += int64(len(p))
-	if len(p) > 0 && r.from.host.mirror != nil && !slices.Contains(r.gave, r.from) {
-		r.gave = append(r.gave, r.from)
+	if r.verifier == nil || len(p) == 0 {
+		return
 	}
-	if r.verifier != nil {
-		_, _ = r.verifier.Write(p) // a hash takes everything
-	}
+	_, _ = r.verifier.Write(p) // a hash takes everything
+	r.gave[len(r.gave)-1].add(p)
 }
 
 // next opens what is missing at the next host that has it.
@@ -102,6 +100,7 @@ func (r *relay) next() error {
 		rc, err := from.Open(r.ctx, r.desc, content.Range{Off: r.off, Len: r.end - r.off})
 		if err == nil {
 			r.from, r.rc, r.given, r.waited = from, rc, 0, 0
+			r.gave = append(r.gave, newShare(from, r.off))
 			return nil
 		}
 		if r.ctx.Err() != nil {
@@ -164,14 +163,40 @@ func (r *relay) finish(err error) error {
 		r.failed.add(r.ctx, r.from, r.desc.Digest.String(), err)
 		return err
 	}
-	if r.verifier == nil || len(r.gave) == 0 || r.verifier.Verified() {
+	if r.verifier == nil || r.verifier.Verified() {
 		return io.EOF
 	}
-	mismatch := &content.MismatchError{Want: r.desc, Size: r.desc.Size}
+	return r.blame(&content.MismatchError{Want: r.desc, Size: r.desc.Size})
+}
+
+// blame benches the mirrors that gave wrong bytes. Where none did, the blob is
+// for its reader to refuse.
+func (r *relay) blame(mismatch error) error {
+	guilty := r.guilty()
+	if len(guilty) == 0 {
+		return io.EOF
+	}
 	var names []string
-	for _, mirror := range r.gave {
+	for _, mirror := range guilty {
 		mirror.bench(r.ctx, "sent wrong bytes", r.desc.Digest.String(), mismatch)
 		names = append(names, mirror.host.name)
 	}
-	return fmt.Errorf("blob from %s: %w", strings.Join(names, " and "), mismatch)
+	return &content.BlamedError{Hosts: names, Err: mismatch}
+}
+
+// guilty returns the mirrors whose shares are not what the repository's own host
+// has there. One that gave all of the blob needs no comparison, and where none
+// can be made nobody is trusted.
+func (r *relay) guilty() []*Repository {
+	var guilty []*Repository
+	for _, s := range r.gave {
+		if s.from.host.mirror == nil || s.n == 0 {
+			continue
+		}
+		right := len(r.gave) > 1 && s.isAt(r.ctx, r.own, r.desc)
+		if !right && !slices.Contains(guilty, s.from) {
+			guilty = append(guilty, s.from)
+		}
+	}
+	return guilty
 }

@@ -40,19 +40,22 @@ const (
 	leastChunk  = 256 << 10 // where the registry's limit is not believed any more
 )
 
-// run uploads until the blob is there. Bytes of the source that are wrong get a
-// second chance, from the start.
+// run uploads until the blob is there. Where bytes of the source are wrong the
+// next ones go to another session, from the start.
 func (u *upload) run(ctx context.Context) error {
 	defer u.source.drop()
-	err := u.finish(ctx)
-	if errors.Is(u.source.broken(), content.ErrCorrupt) {
-		u.cancel(ctx)
-		u.source.restart()
-		err = u.finish(ctx)
-	}
-	if err != nil {
-		u.cancel(ctx)
-	}
+	var err error
+	again := false
+	_ = content.Reread(func() error {
+		if again {
+			u.source.restart()
+		}
+		if err = u.finish(ctx); err != nil {
+			u.cancel(ctx)
+		}
+		again = true
+		return u.source.broken() // what the registry made of right bytes is no reason to send them again
+	})
 	return err
 }
 

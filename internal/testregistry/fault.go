@@ -1,6 +1,7 @@
 package testregistry
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"strings"
@@ -45,13 +46,14 @@ const (
 // is about one kind of request (most are about blob GETs) strikes only that when Kind is "", and token requests are
 // struck only with Kind KindToken or AnyKind. Requests without the rights they take are never struck.
 type Fault struct {
-	Method string
-	Kind   Kind
-	Repo   string // glob; * matches slashes too
-	Ref    string // part of the tag, digest or session id
-	Query  string // part of the raw query
-	Nth    int    // first match that is struck, from 1; 0 means 1
-	Times  int    // how many are struck; 0 means all from Nth on
+	Method  string
+	Kind    Kind
+	Repo    string // glob; * matches slashes too
+	Ref     string // part of the tag, digest or session id
+	Query   string // part of the raw query
+	Nth     int    // first match that is struck, from 1; 0 means 1
+	Times   int    // how many are struck; 0 means all from Nth on
+	Percent int    // of matches are struck, drawn from Seed; 0 means all
 
 	Effect     Effect
 	N          int64
@@ -122,13 +124,14 @@ type faultSet struct {
 type armedFault struct {
 	Fault
 	seen, struck int
+	draw         *rand.Rand
 }
 
 // SetFaults replaces the faults and begins to count anew.
 func (r *Registry) SetFaults(faults ...Fault) {
 	armed := make([]armedFault, len(faults))
 	for i, f := range faults {
-		armed[i].Fault = f
+		armed[i] = armedFault{Fault: f, draw: rand.New(rand.NewPCG(f.Seed, uint64(i)))}
 	}
 	r.faults.mu.Lock()
 	defer r.faults.mu.Unlock()
@@ -154,6 +157,9 @@ func (s *faultSet) strike(q *exchange) []Fault {
 		}
 		f.seen++
 		if f.seen < f.Nth || f.Times > 0 && f.struck >= f.Times {
+			continue
+		}
+		if f.Percent > 0 && f.draw.IntN(100) >= f.Percent {
 			continue
 		}
 		f.struck++

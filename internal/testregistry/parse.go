@@ -38,7 +38,7 @@ var arguments = map[Effect]argument{
 //	delay=1ms..20ms,seed=7
 //	header=RateLimit-Remaining:3,kind=any
 //
-// Match keys are method, kind, repo, ref, query, nth, times; others are seed, retry-after, header (repeatable) and
+// Match keys are method, kind, repo, ref, query, nth, times, percent; others are seed, retry-after, header (repeatable) and
 // body, which comes last and takes the rest of the text.
 func ParseFault(s string) (Fault, error) {
 	var f Fault
@@ -127,6 +127,8 @@ func parseField(f *Fault, key, value string) (err error) {
 		f.Nth, err = strconv.Atoi(value)
 	case "times":
 		f.Times, err = strconv.Atoi(value)
+	case "percent":
+		f.Percent, err = strconv.Atoi(value)
 	case "seed":
 		f.Seed, err = strconv.ParseUint(value, 10, 64)
 	case "retry-after":
@@ -163,6 +165,7 @@ func (f Fault) String() string {
 	add("query", f.Query)
 	add("nth", f.Nth)
 	add("times", f.Times)
+	add("percent", f.Percent)
 	add("seed", f.Seed)
 	add("retry-after", f.RetryAfter)
 	for name, values := range f.Header {
