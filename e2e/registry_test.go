@@ -62,6 +62,15 @@ func startRegistryWithLogin(t *testing.T, k registryKind) *registry {
 	return startIn(t, k, t.TempDir(), boatman)
 }
 
+// startCacheOf starts a distribution that keeps what it is asked for and does not have, from another registry.
+func startCacheOf(t *testing.T, origin *registry) *registry {
+	t.Helper()
+	folder := t.TempDir()
+	config := distributionConfig(t, folder, login{}, "proxy: {remoteurl: 'http://"+origin.Host+"'}")
+	host, log := serveDistribution3(t, config)
+	return &registry{Host: host, Folder: folder, Kind: distribution3, log: log}
+}
+
 // startIn starts a registry over a data folder, which may hold what an earlier one left.
 func startIn(t *testing.T, k registryKind, folder string, l login) *registry {
 	t.Helper()
@@ -79,8 +88,13 @@ var (
 
 func startDistribution3(t *testing.T, folder string, l login) (string, fmt.Stringer) {
 	t.Helper()
+	return serveDistribution3(t, distributionConfig(t, folder, l))
+}
+
+func serveDistribution3(t *testing.T, config string) (string, fmt.Stringer) {
+	t.Helper()
 	srv, host := startServer(t, service{
-		Tool: "registry", Args: []string{"serve", distributionConfig(t, folder, l)},
+		Tool: "registry", Args: []string{"serve", config},
 		Env: []string{"OTEL_TRACES_EXPORTER=none"}, Ready: listening,
 	})
 	return host, srv.log
@@ -94,8 +108,8 @@ func startDistribution2(t *testing.T, folder string, l login) (string, fmt.Strin
 	return host, srv.log
 }
 
-// distributionConfig writes a configuration that both generations read, and returns its path.
-func distributionConfig(t *testing.T, folder string, l login) string {
+// distributionConfig writes a configuration that both generations read, with more lines if any, and returns its path.
+func distributionConfig(t *testing.T, folder string, l login, more ...string) string {
 	t.Helper()
 	b := &box{t: t, Dir: t.TempDir()}
 	config := []string{
@@ -110,7 +124,7 @@ func distributionConfig(t *testing.T, folder string, l login) string {
 		b.write(b.path("htpasswd"), htpasswd)
 		config = append(config, "auth: {htpasswd: {realm: wherry, path: '"+b.path("htpasswd")+"'}}")
 	}
-	b.write(b.path("config.yml"), strings.Join(config, "\n")+"\n")
+	b.write(b.path("config.yml"), strings.Join(append(config, more...), "\n")+"\n")
 	return b.path("config.yml")
 }
 
