@@ -54,6 +54,9 @@ func IsHost(text string) bool {
 	case ".tar", ".gz", ".tgz", ".zst":
 		return false
 	}
+	if strings.Contains(name, ":") {
+		return false // behind it is no port but a tag
+	}
 	return name == "localhost" || strings.Contains(name, ".")
 }
 
