@@ -115,20 +115,10 @@ func (h *host) open() error {
 	if addr, err := netip.ParseAddr(at.Hostname()); err == nil {
 		h.reached(httpx.ReachOf(addr))
 	}
-	switch {
-	case h.settings.PlainHTTP:
-		h.settle("http")
-	case h.settings.AllowHTTP:
-	case h.settings.SkipVerify || !h.isLoopback():
-		h.settle("https")
+	if schemes := h.settings.Schemes(h.authority); len(schemes) == 1 {
+		h.settle(schemes[0])
 	}
 	return nil
-}
-
-// isLoopback reports whether the host's name is this machine's own.
-func (h *host) isLoopback() bool {
-	u := url.URL{Host: h.authority}
-	return httpx.IsLoopbackHost(u.Hostname())
 }
 
 // tries returns how often in a row something is asked of the host.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
@@ -29,13 +30,20 @@ func (w witness) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// schemes returns what an open host is tried with: http first on this machine,
-// https first elsewhere.
-func (h *host) schemes() (first, second string) {
-	if h.isLoopback() {
-		return "http", "https"
+// Schemes returns the schemes in which a host of that name, host[:port], is tried,
+// the first first: on this machine it is http, elsewhere https.
+func (s *Host) Schemes(name string) []string {
+	u := url.URL{Host: name}
+	loopback := httpx.IsLoopbackHost(u.Hostname())
+	switch {
+	case s.PlainHTTP:
+		return []string{"http"}
+	case !s.AllowHTTP && (s.SkipVerify || !loopback):
+		return []string{"https"}
+	case loopback:
+		return []string{"http", "https"}
 	}
-	return "https", "http"
+	return []string{"https", "http"}
 }
 
 // sendSettling sends the first request to a host that may speak http or https,
@@ -51,8 +59,8 @@ func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 		return h.sendAs(req, h.settled())
 	}
 	var answer *http.Response // in http, by a server that may want https
-	first, second := h.schemes()
-	for _, scheme := range []string{first, second} {
+	schemes := h.settings.Schemes(h.authority)
+	for _, scheme := range schemes {
 		resp, err := h.try(req, scheme)
 		switch {
 		case h.settled() != "":
@@ -69,7 +77,7 @@ func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 		h.settle("http")
 		return answer, nil
 	}
-	return h.sendAs(req, first)
+	return h.sendAs(req, schemes[0])
 }
 
 // withScheme returns req as it was sent, for messages.

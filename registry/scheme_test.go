@@ -88,3 +88,23 @@ func TestACertificateNobodyTrustsIsRefusedAtOnce(t *testing.T) {
 		t.Errorf("%d requests, want the one without verification", n)
 	}
 }
+
+func TestSchemesInTheOrderInWhichTheyAreTried(t *testing.T) {
+	tests := []struct {
+		host     string
+		settings registry.Host
+		want     string
+	}{
+		{"r.example", registry.Host{}, "https"},
+		{"r.example", registry.Host{PlainHTTP: true, AllowHTTP: true}, "http"},
+		{"r.example:5000", registry.Host{AllowHTTP: true, SkipVerify: true}, "https http"},
+		{"localhost:5000", registry.Host{}, "http https"},
+		{"[::1]:5000", registry.Host{AllowHTTP: true}, "http https"},
+		{"127.0.0.1:5000", registry.Host{SkipVerify: true}, "https"},
+	}
+	for _, tt := range tests {
+		if got := strings.Join(tt.settings.Schemes(tt.host), " "); got != tt.want {
+			t.Errorf("%s with %+v: %s, want %s", tt.host, tt.settings, got, tt.want)
+		}
+	}
+}

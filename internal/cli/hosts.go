@@ -8,7 +8,6 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
-	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/registry/config"
 )
 
@@ -40,9 +39,19 @@ func (e *settingsError) Error() string {
 func (e *settingsError) Unwrap() error { return e.err }
 
 // ownOnly reports whether the files of other programs are left alone.
-func (f *Factory) ownOnly(own Config) bool {
-	said := f.Env("WHERRY_OWN_ONLY")
-	return own.OwnOnly || said != "" && said != "0" && said != "false"
+func (f *Factory) ownOnly(own Config) bool { return f.whoOwnOnly(own) != "" }
+
+// whoOwnOnly returns who says that the files of other programs are left alone, ""
+// for nobody.
+func (f *Factory) whoOwnOnly(own Config) string {
+	const variable = "WHERRY_OWN_ONLY"
+	switch said := f.Env(variable); {
+	case own.OwnOnly:
+		return own.path
+	case said != "" && said != "0" && said != "false":
+		return variable
+	}
+	return ""
 }
 
 // givenSettings returns what flags, and the list of hosts in our own file, say
@@ -119,12 +128,9 @@ func (f *Factory) parse(arg string) (endpoint.Endpoint, error) {
 	if err != nil {
 		return endpoint.Endpoint{}, err
 	}
-	alias := view.Alias(e.Short)
-	host, repository, _ := strings.Cut(alias.Value, "/")
-	if !alias.Set() || registry.HostName(host) == e.Host && repository == e.Repository {
-		return e, nil
+	long, read := e.Lengthen(view)
+	if long.Host != e.Host || long.Repository != e.Repository {
+		f.Log().Info("short name", "name", e.Short, "stands for", read.Name.Value, "by", read.Name.From.String())
 	}
-	e.Host, e.Repository = registry.HostName(host), repository
-	f.Log().Info("short name", "name", e.Short, "stands for", alias.Value, "by", alias.From.String())
-	return e, nil
+	return long, nil
 }

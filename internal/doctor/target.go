@@ -111,15 +111,14 @@ func (d *Doctor) shortName(t *target) finding {
 	if d.View == nil {
 		return fine(HopShortName, t.short, "is "+t.host+"/"+t.repository)
 	}
-	alias := d.View.Alias(t.short)
-	if host, repository, ok := strings.Cut(alias.Value, "/"); ok {
-		t.host, t.repository = registry.HostName(host), repository
-		return fine(HopShortName, t.short, "is "+alias.Value+", as "+alias.From.String()+" says")
+	e, read := endpoint.Endpoint{Host: t.host, Repository: t.repository, Short: t.short}.Lengthen(d.View)
+	if read.Name.Set() {
+		t.host, t.repository = e.Host, e.Repository
+		return fine(HopShortName, t.short, "is "+read.Name.Value+", as "+read.Name.From.String()+" says")
 	}
-	detail := "is " + t.host + "/" + t.repository + ", since no alias says otherwise"
-	candidates, err := d.View.ShortName(t.short)
-	if err == nil && len(candidates) > 0 && candidates[0].From.File != "" {
-		detail += "; podman would search " + hostsOf(candidates) + " (" + candidates[0].From.String() + ")"
+	detail := "is " + read.Name.Value + ", since no alias says otherwise"
+	if len(read.Podman) > 0 {
+		detail += "; podman would search " + hostsOf(read.Podman) + " (" + read.Podman[0].From.String() + ")"
 	}
 	return fine(HopShortName, t.short, detail)
 }
@@ -238,7 +237,9 @@ func (d *Doctor) configured(known *config.Registry, t target) finding {
 	for _, m := range known.Mirrors {
 		said = append(said, fmt.Sprintf("mirror %s, %s (%s)", m.Host, m.Capabilities.Value, m.From))
 	}
-	said = append(said, settingsOf(known.Origin.Settings)...)
+	for _, setting := range known.Origin.Settings.Settings() {
+		said = append(said, setting.String())
+	}
 	for _, f := range d.View.Files() {
 		if f.Unread != nil {
 			said = append(said, f.Path+" may not be read and says nothing")
@@ -248,47 +249,6 @@ func (d *Doctor) configured(known *config.Registry, t target) finding {
 		return fine(HopConfig, t.host, "no settings")
 	}
 	return fine(HopConfig, t.host, strings.Join(said, "; "))
-}
-
-// settingsOf lists the settings of a host but for its proxy, which has a hop of
-// its own. Of headers there are only the names.
-func settingsOf(h config.Host) []string {
-	var said []string
-	say := func(what string, from config.Origin) { said = append(said, what+" ("+from.String()+")") }
-	if h.PlainHTTP.Value {
-		say("plain http", h.PlainHTTP.From)
-	}
-	if h.AllowHTTP.Value {
-		say("http allowed", h.AllowHTTP.From)
-	}
-	if h.SkipVerify.Value {
-		say("any certificate", h.SkipVerify.From)
-	}
-	if len(h.CA.Value) > 0 {
-		say("authorities "+strings.Join(h.CA.Value, ", "), h.CA.From)
-	}
-	for _, root := range h.Roots {
-		say("authorities "+root.Value, root.From)
-	}
-	if len(h.Client.Value) > 0 {
-		say("a client certificate", h.Client.From)
-	}
-	if h.Address.Set() {
-		say("contacted at "+h.Address.Value, h.Address.From)
-	}
-	if h.DialTimeout.Set() {
-		say("dial timeout "+h.DialTimeout.Value.String(), h.DialTimeout.From)
-	}
-	if h.Concurrency.Set() {
-		say(fmt.Sprintf("%d requests at once", h.Concurrency.Value), h.Concurrency.From)
-	}
-	if h.RequestsPerSecond.Set() {
-		say(fmt.Sprintf("%g requests a second", h.RequestsPerSecond.Value), h.RequestsPerSecond.From)
-	}
-	for _, header := range h.Headers {
-		say("header "+header.Name, header.Values.From)
-	}
-	return said
 }
 
 // errUnreached is a host that an exam has found it cannot reach.

@@ -54,7 +54,7 @@ func (d *Directory) Route(host, repository string) (registry.Route, error) {
 		return registry.Route{}, err
 	}
 	for _, m := range found.Mirrors {
-		if m.Capabilities.Value&config.Pull == 0 {
+		if !Serves(m) {
 			continue
 		}
 		e, err := d.endpoint(m)

@@ -104,6 +104,10 @@ type View struct {
 type File struct {
 	Path   string
 	Unread error // why nothing was taken from it; nil for one that was read
+
+	// How many registries, or parts of registries and networks, it speaks of,
+	// mirrors it lists and short names it knows, whether or not they count.
+	Registries, Mirrors, ShortNames int
 }
 
 // Files returns the files that were found, in the order in which they were read.

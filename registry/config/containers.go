@@ -46,6 +46,15 @@ func (c *containersConf) update(later containersConf) {
 	c.mode = later.mode.or(c.mode)
 }
 
+// said counts what a file has.
+func (c *containersConf) said() File {
+	f := File{Registries: len(c.registries) + len(c.search.Value), ShortNames: len(c.aliases)}
+	for _, one := range c.registries {
+		f.Mirrors += len(one.mirrors)
+	}
+	return f
+}
+
 // parseContainers parses a registries.conf, a drop-in of it or a
 // short-name-aliases.conf.
 func parseContainers(file string, raw []byte) (containersConf, error) {

@@ -63,6 +63,15 @@ func (r *reader) dockerMirrors(n *node) Value[[]dockerMirror] {
 	return found
 }
 
+// said counts what a file has.
+func (c *dockerConf) said() File {
+	f := File{Registries: len(c.insecure), Mirrors: len(c.mirrors.Value)}
+	if f.Mirrors > 0 {
+		f.Registries++ // Docker Hub
+	}
+	return f
+}
+
 // fill takes from o what c does not have.
 func (c *dockerConf) fill(o dockerConf) {
 	c.mirrors = c.mirrors.or(o.mirrors)
@@ -83,13 +92,18 @@ func (c *dockerConf) host(host string) Host {
 	}
 	address, err := netip.ParseAddr(strings.Trim(name, "[]"))
 	for _, said := range c.insecure {
-		entry := strings.TrimPrefix(strings.TrimPrefix(said.Value, "http://"), "https://")
+		entry := insecureHost(said.Value)
 		network, wrong := netip.ParsePrefix(entry)
 		inside := err == nil && wrong == nil && network.Contains(address.Unmap())
-		if inside || strings.EqualFold(strings.TrimRight(entry, "/"), host) {
+		if inside || strings.EqualFold(entry, host) {
 			yes := Value[bool]{true, said.From}
 			return Host{AllowHTTP: yes, SkipVerify: yes}
 		}
 	}
 	return Host{}
+}
+
+// insecureHost returns the host or network of an entry of insecure-registries.
+func insecureHost(entry string) string {
+	return strings.TrimRight(strings.TrimPrefix(strings.TrimPrefix(entry, "http://"), "https://"), "/")
 }

@@ -36,6 +36,12 @@ func (l *loader) read(path string) ([]byte, bool, error) {
 	return withoutMark(raw), true, nil
 }
 
+// said notes what the file that was read last has.
+func (l *loader) said(f File) {
+	last := &l.files[len(l.files)-1]
+	last.Registries, last.Mirrors, last.ShortNames = f.Registries, f.Mirrors, f.ShortNames
+}
+
 // withoutMark leaves out the byte order mark that some editors begin files with.
 func withoutMark(raw []byte) []byte { return []byte(strings.TrimPrefix(string(raw), "\ufeff")) }
 
@@ -52,6 +58,11 @@ func (l *loader) loadOwn(v *View) error {
 	}
 	l.files = append(l.files, File{Path: l.from.Own})
 	v.own, err = parseOwn(l.from.Own, withoutMark(raw))
+	said := File{Registries: len(v.own)}
+	for _, e := range v.own {
+		said.Mirrors += len(e.mirrors.Value)
+	}
+	l.said(said)
 	return err
 }
 
@@ -104,6 +115,7 @@ func (l *loader) containersFile(v *View, file string) (found bool, err error) {
 	}
 	c, err := parseContainers(file, raw)
 	if err == nil {
+		l.said(c.said())
 		v.containers.update(c)
 	}
 	return true, err
@@ -166,6 +178,7 @@ func (l *loader) loadAliases(v *View) error {
 		if err != nil {
 			return err
 		}
+		l.said(c.said())
 		maps.Copy(v.aliases, c.aliases)
 	}
 	return nil
@@ -200,7 +213,9 @@ func (l *loader) hosts(folder string) (hostsFile, error) {
 		return hostsFile{}, err
 	}
 	if found && len(raw) > 0 {
-		return parseHosts(file, raw)
+		h, err := parseHosts(file, raw)
+		l.said(File{Registries: 1, Mirrors: len(h.mirrors)})
+		return h, err
 	}
 	h, err := readCerts(folder, keyInside)
 	if l.absent(folder, err) {
@@ -222,6 +237,7 @@ func (l *loader) loadDocker(v *View) error {
 		if err != nil {
 			return err
 		}
+		l.said(c.said())
 		v.docker.fill(c)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -89,10 +90,7 @@ func parseProxy(text string) (Proxy, bool) {
 // choose returns the proxy for requests to u. Where it is none although one is
 // set, the origin is of the setting that says so; a loopback host never has one.
 func (p proxies) choose(u *url.URL) Value[Proxy] {
-	set := p.https
-	if u.Scheme == "http" {
-		set = p.http
-	}
+	set := p.set(u)
 	if !set.Set() {
 		return Value[Proxy]{}
 	}
@@ -106,6 +104,14 @@ func (p proxies) choose(u *url.URL) Value[Proxy] {
 		return Value[Proxy]{From: p.none.From}
 	}
 	return Value[Proxy]{}
+}
+
+// set returns the proxy for the scheme of u.
+func (p proxies) set(u *url.URL) Value[Proxy] {
+	if u.Scheme == "http" {
+		return p.http
+	}
+	return p.https
 }
 
 func through(c httpproxy.Config, u *url.URL) bool {
@@ -122,4 +128,36 @@ func (v *View) Proxy(u *url.URL) Value[Proxy] {
 		return own
 	}
 	return v.proxies.choose(u)
+}
+
+// WhyDirect says why requests to u go through no proxy although there is one for
+// its scheme: which entry of which setting keeps it from them. It is "" where
+// there is no such reason.
+func (v *View) WhyDirect(u *url.URL) string {
+	if own := v.own.settings(canonical(u.Host), "").Proxy; own.Set() {
+		if own.Value.URL() == nil {
+			return "proxy: direct"
+		}
+		return ""
+	}
+	p := v.proxies
+	for entry := range strings.SplitSeq(p.none.Value, ",") {
+		only := proxies{p.http, p.https, Value[string]{strings.TrimSpace(entry), p.none.From}}
+		if only.none.Value != "" && only.choose(u) == (Value[Proxy]{From: p.none.From}) {
+			return named(p.none) + " has " + only.none.Value
+		}
+	}
+	if bare := (proxies{http: p.http, https: p.https}); bare.set(u).Set() && !bare.choose(u).Set() {
+		return "a host of this machine never has one"
+	}
+	return ""
+}
+
+// named returns what a list of hosts without a proxy is called where it was found.
+func named(none Value[string]) string { return cmp.Or(none.From.Variable, "no-proxy") }
+
+// Proxies returns what the environment, and else daemon.json, says of proxies for
+// http and for https, and the hosts, domains and networks that have none.
+func (v *View) Proxies() (http, https Value[Proxy], none Value[string]) {
+	return v.proxies.http, v.proxies.https, v.proxies.none
 }

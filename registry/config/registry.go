@@ -270,12 +270,9 @@ func (v *View) settle(e Endpoint, by family, as role) Endpoint {
 		h = h.or(certs[e.Host])
 	}
 	h.Roots = append(h.Roots, v.roots...)
-	u := url.URL{Scheme: "https", Host: e.Host}
+	u := url.URL{Scheme: "https", Host: authority(e.Host)}
 	if h.PlainHTTP.Value {
 		u.Scheme = "http"
-	}
-	if e.Host == hubName {
-		u.Host = hubAddress
 	}
 	h.Proxy = h.Proxy.or(v.proxies.choose(&u))
 	e.Settings = h
