@@ -201,3 +201,50 @@ func (f *Factory) readLine() (string, error) {
 	}
 	return strings.TrimSuffix(b.String(), "\r"), nil
 }
+
+// A credentialPlace is where a credential is, or where one may be.
+type credentialPlace struct {
+	kind string // "password", "identity token", "registry token" or "helper NAME"
+	from string // a file, a variable or a flag
+}
+
+// whereCredential lists where a credential for a repository is looked for, in
+// order, up to the first place that surely has one. No helper is run: whether it
+// has one is not known.
+func (f *Factory) whereCredential(host, _ string) ([]credentialPlace, error) {
+	for _, end := range []struct{ user, host, flag string }{
+		{f.Flags.Username, f.SrcHost, "--username"}, {f.Flags.DstUsername, f.DstHost, "--dst-username"},
+	} {
+		if end.user != "" && end.host == host {
+			return []credentialPlace{{"password", end.flag}}, nil
+		}
+	}
+	files, err := f.authFiles()
+	if err != nil {
+		return nil, err
+	}
+	var places []credentialPlace
+	for _, file := range files {
+		if name := file.helper(host); name != "" {
+			places = append(places, credentialPlace{"helper " + name, file.path})
+		}
+		c, ok, err := file.entry(host)
+		if ok {
+			return append(places, credentialPlace{kindOf(c), file.path}), nil
+		}
+		if err != nil {
+			return places, err
+		}
+	}
+	return places, nil
+}
+
+func kindOf(c registry.Credential) string {
+	switch {
+	case c.RegistryToken != "":
+		return "registry token"
+	case c.IdentityToken != "":
+		return "identity token"
+	}
+	return "password"
+}

@@ -32,6 +32,7 @@ var schemas = map[string]reflect.Type{
 	"tags-l":    reflect.TypeFor[[]TagResult](),
 	"validate":  reflect.TypeFor[ValidateResult](),
 	"version":   reflect.TypeFor[VersionResult](),
+	"which":     reflect.TypeFor[WhichResult](),
 }
 
 // handmade says which schema the other verbs follow.

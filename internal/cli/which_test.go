@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+// offline returns a factory that fails the test where a client is wanted.
+func offline(t *testing.T, env map[string]string) *Factory {
+	t.Helper()
+	f := testFactory(t, env)
+	errClient := errors.New("a client was asked for")
+	f.Client = func() (*registry.Client, error) { t.Error(errClient); return nil, errClient }
+	f.Opener = func() (*endpoint.Opener, error) { t.Error(errClient); return nil, errClient }
+	return f
+}
+
+func TestWhereCredentialsWouldBeFound(t *testing.T) {
+	const helper = `{"credHelpers": {"h.test": "one"}, "auths": {"b.test": {"auth": "not-base64!"}}}`
+	const entries = `{"credsStore": "two", "auths": {"p.test": {"auth": "YW5uOmNhbmFyeQ=="}, "i.test": {"identitytoken": "canary"}, "r.test": {"registrytoken": "canary"}}}`
+	tests := []struct {
+		host string
+		want []WhichCredential
+	}{
+		{"h.test", []WhichCredential{{"helper one", "DOCKER_AUTH_CONFIG"}, {"helper two", "$FILE"}}},
+		{"p.test", []WhichCredential{{"helper two", "$FILE"}, {"password", "$FILE"}}},
+		{"i.test", []WhichCredential{{"helper two", "$FILE"}, {"identity token", "$FILE"}}},
+		{"r.test", []WhichCredential{{"helper two", "$FILE"}, {"registry token", "$FILE"}}},
+	}
+	for _, tt := range tests {
+		home := t.TempDir()
+		write(t, home, map[string]string{".docker/config.json": entries})
+		f := offline(t, map[string]string{"HOME": home, "DOCKER_AUTH_CONFIG": helper})
+		w, err := f.which(tt.host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range tt.want {
+			tt.want[i].From = strings.ReplaceAll(tt.want[i].From, "$FILE", home+"/.docker/config.json")
+		}
+		if diff := cmp.Diff(tt.want, w.Hosts[0].Credentials); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.host, diff)
+		}
+	}
+	w, err := offline(t, map[string]string{"DOCKER_AUTH_CONFIG": helper}).which("b.test/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := w.Hosts[0]; !strings.Contains(h.Problem, "DOCKER_AUTH_CONFIG") || strings.Contains(h.Problem, "not-base64!") {
+		t.Errorf("an entry that is broken: %q", h.Problem)
+	}
+}
+
+func TestFilesThatMayNotBeReadAreNamed(t *testing.T) {
+	home := t.TempDir()
+	write(t, home, map[string]string{".docker/daemon.json": "{}"})
+	path := home + "/.docker/daemon.json"
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := os.Open(path); err == nil {
+		_ = f.Close()
+		t.Skip("this user may read every file")
+	}
+	f := offline(t, map[string]string{"HOME": home, "WHERRY_OWN_ONLY": ""})
+	w, err := f.which("a.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lines := range []string{w.Files[len(w.Files)-1].Unread} {
+		if !strings.Contains(lines, "permission denied") {
+			t.Errorf("%s does not say that a file may not be read", lines)
+		}
+	}
+}
