@@ -69,7 +69,7 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		{groupLook, []*cobra.Command{
 			newInspect(f), newTags(f), newRepos(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
 		}},
-		{groupCare, []*cobra.Command{newDoctor(f), newWhich(f), newLogin(f), newLogout(f), newCompletion(f), newVersion(f)}},
+		{groupCare, []*cobra.Command{newDoctor(f), newWhich(f), newInfo(f), newLogin(f), newLogout(f), newCompletion(f), newVersion(f)}},
 	}
 	for _, group := range groups {
 		for _, verb := range group.verbs {

@@ -74,7 +74,11 @@ func TestFilesThatMayNotBeReadAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, lines := range []string{w.Files[len(w.Files)-1].Unread} {
+	info, err := f.info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lines := range []string{strings.Join(info.lines(), "\n"), w.Files[len(w.Files)-1].Unread} {
 		if !strings.Contains(lines, "permission denied") {
 			t.Errorf("%s does not say that a file may not be read", lines)
 		}
