@@ -1,9 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,16 +41,23 @@ type authorizer struct {
 	next   http.RoundTripper
 	tokens http.RoundTripper // what token servers are asked through
 
-	mu     sync.Mutex
-	known  *challenge        // what the host wants; nil is nothing so far
-	extra  []string          // scopes the host named that are no repository's
-	cred   *authn.AuthConfig // of the keychain; nil is not asked yet
-	grants map[string]*grant
-	ask    chan struct{} // held by who asks the keychain
+	mu       sync.Mutex
+	known    *challenge       // what the host wants; nil is nothing so far
+	extra    []string         // scopes the host named that are no repository's
+	creds    map[string]*held // of the keychain, by repository
+	grants   map[string]*grant
+	ask      chan struct{} // held by who asks the keychain
+	identity *string       // where an identity token goes that is given for a name and password; nil wants none
+}
+
+// A held credential is one that the keychain gave.
+type held struct {
+	authn.AuthConfig
+	good bool // a token server took it
 }
 
 func newAuthorizer(h *host) *authorizer {
-	return &authorizer{host: h, grants: map[string]*grant{}, ask: make(chan struct{}, 1)}
+	return &authorizer{host: h, creds: map[string]*held{}, grants: map[string]*grant{}, ask: make(chan struct{}, 1)}
 }
 
 func (a *authorizer) over(next http.RoundTripper) http.RoundTripper {
@@ -110,13 +120,34 @@ func (a *authorizer) header(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if known.scheme == "basic" || cred.RegistryToken != "" {
-		return basicHeader(cred), nil
+		return basicHeader(cred.AuthConfig), nil
 	}
 	scopes := scopesOf(ctx)
 	if !a.host.answers(OwnScopes) {
 		scopes = strings.Fields(known.params["scope"])
 	}
-	return a.grant(ctx, *known, cred, join(scopes, extra))
+	scopes = join(scopes, extra)
+	header, err := a.grant(ctx, *known, cred, scopes)
+	if !errors.Is(err, content.ErrUnauthorized) || !a.drop(cred) {
+		return header, err
+	}
+	newer, nerr := a.credential(ctx)
+	if nerr != nil || newer.AuthConfig == cred.AuthConfig {
+		return "", cmp.Or(nerr, err)
+	}
+	return a.grant(ctx, *known, newer, scopes)
+}
+
+// drop gives up a credential that a token server took once and takes no more: the
+// passwords that helpers give may end sooner than we do.
+func (a *authorizer) drop(cred *held) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !cred.good {
+		return false
+	}
+	maps.DeleteFunc(a.creds, func(_ string, c *held) bool { return c == cred })
+	return true
 }
 
 // renew returns what a request that was refused should carry, "" where there is
@@ -168,8 +199,9 @@ func (a *authorizer) ping(ctx context.Context) (challenge, bool) {
 func (a *authorizer) forget(used string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.cred != nil && basicHeader(*a.cred) == used {
-		a.cred = nil
+	before := len(a.creds)
+	maps.DeleteFunc(a.creds, func(_ string, c *held) bool { return basicHeader(c.AuthConfig) == used })
+	if len(a.creds) < before {
 		return
 	}
 	for _, g := range a.grants {
@@ -183,36 +215,51 @@ func (a *authorizer) forget(used string) {
 	}
 }
 
-// credential asks the keychain, once.
-func (a *authorizer) credential(ctx context.Context) (authn.AuthConfig, error) {
+// repositoryOf returns the repository that a request is about by the scopes it
+// needs, the first of which is for what it reads or writes; "" is none.
+func repositoryOf(ctx context.Context) string {
+	for _, scope := range scopesOf(ctx) {
+		kind, rest, _ := strings.Cut(scope, ":")
+		repository, _, _ := strings.Cut(rest, ":")
+		if kind == "repository" {
+			return repository
+		}
+	}
+	return ""
+}
+
+// credential asks the keychain, once for each repository.
+func (a *authorizer) credential(ctx context.Context) (*held, error) {
+	repository := repositoryOf(ctx)
 	select {
 	case a.ask <- struct{}{}:
 		defer func() { <-a.ask }()
 	case <-ctx.Done():
-		return authn.AuthConfig{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	a.mu.Lock()
-	cred := a.cred
+	cred := a.creds[repository]
 	a.mu.Unlock()
 	if cred != nil {
-		return *cred, nil
+		return cred, nil
 	}
-	found, err := a.lookUp(ctx)
+	found, err := a.lookUp(ctx, repository)
 	if err != nil {
-		return authn.AuthConfig{}, fmt.Errorf("credentials for %s: %w: %w", a.host.name, err, content.ErrUnauthorized)
+		return nil, fmt.Errorf("credentials for %s: %w: %w", a.host.name, err, content.ErrUnauthorized)
 	}
 	a.host.secrets.addCredential(found)
+	cred = &held{AuthConfig: found}
 	a.mu.Lock()
-	a.cred = &found
+	a.creds[repository] = cred
 	a.mu.Unlock()
-	return found, nil
+	return cred, nil
 }
 
-func (a *authorizer) lookUp(ctx context.Context) (authn.AuthConfig, error) {
+func (a *authorizer) lookUp(ctx context.Context, repository string) (authn.AuthConfig, error) {
 	if a.host.keychain == nil {
 		return authn.AuthConfig{}, nil
 	}
-	auth, err := authn.Resolve(ctx, a.host.keychain, resource(a.host.name))
+	auth, err := authn.Resolve(ctx, a.host.keychain, resource{a.host.name, repository})
 	if err != nil || auth == nil {
 		return authn.AuthConfig{}, err
 	}
@@ -223,17 +270,20 @@ func (a *authorizer) lookUp(ctx context.Context) (authn.AuthConfig, error) {
 	return *cred, nil
 }
 
-// A resource is the host whose credentials are looked up. ggcr's keychains know
-// Docker Hub by a name of its own.
-type resource string
+// A resource is what credentials are looked up for: a repository of a host, or
+// the host where repository is "". ggcr's keychains know Docker Hub by a name of
+// its own.
+type resource struct{ host, repository string }
 
-func (r resource) String() string { return r.RegistryStr() }
+func (r resource) String() string {
+	return strings.TrimSuffix(r.RegistryStr()+"/"+r.repository, "/")
+}
 
 func (r resource) RegistryStr() string {
-	if r == DockerHub {
+	if r.host == DockerHub {
 		return hubKey
 	}
-	return string(r)
+	return r.host
 }
 
 // basicHeader is what a credential amounts to without a token server, "" if nothing.

@@ -203,7 +203,6 @@ func TestRealmsThatAreNotFollowed(t *testing.T) {
 	}
 }
 
-// trusting returns a client that trusts a server with a certificate of its own.
 func TestLoginVerifiesACredential(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -222,7 +221,7 @@ func TestLoginVerifiesACredential(t *testing.T) {
 			server := testregistry.Start(t, testregistry.Config{Auth: tt.auth})
 			c := &registry.Client{Backoff: time.Millisecond}
 			defer c.Close()
-			if err := c.Login(t.Context(), server.Host(), tt.cred); !errors.Is(err, tt.want) {
+			if _, err := c.Login(t.Context(), server.Host(), tt.cred); !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
 		})
@@ -240,7 +239,7 @@ func TestCredentialsOfAHostAreAskedForByTheNameTheUserGave(t *testing.T) {
 		}
 		return nil, nil //nolint:nilnil // a host without settings
 	}
-	c.Keychain = registry.CredentialFunc(func(_ context.Context, host string) (registry.Credential, error) {
+	c.Keychain = registry.CredentialFunc(func(_ context.Context, host, _ string) (registry.Credential, error) {
 		asked = append(asked, host)
 		return registry.Credential{Username: "ann", Password: "secret"}, nil
 	})
@@ -264,7 +263,7 @@ func TestCredentialsOfAHostAreAskedForByTheNameTheUserGave(t *testing.T) {
 func TestAHelperThatFailsIsAnErrorAndNothingIsSent(t *testing.T) {
 	server := testregistry.Start(t, testregistry.Config{Auth: bearer})
 	c := client(t)
-	c.Keychain = registry.CredentialFunc(func(context.Context, string) (registry.Credential, error) {
+	c.Keychain = registry.CredentialFunc(func(context.Context, string, string) (registry.Credential, error) {
 		return registry.Credential{}, errors.New("docker-credential-x: no such file")
 	})
 	_, err := repository(t, c, server, "app").Manifest(t.Context(), "v1")

@@ -36,7 +36,8 @@ import (
 // Client. It must not be copied after use.
 type Client struct {
 	// Keychain has the credentials; nil is anonymous. It is asked only for the
-	// host the user named, and only after that host wanted some.
+	// host the user named, and only after that host wanted some: once for each
+	// repository there, and again when what it gave is refused.
 	Keychain authn.Keychain
 
 	// Hosts returns the settings of a host, given as in [Client.Repository] but

@@ -200,7 +200,7 @@ func (n *internet) client(tb testing.TB, cred registry.Credential, own *registry
 			}
 			return other, nil
 		},
-		Keychain: registry.CredentialFunc(func(_ context.Context, host string) (registry.Credential, error) {
+		Keychain: registry.CredentialFunc(func(_ context.Context, host, _ string) (registry.Credential, error) {
 			if host != "r.example" {
 				tb.Errorf("the credentials of %s were asked for", host)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -42,9 +43,12 @@ func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) 
 // MarshalJSON hides secrets there too: who stores a credential says which part.
 func (c Credential) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%q", c.String()), nil }
 
-// A CredentialFunc is an [authn.Keychain] of one function, which is given the
-// name of a host as in [Client.Repository], with Docker Hub always "docker.io".
-type CredentialFunc func(ctx context.Context, host string) (Credential, error)
+// A CredentialFunc is an [authn.Keychain] of one function. It is given the name of
+// a host as in [Client.Repository], with Docker Hub always "docker.io", and the
+// repository that a request is about, as that host calls it; "" where a request is
+// about none, as for the list of repositories. A mount is about the repository
+// that it writes to.
+type CredentialFunc func(ctx context.Context, host, repository string) (Credential, error)
 
 var _ authn.ContextKeychain = CredentialFunc(nil)
 
@@ -55,5 +59,10 @@ func (f CredentialFunc) Resolve(r authn.Resource) (authn.Authenticator, error) {
 
 // ResolveContext implements [authn.ContextKeychain].
 func (f CredentialFunc) ResolveContext(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
-	return f(ctx, HostName(r.RegistryStr()))
+	host := r.RegistryStr()
+	repository, below := strings.CutPrefix(r.String(), host+"/")
+	if !below {
+		repository = ""
+	}
+	return f(ctx, HostName(host), repository)
 }

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/wherry-dev/wherry/content"
@@ -129,39 +128,42 @@ func checkRef(ref string) error {
 // isDigest tells the two kinds of references apart.
 func isDigest(ref string) bool { return strings.Contains(ref, ":") }
 
-// Login reports whether auth is good for host at: it fetches what the host wants
-// to see and shows it once. The credential is not kept. What is wrong is
+// Login reports whether cred is good for host at: it fetches what the host wants
+// to see and shows it once. It returns what to keep for the next time: cred
+// itself, or where the token server gave an identity token for its name and
+// password, that. The Client does not keep it. What is wrong is
 // [content.ErrUnauthorized] or [content.ErrDenied]; a host that lets everybody
-// in says nothing about auth, and that is no error.
-func (c *Client) Login(ctx context.Context, at string, auth authn.Authenticator) error {
+// in says nothing about cred, and that is no error.
+func (c *Client) Login(ctx context.Context, at string, cred Credential) (Credential, error) {
 	c.init()
 	name, err := canonicalHost(at)
 	if err != nil {
-		return err
+		return Credential{}, err
 	}
 	settings, err := c.hostSettings(name)
 	if err != nil {
-		return err
+		return Credential{}, err
 	}
-	h := &host{client: c, name: name, settings: settings, keychain: oneCredential{auth}}
+	// The keychain has one credential, whatever is asked for: a Login talks to one host only.
+	only := CredentialFunc(func(context.Context, string, string) (Credential, error) { return cred, nil })
+	h := &host{client: c, name: name, settings: settings, keychain: only}
 	if err := h.open(); err != nil {
-		return err
+		return Credential{}, err
 	}
+	var identity string
+	h.auth.identity = &identity
 	resp, err := h.do(httpx.Whole(ctx, maxErrorBody), call{method: http.MethodGet})
 	if err != nil {
-		return err
+		return Credential{}, err
 	}
 	if err := h.check(resp, http.StatusOK); err != nil {
-		return err
+		return Credential{}, err
 	}
-	return resp.Body.Close()
+	if identity != "" && cred.Password != "" {
+		cred = Credential{Username: cred.Username, IdentityToken: identity}
+	}
+	return cred, resp.Body.Close()
 }
-
-// oneCredential is a keychain of one credential, whatever is asked for: a Login
-// talks to one host only.
-type oneCredential struct{ auth authn.Authenticator }
-
-func (k oneCredential) Resolve(authn.Resource) (authn.Authenticator, error) { return k.auth, nil }
 
 // Catalog lists the repositories of a host, in its own order, as far as it lets
 // them be listed; many registries do not ([errors.ErrUnsupported],

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,7 +32,8 @@ type grant struct {
 // grant returns the Authorization for scopes, from the cache or from the token
 // server. One exchange is in flight for each set of scopes; who waited for one
 // that failed tries by itself, except where the credential was refused.
-func (a *authorizer) grant(ctx context.Context, c challenge, cred authn.AuthConfig, scopes []string) (string, error) {
+func (a *authorizer) grant(ctx context.Context, c challenge, held *held, scopes []string) (string, error) {
+	cred := held.AuthConfig
 	g := a.grantFor(cred, scopes)
 	if header, ok := a.valid(g, cred, scopes); ok {
 		return header, nil
@@ -57,6 +59,7 @@ func (a *authorizer) grant(ctx context.Context, c challenge, cred authn.AuthConf
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	held.good = true
 	g.header = "Bearer " + token.value
 	g.renew = time.Now().Add(token.life - min(10*time.Second, token.life/5))
 	return g.header, nil
@@ -123,13 +126,18 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 		auth = authn.FromConfig(cred)
 	}
 	// realm has passed our policy: that of ggcr sees it as the registry's own.
-	asked := transport.Challenge{Scheme: "bearer", Parameters: c.params, Insecure: realm.Scheme == "http"}
+	asked := transport.Challenge{Scheme: "bearer", Parameters: a.params(c, realm, cred), Insecure: realm.Scheme == "http"}
 	t, err := transport.Exchange(ctx, server, auth, a.tokenTrip(), scopes, &asked)
 	if err != nil {
 		return token{}, a.host.tokenError(ctx, realm, err)
 	}
 	a.host.secrets.addCredential(cred)
 	a.host.secrets.add(t.Token, t.AccessToken, t.RefreshToken)
+	if a.identity != nil {
+		a.mu.Lock()
+		*a.identity = t.RefreshToken
+		a.mu.Unlock()
+	}
 	got := token{value: t.Token, life: time.Duration(t.ExpiresIn) * time.Second}
 	if t.AccessToken != "" && a.host.answers(AccessTokens) {
 		got.value = t.AccessToken
@@ -138,6 +146,23 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 		got.life = time.Minute // what the token specification says of servers that say nothing
 	}
 	return got, nil
+}
+
+// params returns what the token server is asked with. For a name and password it
+// may give an identity token too, which can be kept instead.
+// https://distribution.github.io/distribution/spec/auth/token/#requesting-a-token
+func (a *authorizer) params(c challenge, realm *url.URL, cred authn.AuthConfig) map[string]string {
+	if a.identity == nil || cred.Password == "" || cred.IdentityToken != "" {
+		return c.params
+	}
+	query := realm.Query()
+	query.Set("offline_token", "true")
+	query.Set("client_id", "wherry")
+	offline := *realm
+	offline.RawQuery = query.Encode()
+	params := maps.Clone(c.params)
+	params["realm"] = offline.String()
+	return params
 }
 
 // tokenError says what a token server answered, without the answer but for its

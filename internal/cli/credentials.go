@@ -20,7 +20,7 @@ type credentials struct {
 }
 
 // forHost is a registry.CredentialFunc.
-func (c *credentials) forHost(ctx context.Context, host string) (registry.Credential, error) {
+func (c *credentials) forHost(ctx context.Context, host, _ string) (registry.Credential, error) {
 	found, _, err := c.find(ctx, host)
 	return found, err
 }

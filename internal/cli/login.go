@@ -86,7 +86,7 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 	if err != nil {
 		return render.Result{}, err
 	}
-	if err := client.Login(ctx, host, c); err != nil {
+	if c, err = client.Login(ctx, host, c); err != nil {
 		return render.Result{}, fmt.Errorf("login to %s: %w", host, err)
 	}
 	result := LoginResult{Host: host, File: file.path}

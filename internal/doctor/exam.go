@@ -99,7 +99,7 @@ func (x *exam) tune(t target) {
 	if x.doctor.Credential == nil {
 		return
 	}
-	c.Keychain = registry.CredentialFunc(func(ctx context.Context, host string) (registry.Credential, error) {
+	c.Keychain = registry.CredentialFunc(func(ctx context.Context, host, _ string) (registry.Credential, error) {
 		found, from, err := x.doctor.Credential(ctx, host, x.at.Repository)
 		x.source = source{asked: true, has: found != registry.Credential{}, from: from, err: err}
 		return found, err

@@ -26,6 +26,7 @@ type Auth struct {
 	Scheme        Scheme
 	Users         map[string]string // name to password
 	RefreshTokens map[string]string // identity token to name, for grant_type=refresh_token
+	Offline       bool              // the token endpoint gives an identity token to who asks for one
 	AnonymousPull bool              // everybody may pull
 
 	// Allow says whether user ("" is anonymous) may do action (pull, push, delete, or * for the catalog) in repo.
@@ -99,8 +100,9 @@ type grant struct {
 }
 
 type tokenSet struct {
-	mu   sync.Mutex
-	live map[string]*grant
+	mu       sync.Mutex
+	live     map[string]*grant
+	identity map[string]string // identity tokens that were given out, to the name
 }
 
 // RevokeTokens makes every token so far invalid.
@@ -108,6 +110,25 @@ func (r *Registry) RevokeTokens() {
 	r.tokens.mu.Lock()
 	defer r.tokens.mu.Unlock()
 	clear(r.tokens.live)
+}
+
+// identify makes an identity token for user.
+func (s *tokenSet) identify(user string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.identity == nil {
+		s.identity = map[string]string{}
+	}
+	token := rand.Text()
+	s.identity[token] = user
+	return token
+}
+
+func (s *tokenSet) identified(token string) (user string, given bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user, given = s.identity[token]
+	return user, given
 }
 
 // use returns the grant behind token if it is still good, and counts the use.
@@ -253,6 +274,9 @@ func (r *Registry) issueToken(q *exchange) reply {
 	if r.config.Auth.HideExpiry {
 		delete(body, "expires_in")
 	}
+	if r.config.Auth.Offline && user != "" && q.Form.Get("offline_token") == "true" {
+		body["refresh_token"] = r.tokens.identify(user)
+	}
 	return jsonReply(http.StatusOK, body)
 }
 
@@ -263,7 +287,11 @@ func (r *Registry) tokenUser(q *exchange) (string, bool) {
 		case "password":
 			return auth.login(q.Form.Get("username"), q.Form.Get("password"))
 		case "refresh_token":
-			name, known := auth.RefreshTokens[q.Form.Get("refresh_token")]
+			token := q.Form.Get("refresh_token")
+			if name, given := r.tokens.identified(token); given {
+				return name, true
+			}
+			name, known := auth.RefreshTokens[token]
 			return name, known
 		}
 		return "", false

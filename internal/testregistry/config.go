@@ -43,6 +43,7 @@ func (c *Config) toggle(key string) *bool {
 		"tls": &c.TLS, "no-referrers": &c.NoReferrers, "no-referrers-filter": &c.NoReferrersFilter,
 		"no-mount": &c.NoMount, "no-single-post": &c.NoSinglePost, "no-delete": &c.NoDelete,
 		"allow-missing": &c.AllowMissing, "anonymous-pull": &c.Auth.AnonymousPull, "own-token-host": &c.Auth.OwnHost,
+		"offline": &c.Auth.Offline,
 	}[key]
 }
 
