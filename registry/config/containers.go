@@ -14,6 +14,7 @@ type containersConf struct {
 	search     Value[[]string]
 	mode       Value[string]
 	aliases    map[string]Value[string]
+	helpers    Value[[]string]
 }
 
 // A containersRegistry is one [[registry]].
@@ -44,6 +45,7 @@ func (c *containersConf) update(later containersConf) {
 	maps.Copy(c.aliases, later.aliases)
 	c.search = later.search.or(c.search)
 	c.mode = later.mode.or(c.mode)
+	c.helpers = later.helpers.or(c.helpers)
 }
 
 // said counts what a file has.
@@ -75,6 +77,7 @@ func parseContainers(file string, raw []byte) (containersConf, error) {
 		search:     r.texts(root.get("unqualified-search-registries")),
 		mode:       r.text(root.get("short-name-mode")),
 		aliases:    r.aliases(root.get("aliases")),
+		helpers:    r.texts(root.get("credential-helpers")),
 	}
 	for i, host := range c.search.Value {
 		c.search.Value[i] = r.location(Value[string]{host, c.search.From}, root.get("unqualified-search-registries").items[i].at)
