@@ -12,24 +12,21 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/wherry-dev/wherry/internal/durable"
 	"github.com/wherry-dev/wherry/registry"
 )
 
-// hubKey is under what the credentials of Docker Hub stand, for reasons of
-// history.
-const hubKey = "https://index.docker.io/v1/"
-
 // maxAuthFile is more than any file of credentials has.
 const maxAuthFile = 1 << 20
 
 // An authFile is docker's config.json or podman's auth.json.
 // https://github.com/containers/image/blob/v5.32.0/docs/containers-auth.json.5.md
+// https://docs.docker.com/reference/cli/docker/login/#credential-helpers
 type authFile struct {
-	path string // empty for what came from the environment
+	path   string // DOCKER_AUTH_CONFIG for what came from the environment
+	format authFormat
 
 	Auths       map[string]authEntry `json:"auths"`
 	CredHelpers map[string]string    `json:"credHelpers"`
@@ -44,15 +41,21 @@ type authEntry struct {
 	RegistryToken string `json:"registrytoken,omitempty"`
 }
 
-// readAuthFile reads the file at path. One that is not there is
-// [fs.ErrNotExist], one that is broken an error which names it.
-func readAuthFile(path string) (*authFile, error) {
-	raw, err := readBounded(path, maxAuthFile)
+// An authPlace is where a file of credentials may be.
+type authPlace struct {
+	path   string
+	format authFormat
+}
+
+// read reads the file. One that is not there is [fs.ErrNotExist], one that is
+// broken an error which names it.
+func (p authPlace) read() (*authFile, error) {
+	raw, err := readBounded(p.path, maxAuthFile)
 	if err != nil {
 		return nil, err
 	}
-	a := &authFile{path: path}
-	return a, a.parse(path, raw)
+	a := &authFile{path: p.path, format: p.format}
+	return a, a.parse(p.path, raw)
 }
 
 // parse reads raw, which name calls in messages. They show nothing of it.
@@ -85,31 +88,48 @@ func readBounded(path string, most int64) (raw []byte, err error) {
 	return raw, err
 }
 
-// helper returns the name of the credential helper for host, or nothing.
-func (a *authFile) helper(host string) string {
-	for key, name := range a.CredHelpers {
-		if authHost(key) == host {
-			return name
-		}
+// keeper returns the credential helper that keeps what host is shown, "" for none:
+// the one for the host, else one for a pattern that it fits, else the one for all.
+// A pattern leaves out a host that stands in the file itself.
+func (a *authFile) keeper(host string) helper {
+	key, found := dockers.bestKey(maps.Keys(a.CredHelpers), host, "")
+	if found && (!dockers.parse(key).isPattern() || !a.spellsOut(host)) {
+		return helper(a.CredHelpers[key])
 	}
-	return a.CredsStore
+	return helper(a.CredsStore)
 }
 
-// entry returns what stands in the file itself for host. Where it stands there
-// under several spellings, the likeliest counts.
-func (a *authFile) entry(host string) (registry.Credential, bool, error) {
-	for _, key := range slices.Concat(authKeys(host), slices.Sorted(maps.Keys(a.Auths))) {
-		e := a.Auths[key]
-		if authHost(key) != host || e == (authEntry{}) {
-			continue
+// names reports whether the file names a credential helper for that very host.
+func (a *authFile) names(host string) bool {
+	key, found := dockers.bestKey(maps.Keys(a.CredHelpers), host, "")
+	return found && !dockers.parse(key).isPattern()
+}
+
+// spellsOut reports whether something stands in the file itself for that very host.
+func (a *authFile) spellsOut(host string) bool {
+	key, found := a.entryKey(host, "")
+	return found && !a.format.parse(key).isPattern()
+}
+
+// entryKey returns the key of what stands in the file itself for a repository of
+// host. Docker leaves empty entries there for what a helper keeps.
+func (a *authFile) entryKey(host, repository string) (string, bool) {
+	return a.format.bestKey(func(yield func(string) bool) {
+		for key, entry := range a.Auths {
+			if entry != (authEntry{}) && !yield(key) {
+				return
+			}
 		}
-		c, err := e.credential()
-		if err != nil {
-			return c, false, fmt.Errorf("credentials for %s in %s: %w", host, a.path, err)
-		}
-		return c, true, nil
+	}, host, repository)
+}
+
+// entry returns what stands in the file itself under a key.
+func (a *authFile) entry(key string) (registry.Credential, error) {
+	c, err := a.Auths[key].credential()
+	if err != nil {
+		err = fmt.Errorf("credentials for %s in %s: %w", key, a.path, err)
 	}
-	return registry.Credential{}, false, nil
+	return c, err
 }
 
 func (e authEntry) credential() (registry.Credential, error) {
@@ -132,35 +152,6 @@ func (e authEntry) credential() (registry.Credential, error) {
 	}
 	c.Username, c.Password = user, strings.TrimRight(password, "\x00")
 	return c, nil
-}
-
-// authKey returns the key under which credentials for host are written.
-func authKey(host string) string {
-	if host == registry.DockerHub {
-		return hubKey
-	}
-	return host
-}
-
-// authKeys returns how others may have written host, the likeliest first.
-func authKeys(host string) []string {
-	if host == registry.DockerHub {
-		return []string{hubKey, registry.DockerHub, "index.docker.io"}
-	}
-	return []string{host}
-}
-
-// authHost returns which host a key is about: docker's older keys are URLs.
-// A key for a part of a host only, as podman has them, is about none.
-func authHost(key string) string {
-	host := strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://")
-	host, path, _ := strings.Cut(host, "/")
-	switch strings.Trim(path, "/") {
-	case "", "v1", "v2":
-	default:
-		return ""
-	}
-	return registry.HostName(host)
 }
 
 // editAuthFile changes the file at path, which need not be there: change gets its

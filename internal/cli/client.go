@@ -28,7 +28,7 @@ func (f *Factory) newClient() (*registry.Client, error) {
 		return nil, err
 	}
 	c := &registry.Client{
-		Keychain:     registry.CredentialFunc((&credentials{f: f, host: given}).forHost),
+		Keychain:     registry.CredentialFunc((&credentials{f: f, host: given}).forRepository),
 		Hosts:        directory.Host,
 		Routes:       directory.Route,
 		Proxy:        directory.Proxy,

@@ -13,59 +13,53 @@ import (
 )
 
 // credentials finds what hosts are shown: what the flags say for one host each,
-// then the first of the files that has something.
+// then what those whom registries.conf names have, in its order, files among them.
 type credentials struct {
 	f    *Factory
 	host map[string]registry.Credential // from flags, by host
 }
 
-// forHost is a registry.CredentialFunc.
-func (c *credentials) forHost(ctx context.Context, host, _ string) (registry.Credential, error) {
-	found, _, err := c.find(ctx, host)
-	return found, err
+// A found credential is one and where it comes from, "" for none.
+type found struct {
+	registry.Credential
+	from string
 }
 
-// find returns what host is shown, and where that comes from.
-func (c *credentials) find(ctx context.Context, host string) (registry.Credential, string, error) {
+// forRepository is a registry.CredentialFunc.
+func (c *credentials) forRepository(ctx context.Context, host, repository string) (registry.Credential, error) {
+	f, err := c.find(ctx, host, repository)
+	c.f.shown.note(host, f.from)
+	return f.Credential, err
+}
+
+// find returns what host is shown for a repository of it, "" for what is about
+// none, and where that comes from.
+func (c *credentials) find(ctx context.Context, host, repository string) (found, error) {
 	if given, ok := c.host[host]; ok {
 		c.f.Log().InfoContext(ctx, "credential from the command line", "host", host)
-		return given, "the command line", nil
+		return found{given, "the command line"}, nil
 	}
-	files, err := c.f.authFiles()
-	if err != nil {
-		return registry.Credential{}, "", err
+	places, broken := c.f.credentialPlaces(question{host, repository})
+	for _, place := range places {
+		got, err := c.f.foundIn(ctx, place, question{host, repository})
+		if got.from != "" {
+			c.f.Log().InfoContext(ctx, "credential", "host", host, "from", got.from)
+		}
+		if err != nil || got.from != "" {
+			return got, err
+		}
 	}
-	for _, file := range files {
-		found, ok, err := file.lookUp(ctx, host)
-		if ok {
-			c.f.Log().InfoContext(ctx, "credential", "host", host, "from", file.path)
-		}
-		if err != nil || ok {
-			return found, file.path, err
-		}
+	if broken != nil {
+		return found{}, broken
 	}
 	c.f.Log().InfoContext(ctx, "no credential", "host", host)
-	return registry.Credential{}, "", nil
-}
-
-// lookUp returns what a file has for host, by the helper it names or itself.
-func (a *authFile) lookUp(ctx context.Context, host string) (registry.Credential, bool, error) {
-	if name := a.helper(host); name != "" {
-		c, err := helper(name).get(ctx, host)
-		switch {
-		case err == nil && c != (registry.Credential{}):
-			return c, true, nil
-		case err != nil && !errors.Is(err, errNoCredentials):
-			return c, false, fmt.Errorf("%s: %w", a.path, err)
-		}
-	}
-	return a.entry(host)
+	return found{}, nil
 }
 
 // authFiles reads the places of credentials, in the order in which they count.
 func (f *Factory) authFiles() ([]*authFile, error) {
 	if path := f.Flags.AuthFile; path != "" {
-		file, err := readAuthFile(path)
+		file, err := authPlace{path, podmans}.read()
 		return []*authFile{file}, namedFile("--authfile", err)
 	}
 	var files []*authFile
@@ -76,8 +70,8 @@ func (f *Factory) authFiles() ([]*authFile, error) {
 		}
 		files = append(files, file)
 	}
-	for _, path := range f.authPaths() {
-		file, err := readAuthFile(path)
+	for _, place := range f.authPlaces() {
+		file, err := place.read()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -99,50 +93,51 @@ func (f *Factory) checkAuthFile() error {
 	return err
 }
 
-// authPaths lists the files that may have credentials, in the order in which
+// authPlaces lists the files that may have credentials, in the order in which
 // they count: what the environment names, podman's, docker's.
-func (f *Factory) authPaths() []string {
-	var paths []string
+func (f *Factory) authPlaces() []authPlace {
+	var places []authPlace
 	if path := f.Env("REGISTRY_AUTH_FILE"); path != "" {
-		paths = append(paths, path)
+		places = append(places, authPlace{path, podmans})
 	}
 	if dir := f.Env("DOCKER_CONFIG"); dir != "" {
-		paths = append(paths, filepath.Join(dir, "config.json"))
+		places = append(places, authPlace{filepath.Join(dir, "config.json"), dockers})
 	}
 	if dir := f.Env("XDG_RUNTIME_DIR"); dir != "" {
-		paths = append(paths, filepath.Join(dir, "containers", "auth.json"))
+		places = append(places, authPlace{filepath.Join(dir, "containers", "auth.json"), podmans})
 	}
 	if dir := f.configFolder(); dir != "" {
-		paths = append(paths, filepath.Join(dir, "containers", "auth.json"))
+		places = append(places, authPlace{filepath.Join(dir, "containers", "auth.json"), podmans})
 	}
 	if home := f.home(); home != "" && f.Env("DOCKER_CONFIG") == "" {
-		paths = append(paths, filepath.Join(home, ".docker", "config.json"))
+		places = append(places, authPlace{filepath.Join(home, ".docker", "config.json"), dockers})
 	}
-	return paths
+	return places
 }
 
 // authFileInUse returns the file that login and logout write to: the one a flag
 // or the environment names, else the first there is, else docker's.
 func (f *Factory) authFileInUse() (*authFile, error) {
-	paths := f.authPaths()
+	places := f.authPlaces()
 	if path := f.Flags.AuthFile; path != "" {
-		paths = []string{path}
+		places = []authPlace{{path, podmans}}
 	}
-	if len(paths) == 0 {
+	if len(places) == 0 {
 		return nil, errors.New("there is no home folder to keep credentials in; name a file with --authfile")
 	}
 	named := f.Flags.AuthFile != "" || f.Env("REGISTRY_AUTH_FILE") != "" || f.Env("DOCKER_CONFIG") != ""
-	for _, path := range paths {
-		file, err := readAuthFile(path)
+	for _, place := range places {
+		file, err := place.read()
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && named:
-			return &authFile{path: path}, nil
+			return &authFile{path: place.path, format: place.format}, nil
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		}
 		return file, err
 	}
-	return &authFile{path: paths[len(paths)-1]}, nil
+	last := places[len(places)-1]
+	return &authFile{path: last.path, format: last.format}, nil
 }
 
 // flagCredentials reads the passwords of --username and --dst-username from
@@ -166,6 +161,7 @@ func (f *Factory) flagCredentials(src, dst string) (map[string]registry.Credenti
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", end.flag, err)
 		}
+		f.warnOfLookAlike(end.host)
 		given[end.host] = registry.Credential{Username: end.user, Password: password}
 	}
 	return given, nil
@@ -200,51 +196,4 @@ func (f *Factory) readLine() (string, error) {
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\r"), nil
-}
-
-// A credentialPlace is where a credential is, or where one may be.
-type credentialPlace struct {
-	kind string // "password", "identity token", "registry token" or "helper NAME"
-	from string // a file, a variable or a flag
-}
-
-// whereCredential lists where a credential for a repository is looked for, in
-// order, up to the first place that surely has one. No helper is run: whether it
-// has one is not known.
-func (f *Factory) whereCredential(host, _ string) ([]credentialPlace, error) {
-	for _, end := range []struct{ user, host, flag string }{
-		{f.Flags.Username, f.SrcHost, "--username"}, {f.Flags.DstUsername, f.DstHost, "--dst-username"},
-	} {
-		if end.user != "" && end.host == host {
-			return []credentialPlace{{"password", end.flag}}, nil
-		}
-	}
-	files, err := f.authFiles()
-	if err != nil {
-		return nil, err
-	}
-	var places []credentialPlace
-	for _, file := range files {
-		if name := file.helper(host); name != "" {
-			places = append(places, credentialPlace{"helper " + name, file.path})
-		}
-		c, ok, err := file.entry(host)
-		if ok {
-			return append(places, credentialPlace{kindOf(c), file.path}), nil
-		}
-		if err != nil {
-			return places, err
-		}
-	}
-	return places, nil
-}
-
-func kindOf(c registry.Credential) string {
-	switch {
-	case c.RegistryToken != "":
-		return "registry token"
-	case c.IdentityToken != "":
-		return "identity token"
-	}
-	return "password"
 }

@@ -75,7 +75,7 @@ func TestCredentialsComeFromTheFirstPlaceThatHasThem(t *testing.T) {
 
 func lookUp(t *testing.T, f *Factory, host string) registry.Credential {
 	t.Helper()
-	got, err := (&credentials{f: f}).forHost(t.Context(), host, "")
+	got, err := (&credentials{f: f}).forRepository(t.Context(), host, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestABrokenFileOfCredentialsIsNamedAndNotShown(t *testing.T) {
 	for _, text := range []string{`{"auths": {"q.io": {"auth": "s3cret!"}}}`, `{"auths": {"q.io": {"auth": "czNjcmV0"}}}`, `{"auths": s3cret`, `{"auths": ["s3cret"]}`} {
 		home := t.TempDir()
 		write(t, home, map[string]string{".docker/config.json": text})
-		_, err := (&credentials{f: testFactory(t, map[string]string{"HOME": home})}).forHost(t.Context(), "q.io", "")
+		_, err := (&credentials{f: testFactory(t, map[string]string{"HOME": home})}).forRepository(t.Context(), "q.io", "")
 		if err == nil || !strings.Contains(err.Error(), "config.json") || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", text, err)
 		}

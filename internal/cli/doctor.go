@@ -111,8 +111,9 @@ func (f *Factory) newDoctor(target string) (*doctor.Doctor, error) {
 		},
 	}
 	if f.Flags.Username == "" { // else it is known where the credential comes from
-		d.Credential = func(ctx context.Context, host, _ string) (registry.Credential, string, error) {
-			return (&credentials{f: f}).find(ctx, host)
+		d.Credential = func(ctx context.Context, host, repository string) (registry.Credential, string, error) {
+			found, err := (&credentials{f: f}).find(ctx, host, repository)
+			return found.Credential, found.from, err
 		}
 	}
 	return d, nil

@@ -46,6 +46,11 @@ type Factory struct {
 	// verb is the command that runs, for advice about its line; nil before one does.
 	verb *cobra.Command
 
+	// helpers are asked for credentials, and shown says where those come from that
+	// hosts were shown, for advice.
+	helpers answers
+	shown   sources
+
 	// resumes reports, for advice, whether a second run of the verb goes on from
 	// what this one leaves; nil where a verb moves no images.
 	resumes func() bool

@@ -18,17 +18,30 @@ import (
 type helper string
 
 const (
-	helperTimeout = 30 * time.Second
-	maxHelperSays = 64 << 10
+	// helperTimeout is how long a helper may take. Some ask the user, others begin
+	// by starting half a cloud's tools: five seconds, which would do for those that
+	// only look something up, are too few for them.
+	helperTimeout  = 30 * time.Second
+	helperPatience = 3 * time.Second // after which it is said who is waited for
+	maxHelperSays  = 64 << 10
 )
 
 // errNoCredentials is what a helper has for a host it does not know.
 var errNoCredentials = errors.New("credentials not found")
 
 // get returns what the helper has for host. A host it does not know is
-// errNoCredentials; everything else that goes wrong names the helper.
+// errNoCredentials; everything else that goes wrong names the helper. What docker
+// calls Docker Hub there, podman calls by its name.
 func (h helper) get(ctx context.Context, host string) (registry.Credential, error) {
-	out, err := h.run(ctx, "get", []byte(authKey(host)))
+	c, err := h.getAs(ctx, hostKey(host))
+	if errors.Is(err, errNoCredentials) && host != hostKey(host) {
+		c, err = h.getAs(ctx, host)
+	}
+	return c, err
+}
+
+func (h helper) getAs(ctx context.Context, key string) (registry.Credential, error) {
+	out, err := h.run(ctx, "get", []byte(key))
 	if err != nil {
 		return registry.Credential{}, err
 	}
@@ -36,7 +49,10 @@ func (h helper) get(ctx context.Context, host string) (registry.Credential, erro
 	if json.Unmarshal(out, &said) != nil {
 		return registry.Credential{}, h.fail("get", errors.New("its answer is not JSON"))
 	}
-	if said.Username == "<token>" {
+	switch {
+	case said.Secret == "":
+		return registry.Credential{}, errNoCredentials
+	case said.Username == "<token>":
 		return registry.Credential{IdentityToken: said.Secret}, nil
 	}
 	return registry.Credential{Username: said.Username, Password: said.Secret}, nil
@@ -44,17 +60,27 @@ func (h helper) get(ctx context.Context, host string) (registry.Credential, erro
 
 // store hands c over to the helper.
 func (h helper) store(ctx context.Context, host string, c registry.Credential) error {
-	told, err := json.Marshal(struct{ ServerURL, Username, Secret string }{authKey(host), c.Username, c.Password}) //nolint:gosec // telling it is the point
+	user, secret := c.Username, c.Password
+	if c.IdentityToken != "" {
+		user, secret = "<token>", c.IdentityToken
+	}
+	told, err := json.Marshal(struct{ ServerURL, Username, Secret string }{hostKey(host), user, secret}) //nolint:gosec // telling it is the point
 	if err != nil {
 		return err
 	}
-	_, err = h.run(ctx, "store", told)
+	_, err = h.run(ctx, "store", told, secret)
 	return err
 }
 
 // erase makes the helper forget host.
 func (h helper) erase(ctx context.Context, host string) error {
-	_, err := h.run(ctx, "erase", []byte(authKey(host)))
+	_, err := h.run(ctx, "erase", []byte(hostKey(host)))
+	if host != hostKey(host) {
+		_, also := h.run(ctx, "erase", []byte(host))
+		if also == nil {
+			err = nil // it has one of the two
+		}
+	}
 	return err
 }
 
@@ -65,19 +91,24 @@ func (h helper) fail(op string, err error) error {
 }
 
 // run starts the helper, no shell between, and returns what it says. What it
-// was told and what it answers stand in no message.
-func (h helper) run(ctx context.Context, op string, in []byte) ([]byte, error) {
+// was told and what it answers stand in no message. A helper that takes too long
+// is ended, with all it has started.
+func (h helper) run(ctx context.Context, op string, in []byte, secrets ...string) ([]byte, error) {
 	if h == "" || strings.Trim(string(h), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
 		return nil, h.fail(op, errors.New("a helper's name has letters, digits and . _ - only"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, helperTimeout, fmt.Errorf("no answer within %s", helperTimeout))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.program(), op) //nolint:gosec // the name was checked, and the user's own file says it
 	cmd.Stdin = bytes.NewReader(in)
 	var out, complaint bounded
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	cmd.WaitDelay = time.Second
+	endTogether(cmd)
 	err := cmd.Run()
+	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
+		err = nil // it has ended well, and what it left running holds its output open
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, h.fail(op, context.Cause(ctx))
@@ -94,11 +125,21 @@ func (h helper) run(ctx context.Context, op string, in []byte) ([]byte, error) {
 	if strings.Contains(reason, errNoCredentials.Error()) {
 		return nil, errNoCredentials
 	}
+	return nil, h.fail(op, fmt.Errorf("%w: %q", err, presentable(reason, secrets)))
+}
+
+// presentable returns what can be told of a complaint: its beginning, without what
+// the helper was told, and nothing from where it may be the JSON of an answer.
+func presentable(complaint string, secrets []string) string {
 	const most = 200
-	if len(reason) > most {
-		reason = reason[:most] + "…"
+	for _, secret := range secrets {
+		complaint = strings.ReplaceAll(complaint, secret, "***")
 	}
-	return nil, h.fail(op, fmt.Errorf("%w: %q", err, reason))
+	complaint, _, _ = strings.Cut(complaint, "{")
+	if len(complaint) > most {
+		complaint = complaint[:most] + "…"
+	}
+	return complaint
 }
 
 // bounded keeps what is written to it up to maxHelperSays.

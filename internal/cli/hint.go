@@ -52,7 +52,7 @@ func (f *Factory) hint(err error) string {
 	case errors.Is(err, content.ErrDenied) && f.runs("login"):
 		return wrongPassword
 	case errors.Is(err, content.ErrDenied):
-		return "the credential for " + cmp.Or(host, "the registry") + " does not allow this; it may also mean that the repository does not exist"
+		return f.denied(host)
 	case errors.Is(err, content.ErrRateLimited):
 		return f.rateLimited(host)
 	case errors.Is(err, content.ErrCorrupt) && isAtDestination(err):
@@ -141,7 +141,24 @@ func (f *Factory) unauthorized(host string) string {
 	case host == f.DstHost && f.Flags.Username != "":
 		return host + " wants a credential too: add --dst-username USER --dst-password-stdin, or log in with: wherry login " + host
 	}
-	return "log in with: wherry login " + host + " (some registries say so, too, where a repository does not exist)"
+	const orMissing = " (some registries say so, too, where a repository does not exist)"
+	if from, _ := f.shown.of(host); from != "" {
+		return host + " does not accept the credential from " + from + "; log in again with: wherry login " + host + orMissing
+	}
+	return "log in with: wherry login " + host + orMissing
+}
+
+// denied says which credential it was that does not allow something.
+func (f *Factory) denied(host string) string {
+	const orMissing = " does not allow this; it may also mean that the repository does not exist"
+	from, asked := f.shown.of(host)
+	switch {
+	case from != "":
+		return "the credential for " + host + ", from " + from + "," + orMissing
+	case asked:
+		return host + " does not let everybody do this, and there is no credential for it; log in with: wherry login " + host
+	}
+	return "the credential for " + cmp.Or(host, "the registry") + orMissing
 }
 
 // missing says where the names are of what is there.

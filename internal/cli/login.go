@@ -1,20 +1,24 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/doctor"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/internal/term"
 	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/registry/config"
 )
 
 // LoginResult is what `wherry login` and `wherry logout` say.
@@ -22,9 +26,12 @@ type LoginResult struct {
 	Host  string `json:"host"`
 	File  string `json:"file,omitempty"`  // where the credential is kept, or was
 	Store string `json:"store,omitempty"` // the credential helper that keeps it
+	User  string `json:"user,omitempty"`  // with --get-login
+	From  string `json:"from,omitempty"`  // with --get-login, where the credential comes from
 }
 
 type loginOptions struct {
+	GetLogin      bool
 	Username      string
 	PasswordStdin bool
 	Password      string
@@ -36,12 +43,14 @@ func newLogin(f *Factory) *cobra.Command {
 		Use:   "login [HOST]",
 		Short: "Log in to a registry",
 		Long: "Log in to a registry, Docker Hub by default. The credential is tried first, and kept only if the registry takes it:\n" +
-			"by the credential helper that docker's or podman's file names, else in that file, where both find it too.",
-		Example: "  wherry login\n  echo $TOKEN | wherry login ghcr.io -u me --password-stdin",
+			"by the credential helper that docker's or podman's file names, else in that file, where both find it too. A registry that\n" +
+			"gives out tokens for this gives one, and that is kept in place of the password.",
+		Example: "  wherry login\n  echo $TOKEN | wherry login ghcr.io -u me --password-stdin\n  wherry login --get-login ghcr.io",
 		Args:    upToArgs(1),
 	}
 	cmd.Flags().StringVarP(&o.Username, "username", "u", "", "log in as `USER`; asked for where it is not given")
 	cmd.Flags().BoolVar(&o.PasswordStdin, "password-stdin", false, "read the password from standard input")
+	cmd.Flags().BoolVar(&o.GetLogin, "get-login", false, "print as whom you are logged in, and log in nowhere")
 	cmd.Flags().StringVarP(&o.Password, "password", "p", "", "not taken: other users of the machine see it")
 	_ = cmd.Flags().MarkHidden("password") // it is there
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
@@ -49,8 +58,25 @@ func newLogin(f *Factory) *cobra.Command {
 		if err != nil {
 			return render.Result{}, err
 		}
+		if o.GetLogin {
+			return getLogin(ctx, f, host)
+		}
 		return runLogin(ctx, f, host, o)
 	})
+}
+
+// getLogin tells the user name for host, as podman does.
+func getLogin(ctx context.Context, f *Factory, host string) (render.Result, error) {
+	found, err := (&credentials{f: f}).find(ctx, host, "")
+	if err != nil {
+		return render.Result{}, err
+	}
+	if found.from == "" {
+		return render.Result{}, fmt.Errorf("not logged in to %s: %w", host, content.ErrUnauthorized)
+	}
+	user := cmp.Or(found.Username, "<token>")
+	value := LoginResult{Host: host, User: user, From: found.from}
+	return render.Result{Value: value, Lines: []string{user}, Quiet: []string{user}}, nil
 }
 
 // hostArgument returns the registry that was given, else Docker Hub.
@@ -74,8 +100,11 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 	if o.Password != "" {
 		return render.Result{}, usagef("a password on the command line is seen by others; use --password-stdin")
 	}
-	file, err := f.authFileInUse()
+	keeper, file, err := f.keeper(host)
 	if err != nil {
+		return render.Result{}, err
+	}
+	if err := f.confirmHost(ctx, host); err != nil {
 		return render.Result{}, err
 	}
 	c, err := f.askCredential(ctx, host, o)
@@ -89,28 +118,95 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 	if c, err = client.Login(ctx, host, c); err != nil {
 		return render.Result{}, fmt.Errorf("login to %s: %w", host, err)
 	}
-	result := LoginResult{Host: host, File: file.path}
-	if name := file.helper(host); name != "" {
-		result = LoginResult{Host: host, Store: name}
-		err = helper(name).store(ctx, host, c)
+	result := LoginResult{Host: host, Store: string(keeper)}
+	if keeper != "" {
+		err = keeper.store(ctx, host, c)
 	} else {
+		result.File = file.path
 		err = file.store(ctx, host, c)
-		f.Warn("the credential is kept unencrypted in %s; a credential helper keeps it better", file.path)
+		f.Warn("the credential is kept unencrypted in %s, for base64 hides nothing; a credential helper keeps it better", file.path)
 	}
 	if err != nil {
 		return render.Result{}, err
 	}
+	if place := f.placeBefore(host, file); keeper == "" && place != "" {
+		f.Warn("%s has a credential for %s too, and counts before %s", place, host, file.path)
+	}
 	return render.Result{Value: result, Lines: []string{"Login Succeeded"}, Quiet: []string{}}, nil
+}
+
+// keeper returns who keeps the credential for host: the helper that registries.conf
+// has asked first, or the one that the file in use names, else that file itself.
+func (f *Factory) keeper(host string) (helper, *authFile, error) {
+	file, err := f.authFileInUse()
+	if err != nil {
+		return "", nil, err
+	}
+	order, err := f.credentialHelpers()
+	if err != nil {
+		return "", nil, err
+	}
+	if first := order.Value[0]; first != config.AuthFiles {
+		return helper(first), file, nil
+	}
+	return file.keeper(host), file, nil
+}
+
+// placeBefore returns the place before file that has something for host itself, ""
+// for none. One that cannot be read will be complained of when it is used.
+func (f *Factory) placeBefore(host string, file *authFile) string {
+	files, err := f.authFiles()
+	if err != nil {
+		return ""
+	}
+	for _, other := range files {
+		if other.path == file.path {
+			break
+		}
+		if other.spellsOut(host) {
+			return other.path
+		}
+	}
+	return ""
+}
+
+// confirmHost asks whether host is what was meant where it looks like one that
+// everybody knows, before it is shown anything.
+func (f *Factory) confirmHost(ctx context.Context, host string) error {
+	known := doctor.LooksLike(host)
+	switch {
+	case known == "":
+		return nil
+	case !term.IsTerminal(f.In):
+		f.warnOfLookAlike(host)
+		return nil
+	}
+	said, err := f.prompt(ctx, host+" looks like "+known+" and is not. Log in there all the same? [y/N] ", aloud)
+	if err == nil && !slices.Contains([]string{"y", "yes"}, strings.ToLower(said)) {
+		err = usagef("%s was sent nothing; to log in to %s: wherry login %s", host, known, known)
+	}
+	return err
+}
+
+// warnOfLookAlike warns of a host that is about to be shown a credential, where it
+// looks like one that everybody knows.
+func (f *Factory) warnOfLookAlike(host string) {
+	if known := doctor.LooksLike(host); known != "" {
+		f.Warn("%s looks like %s and is not: whoever has it is shown the credential", host, known)
+	}
 }
 
 // store puts c into the file.
 func (a *authFile) store(ctx context.Context, host string, c registry.Credential) error {
-	entry, err := json.Marshal(map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))})
+	entry, err := json.Marshal(authEntry{ //nolint:gosec // of the two only one is there, and storing it is the point
+		Auth:          base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)),
+		IdentityToken: c.IdentityToken,
+	})
 	if err != nil {
 		return err
 	}
 	return editAuthFile(ctx, a.path, func(auths map[string]json.RawMessage) {
-		auths[authKey(host)] = entry
+		auths[hostKey(host)] = entry
 	})
 }
 
@@ -137,96 +233,4 @@ func (f *Factory) askCredential(ctx context.Context, host string, o loginOptions
 		err = usagef("user name and password cannot be empty")
 	}
 	return c, err
-}
-
-func newLogout(f *Factory) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "logout [HOST]",
-		Short:   "Forget the credential for a registry",
-		Example: "  wherry logout\n  wherry logout ghcr.io",
-		Args:    upToArgs(1),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return f.loggedIn(), cobra.ShellCompDirectiveNoFileComp
-		},
-	}
-	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
-		host, err := hostArgument(args)
-		if err != nil {
-			return render.Result{}, err
-		}
-		return runLogout(ctx, f, host)
-	})
-}
-
-// loggedIn returns the hosts that stand in the file of credentials, for completion:
-// what a helper keeps is not asked for.
-func (f *Factory) loggedIn() []string {
-	file, err := f.authFileInUse()
-	if err != nil {
-		return nil
-	}
-	var hosts []string
-	for _, key := range slices.Concat(slices.Collect(maps.Keys(file.Auths)), slices.Collect(maps.Keys(file.CredHelpers))) {
-		if host := authHost(key); host != "" {
-			hosts = append(hosts, host)
-		}
-	}
-	slices.Sort(hosts)
-	return slices.Compact(hosts)
-}
-
-func runLogout(ctx context.Context, f *Factory, host string) (render.Result, error) {
-	file, err := f.authFileInUse()
-	if err != nil {
-		return render.Result{}, err
-	}
-	result := LoginResult{Host: host}
-	if name := file.helper(host); name != "" {
-		_, err := helper(name).get(ctx, host)
-		switch {
-		case errors.Is(err, errNoCredentials):
-		case err != nil:
-			return render.Result{}, err
-		default:
-			result.Store = name
-			if err := helper(name).erase(ctx, host); err != nil {
-				return render.Result{}, err
-			}
-		}
-	}
-	if file.has(host) {
-		result.File = file.path
-		if err := file.forget(ctx, host); err != nil {
-			return render.Result{}, err
-		}
-	}
-	line := "Removing login credentials for " + authKey(host)
-	if result.Store == "" && result.File == "" {
-		line = "Not logged in to " + authKey(host)
-	}
-	return render.Result{Value: result, Lines: []string{line}, Quiet: []string{}}, nil
-}
-
-// has reports whether anything stands in the file for host.
-func (a *authFile) has(host string) bool {
-	for key := range a.Auths {
-		if authHost(key) == host {
-			return true
-		}
-	}
-	return false
-}
-
-// forget takes what stands in the file for host out of it.
-func (a *authFile) forget(ctx context.Context, host string) error {
-	return editAuthFile(ctx, a.path, func(auths map[string]json.RawMessage) {
-		for key := range auths {
-			if authHost(key) == host {
-				delete(auths, key)
-			}
-		}
-	})
 }

@@ -214,10 +214,10 @@ func (f *Factory) whichHost(view *config.View, role string, e config.Endpoint) W
 	if why := view.WhyDirect(u); why != "" {
 		h.Proxy.Value += ", since " + why
 	}
-	places, err := f.whereCredential(e.Host, e.Repository)
+	places, err := f.whereCredential(question{e.Host, e.Repository})
 	h.Credentials = make([]WhichCredential, len(places))
 	for i, place := range places {
-		h.Credentials[i] = WhichCredential{place.kind, place.from}
+		h.Credentials[i] = WhichCredential{place.kind(), place.from}
 	}
 	if _, wrong := e.Settings.TLS(); wrong != nil {
 		err = wrong

@@ -49,7 +49,16 @@ func TestWhereCredentialsWouldBeFound(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.host, diff)
 		}
 	}
-	w, err := offline(t, map[string]string{"DOCKER_AUTH_CONFIG": helper}).which("b.test/app")
+	home := t.TempDir()
+	write(t, home, map[string]string{"auth.json": `{"credsStore": "two", "auths": {"q.test/team": {"auth": "YW5uOmNhbmFyeQ=="}}}`})
+	w, err := offline(t, map[string]string{"REGISTRY_AUTH_FILE": home + "/auth.json"}).which("q.test/team/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]WhichCredential{{"password", home + "/auth.json (q.test/team)"}}, w.Hosts[0].Credentials); diff != "" {
+		t.Errorf("a part of a host (-want +got):\n%s", diff)
+	}
+	w, err = offline(t, map[string]string{"DOCKER_AUTH_CONFIG": helper}).which("b.test/app")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,36 @@ package doctor
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
+	"strings"
 )
+
+// wellKnown are registries that others pretend to be: who owns ghrc.io only has to
+// answer 401 to be sent the credentials of people who cannot type.
+var wellKnown = []string{
+	"docker.io", "ghcr.io", "quay.io", "gcr.io", "icr.io", "nvcr.io", "lscr.io", "mcr.microsoft.com", "public.ecr.aws",
+	"registry.k8s.io", "registry.gitlab.com",
+}
+
+// LooksLike returns the registry that host, which may have a port, looks like and
+// is not, "" for none: the one that one edit makes of it, or two where its name is
+// so long that few hosts are that near by chance.
+func LooksLike(host string) string {
+	const long = len("ghcr.io")
+	u := url.URL{Host: strings.ToLower(host)}
+	name := u.Hostname()
+	if slices.Contains(wellKnown, name) {
+		return ""
+	}
+	best, least := "", 3
+	for _, known := range wellKnown {
+		if far := distance(name, known); far < least && (far == 1 || len(known) >= long) {
+			best, least = known, far
+		}
+	}
+	return best
+}
 
 // distance is how many letters have to be put in, taken out, changed or swapped
 // with their neighbour to make b of a.

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/wherry-dev/wherry/internal/endpoint"
@@ -73,21 +72,13 @@ func (t target) String() string {
 	return t.host + "/" + t.repository + ":" + t.ref
 }
 
-// wellKnown are registries that others pretend to be: who owns ghrc.io only has to
-// answer 401 to be sent the credentials of people who cannot type.
-var wellKnown = []string{
-	"docker.io", "ghcr.io", "quay.io", "gcr.io", "icr.io", "nvcr.io", "mcr.microsoft.com", "public.ecr.aws", "registry.k8s.io", "registry.gitlab.com",
-}
-
 // reference says how the target was read.
 func (t target) reference() finding {
-	for _, known := range wellKnown {
-		if distance(t.host, known) == 1 && !slices.Contains(wellKnown, t.host) {
-			return wrong(HopReference, Problem{
-				LookAlike, t.host, "looks like " + known + " and is not",
-				"write " + known + " if that is what you mean; send " + t.host + " no credentials before you know whose it is",
-			})
-		}
+	if known := LooksLike(t.host); known != "" {
+		return wrong(HopReference, Problem{
+			LookAlike, t.host, "looks like " + known + " and is not",
+			"write " + known + " if that is what you mean; send " + t.host + " no credentials before you know whose it is",
+		})
 	}
 	detail := "a registry"
 	if t.repository != "" {

@@ -1,0 +1,9 @@
+//go:build !unix
+
+package cli
+
+import "os/exec"
+
+// endTogether does nothing: only cmd itself is ended here, and what it has started
+// is not waited for.
+func endTogether(*exec.Cmd) {}
