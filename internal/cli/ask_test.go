@@ -147,6 +147,17 @@ func TestPodmansNameOfDockerHubIsAskedForToo(t *testing.T) {
 	}
 }
 
+func TestAHelperKeepsDockerHubUnderTheNameOfWhoseFileItIs(t *testing.T) {
+	for file, want := range map[string]string{".docker/config.json": hubKey, ".config/containers/auth.json": "docker.io"} {
+		home := t.TempDir()
+		write(t, home, map[string]string{file: `{"credHelpers": {"docker.io": "one"}}`})
+		got, _, err := testFactory(t, map[string]string{"HOME": home}).keeper("docker.io")
+		if err != nil || got.helper != "one" || got.key != want {
+			t.Errorf("%s: %s under %s, want %s; %v", file, got.helper, got.key, want, err)
+		}
+	}
+}
+
 func TestAHelperThatHangsIsEndedWithItsChildren(t *testing.T) {
 	dir := helpers(t, map[string]string{"slow": "(sleep 60; echo >> \"$DIR/survived\") & echo $! > \"$DIR/child\"; mv \"$DIR/child\" \"$DIR/pid\"; wait"})
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -58,13 +58,13 @@ func (h helper) getAs(ctx context.Context, key string) (registry.Credential, err
 	return registry.Credential{Username: said.Username, Password: said.Secret}, nil
 }
 
-// store hands c over to the helper.
-func (h helper) store(ctx context.Context, host string, c registry.Credential) error {
+// store hands c over to the helper, which keeps it under key.
+func (h helper) store(ctx context.Context, key string, c registry.Credential) error {
 	user, secret := c.Username, c.Password
 	if c.IdentityToken != "" {
 		user, secret = "<token>", c.IdentityToken
 	}
-	told, err := json.Marshal(struct{ ServerURL, Username, Secret string }{hostKey(host), user, secret}) //nolint:gosec // telling it is the point
+	told, err := json.Marshal(struct{ ServerURL, Username, Secret string }{key, user, secret}) //nolint:gosec // telling it is the point
 	if err != nil {
 		return err
 	}

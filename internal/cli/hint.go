@@ -263,11 +263,19 @@ func network(err error, host string) string {
 }
 
 // hostOf returns the registry that err is about, as it is given to login. What a
-// token server says is about the only registry of the command line.
+// token server says is about the only registry of the command line, or the one on
+// the side that failed.
 func (f *Factory) hostOf(err error) string {
 	host := addressOf(err)
-	if host != "" && f.SrcHost != "" && f.DstHost == "" && errors.Is(err, content.ErrUnauthorized) {
+	if host == "" || host == f.DstHost || !isOneOf(content.ErrUnauthorized, content.ErrDenied)(err) {
+		return host
+	}
+	side, _ := errors.AsType[*transfer.Error](err)
+	switch {
+	case f.SrcHost != "" && (f.DstHost == "" || side != nil && side.Side == transfer.Src):
 		return f.SrcHost
+	case f.DstHost != "" && host != f.SrcHost && side != nil && side.Side == transfer.Dst:
+		return f.DstHost
 	}
 	return host
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/transfer"
 )
 
 func TestHintsAreAboutTheSchemeThatAHostSpeaks(t *testing.T) {
@@ -40,6 +41,42 @@ func TestHintsAreAboutTheSchemeThatAHostSpeaks(t *testing.T) {
 				t.Errorf("exit code %d, want %d", got, tt.code)
 			}
 			if got := testFactory(t, nil).hint(err); got != tt.want {
+				t.Errorf("hint %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWhatIsRefusedSaysWhichCredentialItWas(t *testing.T) {
+	refusal := &registry.Error{URL: "https://q.test/v2/a/manifests/v1", Status: http.StatusUnauthorized}
+	denial := &registry.Error{URL: "https://q.test/v2/a/manifests/v1", Status: http.StatusForbidden}
+	server := &registry.Error{URL: "https://auth.test/token", Status: http.StatusUnauthorized}
+	const (
+		file    = "/home/ann/.docker/config.json"
+		login   = "wherry login q.test (some registries say so, too, where a repository does not exist)"
+		refused = "q.test does not accept the credential from " + file + "; log in again with: " + login
+	)
+	for _, tt := range []struct {
+		name string
+		err  error
+		from string
+		want string
+	}{
+		{"a credential that is wrong", refusal, file, refused},
+		{"none", refusal, "", "log in with: " + login},
+		{
+			"one that does not allow it", denial, file,
+			"the credential for q.test, from " + file + ", does not allow this; it may also mean that the repository does not exist",
+		},
+		{"none where one is needed", denial, "", "q.test does not let everybody do this, and there is no credential for it; log in with: wherry login q.test"},
+		{"one that a token server refuses for the source", &transfer.Error{Side: transfer.Src, Op: "resolve", Err: server}, file, refused},
+		{"one that a token server refuses for the destination", &transfer.Error{Side: transfer.Dst, Op: "resolve", Err: server}, "", "log in with: wherry login r.test (some registries say so, too, where a repository does not exist)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := testFactory(t, nil)
+			f.SrcHost, f.DstHost = "q.test", "r.test"
+			f.shown.note("q.test", tt.from)
+			if got := f.hint(tt.err); got != tt.want {
 				t.Errorf("hint %q, want %q", got, tt.want)
 			}
 		})

@@ -118,9 +118,9 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 	if c, err = client.Login(ctx, host, c); err != nil {
 		return render.Result{}, fmt.Errorf("login to %s: %w", host, err)
 	}
-	result := LoginResult{Host: host, Store: string(keeper)}
-	if keeper != "" {
-		err = keeper.store(ctx, host, c)
+	result := LoginResult{Host: host, Store: string(keeper.helper)}
+	if keeper.helper != "" {
+		err = keeper.store(ctx, keeper.key, c)
 	} else {
 		result.File = file.path
 		err = file.store(ctx, host, c)
@@ -129,27 +129,38 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 	if err != nil {
 		return render.Result{}, err
 	}
-	if place := f.placeBefore(host, file); keeper == "" && place != "" {
+	if place := f.placeBefore(host, file); keeper.helper == "" && place != "" {
 		f.Warn("%s has a credential for %s too, and counts before %s", place, host, file.path)
 	}
 	return render.Result{Value: result, Lines: []string{"Login Succeeded"}, Quiet: []string{}}, nil
 }
 
+// A keeper is a helper that keeps the credential for a host, under a key: docker
+// has a name of its own for Docker Hub there, podman has not.
+type keeper struct {
+	helper
+	key string
+}
+
 // keeper returns who keeps the credential for host: the helper that registries.conf
-// has asked first, or the one that the file in use names, else that file itself.
-func (f *Factory) keeper(host string) (helper, *authFile, error) {
+// has asked first, or the one that the file in use names, else, with no helper,
+// that file itself.
+func (f *Factory) keeper(host string) (keeper, *authFile, error) {
 	file, err := f.authFileInUse()
 	if err != nil {
-		return "", nil, err
+		return keeper{}, nil, err
 	}
 	order, err := f.credentialHelpers()
 	if err != nil {
-		return "", nil, err
+		return keeper{}, nil, err
 	}
+	k := keeper{file.keeper(host), host}
 	if first := order.Value[0]; first != config.AuthFiles {
-		return helper(first), file, nil
+		k.helper = helper(first)
+	} else if file.format == dockers {
+		k.key = hostKey(host)
 	}
-	return file.keeper(host), file, nil
+	return k, file, nil
 }
 
 // placeBefore returns the place before file that has something for host itself, ""

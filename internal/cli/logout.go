@@ -58,14 +58,14 @@ func runLogout(ctx context.Context, f *Factory, host string) (render.Result, err
 		return render.Result{}, err
 	}
 	result := LoginResult{Host: host}
-	if keeper != "" {
+	if keeper.helper != "" {
 		_, err := keeper.get(ctx, host)
 		switch {
 		case errors.Is(err, errNoCredentials):
 		case err != nil:
 			return render.Result{}, err
 		default:
-			result.Store = string(keeper)
+			result.Store = string(keeper.helper)
 			if err := keeper.erase(ctx, host); err != nil {
 				return render.Result{}, err
 			}
