@@ -12,22 +12,28 @@ type keeping struct {
 	Name  string
 	setUp func(b *box, host string)
 	File  string // that has the credential afterwards, in the box's home; "" is none, a helper has it
+	Not   string // who knows nothing of it
 }
 
 var keepings = []keeping{
-	{"docker's file", func(*box, string) {}, ".docker/config.json"},
-	{"podman's file", func(b *box, _ string) { b.write(filepath.Join(b.Home, ".config/containers/auth.json"), "{}") }, ".config/containers/auth.json"},
+	{"docker's file", func(*box, string) {}, ".docker/config.json", ""},
+	{"podman's file", func(b *box, _ string) { b.write(filepath.Join(b.Home, ".config/containers/auth.json"), "{}") }, ".config/containers/auth.json", ""},
 	{"a file that the environment names", func(b *box, _ string) {
 		b.env = append(b.env, "REGISTRY_AUTH_FILE="+filepath.Join(b.Home, "named.json"))
-	}, "named.json"},
+	}, "named.json", ""},
 	{"a helper for the host", func(b *box, host string) {
 		b.helper()
 		b.write(filepath.Join(b.Home, ".docker/config.json"), `{"credHelpers": {"`+host+`": "box"}, "HttpHeaders": {"X-Kept": "1"}}`)
-	}, ""},
+	}, "", ""},
 	{"a helper for all hosts", func(b *box, _ string) {
 		b.helper()
 		b.write(filepath.Join(b.Home, ".docker/config.json"), `{"credsStore": "box"}`)
-	}, ""},
+	}, "", "podman"},
+	{"a helper that registries.conf names", func(b *box, _ string) {
+		b.helper()
+		b.write(filepath.Join(b.Home, ".config/containers/registries.conf"), `credential-helpers = ["box", "containers-auth.json"]`)
+		b.env = append(b.env, "WHERRY_OWN_ONLY=")
+	}, "", "crane"},
 }
 
 // helper puts docker-credential-box into the box's path, which keeps one credential in a file.
@@ -94,16 +100,7 @@ func TestOthersUseWhatLoginKeeps(t *testing.T) {
 			if got := b.box.wherry("digest", closed.ref("app:v1")); got != digest {
 				t.Errorf("wherry digest = %s, want %s", got, digest)
 			}
-			if got := b.crane("digest", closed.ref("app:v1")); got != digest {
-				t.Errorf("crane digest = %s, want %s", got, digest)
-			}
-			if k.Name != "a helper for all hosts" { // podman's library knows no credsStore
-				b.skopeo("inspect", "--raw", "docker://"+closed.ref("app:v1"))
-				if got := b.podman("login", "--get-login", closed.Host); got != boatman.user {
-					t.Errorf("podman is logged in as %q", got)
-				}
-				b.podman("pull", "--quiet", "--tls-verify=false", closed.ref("app:v1"))
-			}
+			b.othersUse(k, closed, digest)
 			b.wherry(0, "logout", closed.Host)
 			b.noFileSays(boatman.password)
 			if said := b.wherry(5, "digest", closed.ref("app:v1")); !strings.Contains(said, "wherry login "+closed.Host) {
@@ -111,6 +108,24 @@ func TestOthersUseWhatLoginKeeps(t *testing.T) {
 			}
 		})
 	}
+}
+
+// othersUse wants peers that know of a keeping to get in with it.
+func (b *box) othersUse(k keeping, closed *registry, digest string) {
+	b.t.Helper()
+	if k.Not != "crane" {
+		if got := b.crane("digest", closed.ref("app:v1")); got != digest {
+			b.t.Errorf("crane digest = %s, want %s", got, digest)
+		}
+	}
+	if k.Not == "podman" {
+		return
+	}
+	b.skopeo("inspect", "--raw", "docker://"+closed.ref("app:v1"))
+	if got := b.podman("login", "--get-login", closed.Host); got != boatman.user {
+		b.t.Errorf("podman is logged in as %q", got)
+	}
+	b.podman("pull", "--quiet", "--tls-verify=false", closed.ref("app:v1"))
 }
 
 func TestWhatOthersKeepIsUsed(t *testing.T) {
@@ -134,6 +149,7 @@ func TestWhatOthersKeepIsUsed(t *testing.T) {
 			b.write(filepath.Join(b.Home, "named.json"), `{"credHelpers": {"`+host+`": "box"}}`)
 			b.env = append(b.env, "REGISTRY_AUTH_FILE="+filepath.Join(b.Home, "named.json"))
 		}, call{Tool: "podman", Args: append(login, "--tls-verify=false", closed.Host)}, "docker-credential-box, which ", []string{"logout", closed.Host}},
+		{"podman's by a helper of registries.conf", keepings[5].setUp, call{Tool: "podman", Args: append(login, "--tls-verify=false", closed.Host)}, "docker-credential-box, which ", []string{"logout", closed.Host}},
 		{"docker's", nil, call{Tool: "docker", Args: append(login, closed.Host)}, "/.docker/config.json", []string{"logout", closed.Host}},
 		{"docker's by a helper", keepings[3].setUp, call{Tool: "docker", Args: append(login, closed.Host)}, "docker-credential-box, which ", []string{"logout", closed.Host}},
 	} {

@@ -216,6 +216,14 @@ func TestAHelperThatLeavesSomethingRunningHasAnswered(t *testing.T) {
 	}
 }
 
+func TestAHelperSeesNoPasswordsOfOthers(t *testing.T) {
+	helpers(t, map[string]string{"env": `echo "{\"Username\": \"ann\", \"Secret\": \"p$DOCKER_AUTH_CONFIG\"}"`})
+	t.Setenv("DOCKER_AUTH_CONFIG", "s3cret")
+	if got, err := helper("env").get(t.Context(), "q.io"); err != nil || got.Password != "p" {
+		t.Errorf("the helper sees DOCKER_AUTH_CONFIG; %v", err)
+	}
+}
+
 func TestNoSecretIsInAComplaint(t *testing.T) {
 	helpers(t, map[string]string{
 		"answers": `echo '{"Username": "ann", "Secret": "s3cret"}'; echo trace '{"Secret": "s3cret"}' >&2; exit 1`,

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +105,7 @@ func (h helper) run(ctx context.Context, op string, in []byte, secrets ...string
 	cmd.Stdin = bytes.NewReader(in)
 	var out, complaint bounded
 	cmd.Stdout, cmd.Stderr = &out, &complaint
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "DOCKER_AUTH_CONFIG=") }) // others' passwords
 	cmd.WaitDelay = time.Second
 	endTogether(cmd)
 	err := cmd.Run()
