@@ -82,17 +82,28 @@ func TestRepositoriesOfOneHostHaveCredentialsOfTheirOwn(t *testing.T) {
 }
 
 func TestABlobThatSomebodyElseMayReadIsSent(t *testing.T) {
-	raw := random(1000, 130)
+	blobs := [][]byte{random(1000, 130), random(1000, 132), random(1000, 133)}
 	for _, scheme := range []testregistry.Scheme{testregistry.Basic, testregistry.Bearer} {
 		t.Run(string(scheme), func(t *testing.T) {
 			server := testregistry.Start(t, testregistry.Config{Auth: ownRepositories(scheme)})
-			server.PutBlob("team/ann", raw)
 			c := client(t)
 			c.Keychain = registry.CredentialFunc(ownKeychain().find)
 			from, to := repository(t, c, server, "team/ann"), repository(t, c, server, "team/bob")
-			got, err := to.PutBlob(t.Context(), content.NewBlob(from, descriptorOf(raw)))
-			if got != content.Stored || err != nil {
-				t.Errorf("%v, %v; want stored: bob may not mount what is ann's", got, err)
+			for _, raw := range blobs {
+				server.PutBlob("team/ann", raw)
+				got, err := to.PutBlob(t.Context(), content.NewBlob(from, descriptorOf(raw)))
+				if got != content.Stored || err != nil {
+					t.Errorf("%v, %v; want stored: bob may not mount what is ann's", got, err)
+				}
+			}
+			mounts := map[string]bool{}
+			for _, q := range server.Requests() {
+				if query, err := url.ParseQuery(q.Query); err == nil && query.Get("mount") != "" {
+					mounts[query.Get("mount")] = true
+				}
+			}
+			if len(mounts) != 1 {
+				t.Errorf("%d blobs were to be mounted, want the first only: the answer will be the same", len(mounts))
 			}
 		})
 	}

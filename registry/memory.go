@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // A blobMemory remembers in which repositories of a host a blob is, and in
@@ -75,9 +78,14 @@ type quirks struct {
 	misses      map[string]bool   // paths that HEAD did not find
 	names       map[string]string // tags by the paths that HEAD named for them and nobody got since
 	noMount     bool              // a mount is an error
-	chunk       int64             // largest body of an upload; 0 is no limit
-	noChunks    bool              // chunks get lost
+	barred      map[mountPath]bool
+	chunk       int64 // largest body of an upload; 0 is no limit
+	noChunks    bool  // chunks get lost
 }
+
+// A mountPath is a way on which blobs may not be mounted: the credential for one
+// repository does not let the other be read.
+type mountPath struct{ from, to string }
 
 const mostPaths = 4096 // remembered of a host, in misses and in names
 
@@ -86,6 +94,19 @@ func (q *quirks) with(f func(*quirks)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f(q)
+}
+
+// bar notes that a mount was refused, where others on that way will be too.
+func (q *quirks) bar(way mountPath, err error) {
+	if !errors.Is(err, content.ErrUnauthorized) && !errors.Is(err, content.ErrDenied) {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.barred == nil {
+		q.barred = map[mountPath]bool{}
+	}
+	q.barred[way] = true
 }
 
 // missed notes that HEAD did not find path, and reports whether that can be

@@ -101,8 +101,9 @@ func (r *Repository) PutBlob(ctx context.Context, b content.Blob) (content.Outco
 func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	r := u.repo
 	from := r.mountFrom(b)
+	way := mountPath{from, r.name}
 	var never bool
-	r.host.quirks.with(func(q *quirks) { never = q.noMount })
+	r.host.quirks.with(func(q *quirks) { never = q.noMount || q.barred[way] })
 	if from == "" || never {
 		return false, nil
 	}
@@ -113,6 +114,7 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 		scopes: append(r.push(), "repository:"+from+":pull"),
 	})
 	if err != nil {
+		r.host.quirks.bar(way, err)
 		return false, fatalToMount(ctx, err)
 	}
 	switch resp.StatusCode {
@@ -129,6 +131,7 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	if errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {
 		r.host.quirks.with(func(q *quirks) { q.noMount = true })
 	}
+	r.host.quirks.bar(way, refusal)
 	return false, nil
 }
 
