@@ -136,7 +136,9 @@ func (h helper) run(ctx context.Context, op string, in []byte, secrets ...string
 func presentable(complaint string, secrets []string) string {
 	const most = 200
 	for _, secret := range secrets {
-		complaint = strings.ReplaceAll(complaint, secret, "***")
+		if secret != "" {
+			complaint = strings.ReplaceAll(complaint, secret, "***")
+		}
 	}
 	complaint, _, _ = strings.Cut(complaint, "{")
 	if len(complaint) > most {
