@@ -53,7 +53,8 @@ type authorizer struct {
 // A held credential is one that the keychain gave.
 type held struct {
 	authn.AuthConfig
-	good bool // a token server took it
+	good bool  // a token server took it
+	lack error // why it is none, where the host may do without
 }
 
 func newAuthorizer(h *host) *authorizer {
@@ -71,6 +72,36 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if httpx.IsAnonymous(req) || !a.host.owns(req.URL) {
 		return a.next.RoundTrip(req)
 	}
+	resp, err := a.roundTrip(ctx, req)
+	lack := a.lackOf(ctx, resp, err)
+	if lack != nil && resp != nil {
+		httpx.Drain(resp.Body)
+	}
+	if lack != nil {
+		return nil, lack
+	}
+	return resp, err
+}
+
+// lackOf returns why there was no credential, where a host refuses who has none;
+// else nil.
+func (a *authorizer) lackOf(ctx context.Context, resp *http.Response, err error) error {
+	refused := errors.Is(err, content.ErrUnauthorized) || errors.Is(err, content.ErrDenied)
+	if err == nil {
+		refused = resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
+	}
+	if !refused {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if held := a.creds[repositoryOf(ctx)]; held != nil {
+		return held.lack
+	}
+	return nil
+}
+
+func (a *authorizer) roundTrip(ctx context.Context, req *http.Request) (*http.Response, error) {
 	used, err := a.header(ctx)
 	if err != nil {
 		if req.Body != nil {
@@ -245,10 +276,13 @@ func (a *authorizer) credential(ctx context.Context) (*held, error) {
 	}
 	found, err := a.lookUp(ctx, repository)
 	if err != nil {
-		return nil, fmt.Errorf("credentials for %s: %w: %w", a.host.name, err, content.ErrUnauthorized)
+		err = fmt.Errorf("credentials for %s: %w: %w", a.host.name, err, content.ErrUnauthorized)
+	}
+	if err != nil && !errors.Is(err, ErrOptional) {
+		return nil, err
 	}
 	a.host.secrets.addCredential(found)
-	cred = &held{AuthConfig: found}
+	cred = &held{AuthConfig: found, lack: err}
 	a.mu.Lock()
 	a.creds[repository] = cred
 	a.mu.Unlock()

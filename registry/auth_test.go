@@ -275,4 +275,60 @@ func TestAHelperThatFailsIsAnErrorAndNothingIsSent(t *testing.T) {
 	}
 }
 
+// Where a host shows some of what it has to everybody, a login that does not work
+// keeps nobody from that, and is told where it would have been needed.
+func TestWhereACredentialIsOptionalItsFailureIsToldOnlyIfTheHostRefuses(t *testing.T) {
+	broken := fmt.Errorf("%w: profile dev: the session has ended", registry.ErrOptional)
+	for _, tt := range []struct {
+		name    string
+		auth    testregistry.Auth
+		refused bool
+	}{
+		{"tokens for everybody", testregistry.Auth{Scheme: testregistry.Bearer, Users: bearer.Users, AnonymousPull: true}, false},
+		{"tokens for nobody", bearer, true},
+		{"passwords", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, testregistry.Config{Auth: tt.auth})
+			put(server, manifest(t, "one", ""), "v1")
+			c, asked := client(t), 0
+			c.Keychain = registry.CredentialFunc(func(context.Context, string, string) (registry.Credential, error) {
+				asked++
+				return registry.Credential{}, broken
+			})
+			_, err := repository(t, c, server, "app").Manifest(t.Context(), "v1")
+			switch told := err != nil && strings.Contains(err.Error(), "profile dev: the session has ended"); {
+			case tt.refused && (!told || !errors.Is(err, content.ErrUnauthorized)):
+				t.Errorf("error %v, want what kept the credential away", err)
+			case !tt.refused && err != nil:
+				t.Errorf("error %v", err)
+			}
+			if asked > 2 {
+				t.Errorf("the keychain was asked %d times", asked)
+			}
+		})
+	}
+}
+
+func TestWhyThereIsNoCredentialIsToldOfItsRepositoryAlone(t *testing.T) {
+	auth := bearer
+	auth.AnonymousPull = true
+	server := testregistry.Start(t, testregistry.Config{Auth: auth})
+	put(server, manifest(t, "one", ""), "v1")
+	c := client(t)
+	c.Keychain = registry.CredentialFunc(func(_ context.Context, _, repository string) (registry.Credential, error) {
+		if repository == "app" {
+			return registry.Credential{}, fmt.Errorf("%w: profile dev", registry.ErrOptional)
+		}
+		return registry.Credential{Username: "ann", Password: "wrong"}, nil
+	})
+	if _, err := repository(t, c, server, "app").Manifest(t.Context(), "v1"); err != nil {
+		t.Error(err)
+	}
+	_, err := repository(t, c, server, "other").Manifest(t.Context(), "v1")
+	if !errors.Is(err, content.ErrUnauthorized) || strings.Contains(err.Error(), "profile dev") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // Whatever fails, however loudly it is logged, no secret is in it.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -42,6 +43,11 @@ func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) 
 
 // MarshalJSON hides secrets there too: who stores a credential says which part.
 func (c Credential) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%q", c.String()), nil }
+
+// ErrOptional is in the error of a keychain that has no credential for a host
+// because something went wrong, where the host may do without: it is asked
+// anonymously then, and the error is told only if it refuses.
+var ErrOptional = errors.New("going on without a credential")
 
 // A CredentialFunc is an [authn.Keychain] of one function. It is given the name of
 // a host as in [Client.Repository], with Docker Hub always "docker.io", and the
