@@ -7,6 +7,9 @@ PKGS   ?= ./...
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
+# TAGS=cloud adds logins to the registries of clouds; releases have them.
+TAGS ?=
+
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/wherry-dev/wherry/internal/cli.linked=$(VERSION)
 
@@ -23,12 +26,14 @@ help: ## list the targets
 demo: build ## copy, inspect, tags, save and load a real image through a registry of its own on loopback
 	$(GO) run ./internal/demo
 
-build: ## build bin/wherry
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/wherry
+build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and ACR by itself, as releases do
+	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/wherry
 
 test: ## unit, contract and script tests; needs nothing but Go (and a C compiler for the race detector)
 	@if [ -n "$$CI" ] && [ -z "$(RACE)" ]; then echo "make test: CI must run with -race, and there is no C compiler" >&2; exit 1; fi
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m $(PKGS)
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m ./internal/cloud
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m -run Cloud ./internal/cli
 
 e2e: build ## the built binary against real registries and real clients; those that are missing are skipped and counted
 	.ci/tools registry crane
@@ -36,7 +41,7 @@ e2e: build ## the built binary against real registries and real clients; those t
 
 lint: ## golangci-lint at its pinned version, here and in e2e, tidy modules, and the shell scripts' syntax
 	$(GO) mod tidy -diff && cd e2e && $(GO) mod tidy -diff
-	@lint=$$(.ci/tools golangci-lint) && "$$lint" run ./... && cd e2e && "$$lint" run --config ../.golangci.yml ./...
+	@lint=$$(.ci/tools golangci-lint) && "$$lint" run ./... && "$$lint" run --build-tags cloud ./internal/cloud ./internal/cli && cd e2e && "$$lint" run --config ../.golangci.yml ./...
 	@for f in .ci/run .ci/tools bench/*.sh; do bash -n "$$f" || exit 1; done
 
 fmt: ## format what golangci-lint would complain about
@@ -71,12 +76,13 @@ docs: build ## write the manual pages to dist/man, and check that the links betw
 	$(GO) test -count=1 -run '^TestMarkdown' .
 
 vuln: ## known vulnerabilities in what we call
-	@check=$$(.ci/tools govulncheck) && "$$check" ./...
+	@check=$$(.ci/tools govulncheck) && "$$check" -tags cloud ./...
 
 cross: ## vet and build for macOS and Windows
 	@set -e; for os in darwin windows; do \
 	  echo "vet and build for $$os"; \
 	  CGO_ENABLED=0 GOOS=$$os $(GO) vet ./...; CGO_ENABLED=0 GOOS=$$os $(GO) build ./...; \
+	  CGO_ENABLED=0 GOOS=$$os $(GO) vet -tags cloud ./internal/cloud; \
 	done
 
 release-check: cross ## what must hold before a release: modules in order, nothing uncommitted, every platform builds
@@ -85,7 +91,7 @@ release-check: cross ## what must hold before a release: modules in order, nothi
 	@test -z "$$(git status --porcelain)" || { git status --short; echo "make release-check: the work tree is not clean" >&2; exit 1; }
 	@set -e; for p in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
 	  echo "build for $$p"; \
-	  CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o /dev/null ./cmd/wherry; \
+	  CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -tags cloud -trimpath -ldflags '$(LDFLAGS)' -o /dev/null ./cmd/wherry; \
 	done
 
 clean: ## remove what make made here

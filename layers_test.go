@@ -41,6 +41,7 @@ var layers = []layer{
 	{"bundle", lower},
 	{"serve", lower},
 	{"internal/endpoint", lower},
+	{"internal/cloud", []string{"content", "registry", "internal/httpx"}}, // clouds are asked beside the client
 	{"internal/batch", slices.Concat(lower, []string{"internal/endpoint"})},
 	{"internal/retention", lower},
 	{"internal/doctor", slices.Concat(lower, []string{"internal/endpoint", "internal/httpx"})}, // it looks below the client
@@ -52,7 +53,7 @@ var layers = []layer{
 	{"internal/render", slices.Concat(lower, []string{"internal/term"})},
 	{"internal/cli", slices.Concat(lower, []string{
 		"internal/render", "internal/term", "internal/endpoint", "internal/batch", "internal/retention",
-		"internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
+		"internal/cloud", "internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
 		"internal/durable", // hands its Facts to registry and transfer
 	})},
 
@@ -68,6 +69,9 @@ var lower = []string{"content", "registry", "layout", "archive", "transfer", "im
 var guests = map[string][]string{
 	"github.com/google/go-containerregistry": {"registry", "image", "internal/policy", "internal/build", "internal/testregistry"},
 	"github.com/pelletier/go-toml":           {"registry/config"},
+	"github.com/aws":                         {"internal/cloud"},
+	"github.com/Azure":                       {"internal/cloud"},
+	"golang.org/x/oauth2":                    {"internal/cloud"},
 	"github.com/spf13/cobra":                 {"internal/cli"},
 	"github.com/spf13/pflag":                 {"internal/cli"},
 }
@@ -113,6 +117,8 @@ func TestLayerRuleRefusesAnImportThatGoesUpOrSideways(t *testing.T) {
 		{"the command line does not import the tests' registry", "internal/cli", module + "/internal/testregistry", false},
 		{"cmd imports the command line only", "cmd/wherry", module + "/registry", false},
 		{"cobra is for the command line", "internal/endpoint", "github.com/spf13/cobra", false},
+		{"the command line imports no library of a cloud", "internal/cli", "github.com/aws/aws-sdk-go-v2/config", false},
+		{"logins to clouds do", "internal/cloud", "github.com/aws/aws-sdk-go-v2/config", true},
 		{"registry may use ggcr", "registry", "github.com/google/go-containerregistry/pkg/name", true},
 		{"content never uses ggcr", "content", "github.com/google/go-containerregistry/pkg/name", false},
 	}
