@@ -13,7 +13,8 @@ import (
 )
 
 // credentials finds what hosts are shown: what the flags say for one host each,
-// then what those whom registries.conf names have, in its order, files among them.
+// then what those whom registries.conf names have, in its order, files among them,
+// then what a cloud gives.
 type credentials struct {
 	f    *Factory
 	host map[string]registry.Credential // from flags, by host

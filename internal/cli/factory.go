@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wherry-dev/wherry/internal/cloud"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
 	"github.com/wherry-dev/wherry/registry"
@@ -67,6 +68,9 @@ type Factory struct {
 	// Client returns the process's registry client.
 	Client func() (*registry.Client, error)
 
+	// Cloud returns what logs in to the registries of clouds.
+	Cloud func() (*cloud.Keychain, error)
+
 	// Opener returns what opens endpoints, with Client.
 	Opener func() (*endpoint.Opener, error)
 }
@@ -86,6 +90,7 @@ func newFactory(stdio Stdio, env func(string) string) *Factory {
 	f.Config = sync.OnceValues(f.readConfig)
 	f.View = sync.OnceValues(f.newView)
 	f.Client = sync.OnceValues(f.newClient)
+	f.Cloud = sync.OnceValues(f.newCloud)
 	f.Opener = sync.OnceValues(f.newOpener)
 	return f
 }

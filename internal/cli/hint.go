@@ -40,6 +40,9 @@ func (f *Factory) hint(err error) string {
 	if _, ok := errors.AsType[*settingsError](err); ok {
 		return "mend the file; WHERRY_OWN_ONLY=1 leaves those of podman, containerd and docker alone"
 	}
+	if hint := cloudHint(err); hint != "" {
+		return hint
+	}
 	host := f.hostOf(err)
 	var invalid *invalidError
 	switch {
@@ -144,6 +147,9 @@ func (f *Factory) unauthorized(host string) string {
 	const orMissing = " (some registries say so, too, where a repository does not exist)"
 	if from, _ := f.shown.of(host); from != "" {
 		return host + " does not accept the credential from " + from + "; log in again with: wherry login " + host + orMissing
+	}
+	if hint := f.cloudLogin(host); hint != "" {
+		return hint + orMissing
 	}
 	return "log in with: wherry login " + host + orMissing
 }

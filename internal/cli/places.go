@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 
+	"github.com/wherry-dev/wherry/internal/cloud"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/registry/config"
 )
@@ -14,15 +15,19 @@ type question struct{ host, repository string }
 // A credentialPlace is where a credential is, or where one may be.
 type credentialPlace struct {
 	helper helper              // to be asked; "" where the credential stands in the place itself
+	cloud  cloud.Registry      // whose cloud is to be asked; "" is none
 	cred   registry.Credential // that stands there
 	from   string              // a file, a variable or a flag, which has it or names the helper
 }
 
-// kind returns "password", "identity token", "registry token" or "helper NAME".
+// kind returns "password", "identity token", "registry token", "helper NAME" or
+// "login to a cloud".
 func (p credentialPlace) kind() string {
 	switch {
 	case p.helper != "":
 		return "helper " + string(p.helper)
+	case p.cloud != "":
+		return "login to a cloud"
 	case p.cred.RegistryToken != "":
 		return "registry token"
 	case p.cred.IdentityToken != "":
@@ -31,12 +36,16 @@ func (p credentialPlace) kind() string {
 	return "password"
 }
 
-// foundIn returns what a place has, which is nothing where a helper knows nothing.
+// foundIn returns what a place has, which is nothing where a helper or a cloud knows
+// nothing.
 func (f *Factory) foundIn(ctx context.Context, p credentialPlace, q question) (found, error) {
-	if p.helper == "" {
-		return found{p.cred, p.from}, nil
+	switch {
+	case p.helper != "":
+		return f.ask(ctx, p.helper, p.from, q)
+	case p.cloud != "":
+		return f.inCloud(ctx, q.host)
 	}
-	return f.ask(ctx, p.helper, p.from, q)
+	return found{p.cred, p.from}, nil
 }
 
 // whereCredential is credentialPlaces with what the flags of the command line say.
@@ -52,8 +61,8 @@ func (f *Factory) whereCredential(q question) ([]credentialPlace, error) {
 }
 
 // credentialPlaces lists where a credential is looked for, in order, up to the
-// first place that surely has one. No helper is run: whether it has one is not
-// known. Beside an error there are the places before the one that is broken.
+// first place that surely has one. No helper and no cloud is asked: whether it has
+// one is not known. Beside an error there are the places before the one that is broken.
 func (f *Factory) credentialPlaces(q question) ([]credentialPlace, error) {
 	order, err := f.credentialHelpers()
 	if err != nil {
@@ -71,7 +80,7 @@ func (f *Factory) credentialPlaces(q question) ([]credentialPlace, error) {
 			return places, err
 		}
 	}
-	return places, nil
+	return append(places, f.cloudPlace(q.host)...), nil
 }
 
 // credentialHelpers returns whom registries.conf has asked for credentials. A file

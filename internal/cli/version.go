@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wherry-dev/wherry/internal/cloud"
 	"github.com/wherry-dev/wherry/internal/render"
 )
 
@@ -32,6 +33,7 @@ type VersionResult struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
+	Cloud   bool   `json:"cloud"` // it can log in to the registries of clouds by itself
 }
 
 func newVersion(f *Factory) *cobra.Command {
@@ -42,10 +44,14 @@ func newVersion(f *Factory) *cobra.Command {
 		Args:    noArgs,
 	}
 	return f.Run(cmd, func(context.Context, []string) (render.Result, error) {
-		v := VersionResult{Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+		v := VersionResult{Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Cloud: cloud.Included}
+		line := "wherry " + v.Version + " " + v.OS + "/" + v.Arch + " " + v.Go
+		if v.Cloud {
+			line += " with logins to clouds"
+		}
 		return render.Result{
 			Value: v,
-			Lines: []string{"wherry " + v.Version + " " + v.OS + "/" + v.Arch + " " + v.Go},
+			Lines: []string{line},
 			Quiet: []string{v.Version},
 		}, nil
 	})

@@ -48,7 +48,7 @@ type WhichHost struct {
 	From        string            `json:"from"` // who named it
 	Settings    []WhichSetting    `json:"settings"`
 	Proxy       WhichSetting      `json:"proxy"`
-	Credentials []WhichCredential `json:"credentials"` // where one is looked for, in order; the last that is no helper has one
+	Credentials []WhichCredential `json:"credentials"` // where one is looked for, in order; the last that is neither a helper nor a cloud has one
 	Problem     string            `json:"problem,omitempty"`
 }
 
@@ -62,7 +62,7 @@ type WhichSetting struct {
 
 // A WhichCredential says where a credential is, and nothing of what it is.
 type WhichCredential struct {
-	Kind string `json:"kind"` // password, identity token, registry token or helper NAME
+	Kind string `json:"kind"` // password, identity token, registry token, helper NAME, or login to a cloud
 	From string `json:"from"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/wherry-dev/wherry/internal/doctor"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
+	"github.com/wherry-dev/wherry/registry"
 )
 
 // A fault is one thing that is wrong in a scene.
@@ -323,6 +325,18 @@ var faults = []fault{
 		name:   "a registry that wants another credential",
 		inject: func(s *scene) { s.target = "registry.test"; s.user = "bob" },
 		want:   []doctor.Cause{doctor.CredentialRefused}, class: content.ErrUnauthorized,
+	},
+	{
+		name:   "an identity that does not work and is not needed",
+		inject: func(s *scene) { s.lack = fmt.Errorf("profile dev: no session: %w", registry.ErrOptional) },
+	},
+	{
+		name: "an identity that does not work and is needed",
+		inject: func(s *scene) {
+			s.lack = fmt.Errorf("profile dev: no session: %w", registry.ErrOptional)
+			s.registry.Auth.AnonymousPull = false
+		},
+		want: []doctor.Cause{doctor.CredentialUnreadable}, class: content.ErrUnauthorized, verdict: "profile dev: no session",
 	},
 	{
 		name:   "a registry that is blocked",

@@ -135,7 +135,8 @@ func (x *exam) token(a asked) bool { return x.add(judgeToken(a)) }
 
 // judgeToken is about the token that was needed to ask.
 func judgeToken(a asked) (finding, time.Duration) {
-	if a.source.err != nil {
+	goesOn := errors.Is(a.source.err, registry.ErrOptional) && !errors.Is(a.err, content.ErrUnauthorized)
+	if a.source.err != nil && !goesOn {
 		return wrong(HopToken, Problem{
 			CredentialUnreadable, a.host, "has a credential that cannot be read (" + a.source.err.Error() + ")", "mend what is named there, or log in again: wherry login " + a.host,
 		}), 0

@@ -62,6 +62,7 @@ type scene struct {
 	alias    string // that stands for registry.test/team/app
 	blocked  bool   // registry.test is
 	user     string // whose credential there is, with password
+	lack     error  // why there is none
 	trusted  bool   // the authority is known
 	target   string
 	doctor   doctor.Doctor
@@ -99,7 +100,7 @@ func (s *scene) examine(ctx context.Context) *doctor.Report {
 	}
 	s.doctor.Credential = func(_ context.Context, host, _ string) (registry.Credential, string, error) {
 		if s.user == "" || host != "registry.test" {
-			return registry.Credential{}, "", nil
+			return registry.Credential{}, "", s.lack
 		}
 		return registry.Credential{Username: s.user, Password: password}, "/home/ann/.docker/config.json", nil
 	}
