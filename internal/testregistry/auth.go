@@ -145,7 +145,7 @@ func (s *tokenSet) use(token string) *grant {
 
 // refuse returns the answer to a request without the rights it takes.
 func (r *Registry) refuse(q *exchange) (reply, bool) {
-	if q.kind == KindToken {
+	if q.kind == KindToken || q.kind == KindStorage {
 		return reply{}, false
 	}
 	switch r.config.Auth.Scheme {
@@ -191,11 +191,12 @@ func (r *Registry) refuseBearer(q *exchange) (reply, bool) {
 	}
 	g := r.tokens.use(token)
 	if g == nil {
+		r.hit("token-uses")
 		return r.challenge(q, "invalid_token"), true
 	}
 	for _, need := range q.needs() {
 		for _, action := range need.actions {
-			if !slices.Contains(g.actions[need.kind+":"+need.name], action) {
+			if may := g.actions[need.kind+":"+need.name]; !slices.Contains(may, action) && !slices.Contains(may, "*") {
 				return r.challenge(q, "insufficient_scope"), true
 			}
 		}
@@ -272,6 +273,7 @@ func (r *Registry) issueToken(q *exchange) reply {
 		"expires_in": int(life.Seconds()),
 	}
 	if r.config.Auth.HideExpiry {
+		r.hit("hide-expiry")
 		delete(body, "expires_in")
 	}
 	if r.config.Auth.Offline && user != "" && q.Form.Get("offline_token") == "true" {
@@ -297,6 +299,9 @@ func (r *Registry) tokenUser(q *exchange) (string, bool) {
 		return "", false
 	}
 	if name, password, given := q.BasicAuth(); given {
+		if owner, known := auth.RefreshTokens[password]; known {
+			return owner, true // https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
+		}
 		return auth.login(name, password)
 	}
 	return "", true

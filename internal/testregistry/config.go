@@ -12,10 +12,15 @@ import (
 //	no-referrers page-size=2 bearer=ann:secret anonymous-pull reset-after=100000,times=1
 //
 // Switches are tls, no-referrers, no-referrers-filter, no-mount, no-single-post, no-delete, allow-missing,
-// page-size=N, max-manifest=N, chunk-min=N, chunk-max=N, basic=USER:PASSWORD and bearer=USER:PASSWORD (repeatable),
-// anonymous-pull, own-token-host, token-life=DURATION, token-uses=N, realm=URL, pulls=N.
+// hide-expiry, page-size=N, max-manifest=N, chunk-min=N, chunk-max=N, basic=USER:PASSWORD and bearer=USER:PASSWORD (repeatable),
+// anonymous-pull, own-token-host, token-life=DURATION, token-uses=N, token-path=PATH, identity=USER:TOKEN, realm=URL,
+// pulls=N. Quirks have the names of habits. profile=NAME is all that a profile has.
 func ParseConfig(words ...string) (Config, error) {
 	var c Config
+	words, err := useProfile(words)
+	if err != nil {
+		return Config{}, err
+	}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		if on := c.toggle(key); on != nil {
@@ -27,6 +32,14 @@ func ParseConfig(words ...string) (Config, error) {
 			return Config{}, fmt.Errorf("registry option %q: %w", w, err)
 		}
 		if known {
+			continue
+		}
+		quirk, known, err := parseQuirk(key, value)
+		if err != nil {
+			return Config{}, fmt.Errorf("registry option %q: %w", w, err)
+		}
+		if known {
+			c.Quirks = append(c.Quirks, quirk)
 			continue
 		}
 		f, err := ParseFault(w)
@@ -43,7 +56,7 @@ func (c *Config) toggle(key string) *bool {
 		"tls": &c.TLS, "no-referrers": &c.NoReferrers, "no-referrers-filter": &c.NoReferrersFilter,
 		"no-mount": &c.NoMount, "no-single-post": &c.NoSinglePost, "no-delete": &c.NoDelete,
 		"allow-missing": &c.AllowMissing, "anonymous-pull": &c.Auth.AnonymousPull, "own-token-host": &c.Auth.OwnHost,
-		"offline": &c.Auth.Offline,
+		"offline": &c.Auth.Offline, "hide-expiry": &c.Auth.HideExpiry,
 	}[key]
 }
 
@@ -64,6 +77,14 @@ func (c *Config) set(key, value string) (known bool, err error) {
 		c.Auth.TokenUses, err = strconv.Atoi(value)
 	case "pulls":
 		c.Budget.Pulls, err = strconv.Atoi(value)
+	case "token-path":
+		c.Auth.TokenPath = value
+	case "identity":
+		name, token, both := strings.Cut(value, ":")
+		if !both {
+			return true, fmt.Errorf("want USER:TOKEN, got %q", value)
+		}
+		c.Auth.RefreshTokens = map[string]string{token: name}
 	case "realm":
 		c.Auth.Realm = value
 	case "basic", "bearer":

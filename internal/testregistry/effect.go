@@ -77,6 +77,7 @@ func (b *faultyBody) Read(p []byte) (int, error) {
 // before does what faults do ahead of the handler; one of them may answer in its place.
 func (r *Registry) before(ctx context.Context, q *exchange) (reply, bool) {
 	for _, f := range q.strikes {
+		r.hit(string(f.Effect))
 		if f.Hit != nil {
 			f.Hit()
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // A reply is an answer before it is sent. Handlers make replies, faults bend them, send writes them.
@@ -60,7 +62,9 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	q.entry.Auth, _, _ = strings.Cut(req.Header.Get("Authorization"), " ")
 	refusal, refused := r.refuse(q)
-	if !refused {
+	if refused {
+		refusal = r.bend(q, refusal)
+	} else {
 		q.strikes = r.faults.strike(q)
 	}
 	for _, f := range q.strikes {
@@ -75,7 +79,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	a, answered := r.before(ctx, q)
 	if !answered {
-		a = r.charge(q, r.answer(q))
+		a = r.charge(q, r.habitually(q))
 	}
 	if f, broken := q.struck(ResetAfter, CutAfter); broken && (f.N < 0 || q.movesBody()) {
 		breakOff(q, f)
@@ -97,11 +101,16 @@ func (r *Registry) answer(q *exchange) reply {
 		return jsonReply(http.StatusOK, struct{}{})
 	case KindBlob:
 		return r.blob(q)
+	case KindStorage:
+		return r.getBlob(q, digest.Digest(q.ref))
 	case KindUpload:
 		return r.upload(q)
 	case KindManifest:
 		return r.manifest(q)
 	case KindTags:
+		if q.ref != "" {
+			return notFoundPage() // a path that only one quirk has
+		}
 		return r.listTags(q)
 	case KindCatalog:
 		return r.listRepositories(q)
@@ -164,6 +173,7 @@ func (r *Registry) listPage(q *exchange, names []string) ([]string, string, erro
 	if limit == 0 || len(names) <= limit {
 		return names, "", nil
 	}
+	r.hit("page-size")
 	names = names[:limit]
 	query.Set("last", names[limit-1])
 	query.Set("n", strconv.Itoa(limit))

@@ -60,6 +60,7 @@ func (r *Registry) charge(q *exchange, a reply) reply {
 	case r.pulls.gone >= b.Pulls:
 		a = apiError(http.StatusTooManyRequests, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
 	default:
+		r.hit("pulls")
 		r.pulls.gone++
 	}
 	window := strconv.Itoa(int(cmp.Or(b.Window, 6*time.Hour).Seconds()))

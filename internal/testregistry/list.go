@@ -41,6 +41,7 @@ func linked(a reply, next string) reply {
 
 func (r *Registry) listReferrers(q *exchange) reply {
 	if r.config.NoReferrers {
+		r.hit("no-referrers")
 		return notFoundPage()
 	}
 	subject, err := digest.Parse(q.ref)
@@ -48,7 +49,8 @@ func (r *Registry) listReferrers(q *exchange) reply {
 		return apiError(http.StatusBadRequest, "DIGEST_INVALID", "%v", err)
 	}
 	artifactType := q.URL.Query().Get("artifactType")
-	if r.config.NoReferrersFilter {
+	if r.config.NoReferrersFilter && artifactType != "" {
+		r.hit("no-referrers-filter")
 		artifactType = ""
 	}
 	found := r.referrersOf(q.repo, subject, artifactType)

@@ -154,6 +154,7 @@ func (r *Registry) missing(repo string, m parts) digest.Digest {
 
 func (r *Registry) removeManifest(q *exchange) reply {
 	if r.config.NoDelete {
+		r.hit("no-delete")
 		return methodNotAllowed()
 	}
 	r.mu.Lock()

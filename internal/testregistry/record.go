@@ -23,7 +23,7 @@ const (
 )
 
 var kinds = []Kind{
-	KindPing, KindBlob, KindUpload, KindManifest, KindTags, KindCatalog, KindReferrers, KindToken, KindOther,
+	KindPing, KindBlob, KindUpload, KindManifest, KindTags, KindCatalog, KindReferrers, KindToken, KindStorage, KindOther,
 }
 
 // A Request is what the registry noted of one request. It is there, with status and bytes, before the client sees them.
@@ -105,7 +105,7 @@ func Is(method string, kind Kind) func(Request) bool {
 func (r *Registry) BlobBytesSent() int64 {
 	var n int64
 	for _, q := range r.Requests() {
-		if q.Kind == KindBlob && q.Status/100 == 2 {
+		if (q.Kind == KindBlob || q.Kind == KindStorage) && q.Status/100 == 2 {
 			n += q.Sent
 		}
 	}

@@ -31,6 +31,7 @@ import (
 type Config struct {
 	Auth   Auth    // who may do what; the zero Auth lets everybody do everything
 	Faults []Fault // what goes wrong; all that match a request apply, in this order
+	Quirks []Quirk // what it does in its own way; of those that answer, the first counts
 	Budget Budget  // how much may be pulled; the zero Budget is no limit
 
 	TLS               bool  // serve HTTPS (and HTTP/2) with a certificate of CertificatePEM
@@ -53,6 +54,8 @@ type Registry struct {
 	faults faultSet
 	tokens tokenSet
 	pulls  tally
+	hits   hitCount
+	rate   window
 
 	mu      sync.Mutex
 	repos   map[string]*repository
@@ -60,6 +63,7 @@ type Registry struct {
 
 	main   *httptest.Server
 	token  *httptest.Server
+	store  *httptest.Server
 	done   chan struct{} // closed by Close; ends stalls
 	finish sync.Once
 }
@@ -96,22 +100,28 @@ func (r *Registry) Listen(address string) error {
 	if err != nil {
 		return fmt.Errorf("test registry: %w", err)
 	}
-	if r.config.Auth.OwnHost {
-		host, _, _ := net.SplitHostPort(l.Addr().String()) // a listener's address has both
-		tokens, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			return errors.Join(fmt.Errorf("test registry: token host: %w", err), l.Close())
-		}
-		r.token = r.server(tokens)
-	}
 	r.main = r.server(l)
-	for _, s := range []*httptest.Server{r.token, r.main} {
+	host, _, _ := net.SplitHostPort(l.Addr().String()) // a listener's address has both
+	for server, wanted := range map[**httptest.Server]bool{&r.token: r.config.Auth.OwnHost, &r.store: r.config.has("storage")} {
+		if !wanted {
+			continue
+		}
+		other, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return errors.Join(fmt.Errorf("test registry: second host: %w", err), l.Close())
+		}
+		*server = r.server(other)
+	}
+	for _, s := range r.servers() {
 		if s != nil {
 			r.start(s)
 		}
 	}
 	return nil
 }
+
+// servers are all that listen for r, the main one last: some are nil.
+func (r *Registry) servers() []*httptest.Server { return []*httptest.Server{r.token, r.store, r.main} }
 
 func (r *Registry) server(l net.Listener) *httptest.Server {
 	return &httptest.Server{Listener: l, Config: &http.Server{Handler: r, ConnContext: withConn, ErrorLog: silentLog()}}
@@ -130,7 +140,7 @@ func (r *Registry) start(s *httptest.Server) {
 func (r *Registry) Close() {
 	r.finish.Do(func() {
 		close(r.done)
-		for _, s := range []*httptest.Server{r.main, r.token} {
+		for _, s := range r.servers() {
 			if s != nil {
 				s.CloseClientConnections()
 				s.Close()

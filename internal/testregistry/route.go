@@ -27,6 +27,12 @@ func parseRoute(path, tokenPath string) route {
 	case "/v2/_catalog":
 		return route{kind: KindCatalog}
 	}
+	if to, is := stored(path); is {
+		return to
+	}
+	if rest, is := strings.CutPrefix(path, elsewhere); is {
+		path = "/v2/" + rest
+	}
 	rest, isAPI := strings.CutPrefix(path, "/v2/")
 	if !isAPI {
 		return route{kind: KindOther}
@@ -38,6 +44,9 @@ func parseRoute(path, tokenPath string) route {
 	}
 	if n >= 3 && s[n-2] == "tags" && s[n-1] == "list" {
 		return route{KindTags, strings.Join(s[:n-2], "/"), ""}
+	}
+	if n >= 4 && s[n-3] == "tags" && s[n-2] == "reference" {
+		return route{KindTags, strings.Join(s[:n-3], "/"), s[n-1]}
 	}
 	kind := map[string]Kind{"manifests": KindManifest, "blobs": KindBlob, "referrers": KindReferrers}
 	if n >= 3 && kind[s[n-2]] != "" {

@@ -110,6 +110,9 @@ func (r *Registry) dropUpload(u *upload) {
 
 func (r *Registry) startUpload(q *exchange) reply {
 	query := q.URL.Query()
+	if query.Has("mount") && r.config.NoMount {
+		r.hit("no-mount")
+	}
 	if mount := query.Get("mount"); mount != "" && !r.config.NoMount {
 		if content, known := r.Blob(query.Get("from"), digest.Digest(mount)); known {
 			r.PutBlobAs(q.repo, digest.Digest(mount), content)

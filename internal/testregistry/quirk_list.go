@@ -1,0 +1,130 @@
+package testregistry
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// listHabits are quirks of lists, and of taking what is in them away.
+var listHabits = map[string]habit{
+	"null-tags":   {after: nullTags},                             // a list of tags has a null
+	"digest-tags": {after: digestTags},                           // a list of tags has the digests too
+	"tag-extras":  {after: tagExtras},                            // a list of tags says more about each
+	"next-page":   {before: takeCursor, after: giveCursor},       // the next page has a name that says nothing
+	"max-n":       {reads: number, before: maxN},                 // more than N on a page are not asked for
+	"untag-path":  {before: untagAtPath},                         // tags are deleted below tags/reference/, and nowhere else
+	"slow-down":   {reads: number, before: (*Registry).slowDown}, // more than N requests in a tenth of a second are 429
+}
+
+func isTagList(q *exchange, a reply) bool {
+	return q.is(http.MethodGet, KindTags) && a.status == http.StatusOK
+}
+
+func nullTags(_ *Registry, q *exchange, _ Quirk, a reply) (reply, bool) {
+	if !isTagList(q, a) {
+		return a, false
+	}
+	return editJSON(a, func(list map[string]any) {
+		tags, _ := list["tags"].([]any)
+		list["tags"] = append(tags, nil)
+	}), true
+}
+
+func digestTags(r *Registry, q *exchange, _ Quirk, a reply) (reply, bool) {
+	if !isTagList(q, a) {
+		return a, false
+	}
+	return editJSON(a, func(list map[string]any) {
+		tags, _ := list["tags"].([]any)
+		for _, d := range r.Manifests(q.repo) {
+			tags = append(tags, d.String())
+		}
+		list["tags"] = tags
+	}), true
+}
+
+func tagExtras(r *Registry, q *exchange, _ Quirk, a reply) (reply, bool) {
+	if !isTagList(q, a) {
+		return a, false
+	}
+	return editJSON(a, func(list map[string]any) {
+		list["child"] = []string{"below"}
+		all := map[string]any{}
+		for _, d := range r.Manifests(q.repo) {
+			all[d.String()] = map[string]any{"imageSizeBytes": "1", "timeCreatedMs": "0", "timeUploadedMs": "1700000000000", "tag": []string{}}
+		}
+		list["manifest"] = all
+	}), true
+}
+
+// giveCursor hides where the next page begins.
+func giveCursor(_ *Registry, q *exchange, _ Quirk, a reply) (reply, bool) {
+	link := a.header.Get("Link")
+	target, rest, found := strings.Cut(strings.TrimPrefix(link, "<"), ">")
+	u, err := url.Parse(target)
+	if !found || err != nil || q.kind != KindTags {
+		return a, false
+	}
+	query := u.Query()
+	query.Set("next_page", base64.URLEncoding.EncodeToString([]byte(query.Get("last"))))
+	query.Del("last")
+	u.RawQuery = query.Encode()
+	return a.with("Link", "<"+u.String()+">"+rest), true
+}
+
+func takeCursor(_ *Registry, q *exchange, _ Quirk) (reply, bool) {
+	query := q.URL.Query()
+	if last, err := base64.URLEncoding.DecodeString(query.Get("next_page")); err == nil && len(last) > 0 {
+		query.Set("last", string(last))
+		query.Del("next_page")
+		q.URL.RawQuery = query.Encode()
+	}
+	return reply{}, false
+}
+
+func maxN(_ *Registry, q *exchange, quirk Quirk) (reply, bool) {
+	n, err := strconv.ParseInt(q.URL.Query().Get("n"), 10, 64)
+	if err != nil || n <= quirk.N {
+		return reply{}, false
+	}
+	return apiError(http.StatusRequestEntityTooLarge, "PAGINATION_NUMBER_INVALID", "n is more than %d", quirk.N), true
+}
+
+func untagAtPath(r *Registry, q *exchange, _ Quirk) (reply, bool) {
+	switch {
+	case q.is(http.MethodDelete, KindManifest) && isTag(q.ref):
+		return methodNotAllowed(), true
+	case q.is(http.MethodDelete, KindTags) && q.ref != "":
+		r.Untag(q.repo, q.ref)
+		return newReply(http.StatusAccepted), true
+	}
+	return reply{}, false
+}
+
+// A window is when requests came in lately.
+type window struct {
+	mu    sync.Mutex
+	began time.Time
+	seen  int64
+}
+
+// slowDown counts what comes in a tenth of a second: the limits of real registries are per second, which tests have
+// no time for.
+func (r *Registry) slowDown(q *exchange, quirk Quirk) (reply, bool) {
+	if q.kind == KindToken {
+		return reply{}, false
+	}
+	w := &r.rate
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := time.Now(); now.Sub(w.began) > time.Second/10 {
+		w.began, w.seen = now, 0
+	}
+	w.seen++
+	return apiError(http.StatusTooManyRequests, "TOOMANYREQUESTS", "Rate exceeded"), w.seen > quirk.N
+}
