@@ -26,6 +26,10 @@ const (
 	// https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
 	AccessTokens
 
+	// An identity token is not taken with POST: the client shows it as a password,
+	// with GET. https://github.com/containerd/containerd/blob/main/core/remotes/docker/authorizer.go
+	GetTokens
+
 	// A token ends in the middle of a copy: the client gets another at the first
 	// 401. https://gitlab.com/gitlab-org/gitlab/-/issues/19867
 	RenewTokens
@@ -47,6 +51,10 @@ const (
 	// https://github.com/containers/skopeo/issues/2346
 	SkipDigests
 
+	// Getting a manifest counts against a limit, and HEAD does not: the client asks
+	// with HEAD what a name stands for. https://docs.docker.com/docker-hub/usage/pulls/
+	AskByHead
+
 	// HEAD does not find a manifest that GET gives: the client looks by GET where
 	// it cannot trust HEAD. https://github.com/crazy-max/diun/issues/1614
 	DoubtHead
@@ -59,11 +67,13 @@ const (
 	// by GET. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
 	CompleteHead
 
-	// A tag that is not there is 403: the client lets who writes find out.
+	// A tag that is not there is 403: the client lets who writes find out, and
+	// takes no signature to be there that was not seen.
 	// https://github.com/google/go-containerregistry/pull/1691
 	WriteUnseen
 
-	// Answers come in gzip unasked: the client unpacks them, and compares after that.
+	// Answers come in gzip unasked: the client unpacks them, compares after that,
+	// and takes no length from a HEAD that is about the gzip.
 	// https://github.com/oras-project/oras-go/issues/1176
 	Inflate
 
@@ -96,6 +106,10 @@ const (
 	// opens another. https://github.com/goharbor/harbor/issues/23016
 	BeginAnew
 
+	// A body of unknown length is refused: the client says how long each is.
+	// https://github.com/Azure/acr/issues/866
+	TellLength
+
 	// A chunk is answered 201, as if the blob were there: the client goes on.
 	// https://github.com/google/go-containerregistry/issues/1091
 	TakeCreated
@@ -103,6 +117,10 @@ const (
 	// A session has another URL after each chunk: the client goes there.
 	// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
 	FollowSession
+
+	// Tags are not deleted as manifests are, but at a path of their own: the client
+	// deletes them there. https://github.com/werf/werf/pull/2603
+	UntagAtPath
 
 	// HEAD leads to storage that allows GET alone: the client takes the blob to be there.
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html
@@ -121,6 +139,14 @@ const (
 func (c *Client) answers(a Answer) bool { return c.Without&a == 0 }
 
 func (h *host) answers(a Answer) bool { return h.client.answers(a) }
+
+// told returns the length that a body of n bytes is said to have; 0 says nothing.
+func (h *host) told(n int64) int64 {
+	if !h.answers(TellLength) {
+		return 0
+	}
+	return n
+}
 
 // requestTries returns how often in a row one request is sent.
 func (h *host) requestTries() int {

@@ -215,6 +215,7 @@ func TestLoginVerifiesACredential(t *testing.T) {
 		{"a right one", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, registry.Credential{Username: "ann", Password: "secret"}, nil},
 		{"a wrong one", testregistry.Auth{Scheme: testregistry.Basic, Users: bearer.Users}, registry.Credential{Username: "bob", Password: "secret"}, content.ErrUnauthorized},
 		{"an identity token", testregistry.Auth{Scheme: testregistry.Bearer, RefreshTokens: map[string]string{"idt": "ann"}}, registry.Credential{IdentityToken: "idt"}, nil},
+		{"a wrong identity token", testregistry.Auth{Scheme: testregistry.Bearer, RefreshTokens: map[string]string{"idt": "ann"}}, registry.Credential{IdentityToken: "x"}, content.ErrUnauthorized},
 		{"an open registry", testregistry.Auth{}, registry.Credential{Username: "ann", Password: "x"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -223,6 +224,24 @@ func TestLoginVerifiesACredential(t *testing.T) {
 			defer c.Close()
 			if _, err := c.Login(t.Context(), server.Host(), tt.cred); !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnIdentityTokenIsAPasswordWhereItIsNotTakenOtherwise(t *testing.T) {
+	for _, status := range []string{"400", "401", "404", "405"} {
+		t.Run(status, func(t *testing.T) {
+			config, err := testregistry.ParseConfig("bearer=ann:secret", "identity=ann:idt", "no-token-post="+status)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := testregistry.Start(t, config)
+			c := client(t)
+			for token, want := range map[string]error{"idt": nil, "x": content.ErrUnauthorized} {
+				if _, err := c.Login(t.Context(), server.Host(), registry.Credential{IdentityToken: token}); !errors.Is(err, want) {
+					t.Errorf("%s: error %v, want %v", token, err, want)
+				}
 			}
 		})
 	}

@@ -20,7 +20,12 @@ func (r *Repository) Untag(ctx context.Context, name string) error {
 	if isDigest(name) {
 		return fmt.Errorf("%q is no tag: %w", printable(name, 160), content.ErrInvalid)
 	}
-	err := r.delete(ctx, name)
+	err := r.delete(ctx, "manifests", name)
+	if refused := err; errors.Is(refused, errors.ErrUnsupported) && r.host.answers(UntagAtPath) {
+		if err = r.delete(ctx, "tags/reference", name); err != nil {
+			return refused // the path is that of one product alone
+		}
+	}
 	if statusOf(err) == http.StatusBadRequest {
 		return fmt.Errorf("registry %s does not delete single tags: %w: %w", r.host.name, errors.ErrUnsupported, err)
 	}
@@ -34,25 +39,27 @@ func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error 
 	if err := content.CheckDigest(d); err != nil {
 		return err
 	}
-	return r.delete(ctx, d.String())
+	return r.delete(ctx, "manifests", d.String())
 }
 
-func (r *Repository) delete(ctx context.Context, ref string) error {
+// delete deletes what kind and ref make a path of.
+func (r *Repository) delete(ctx context.Context, kind, ref string) error {
 	if err := checkRef(ref); err != nil {
 		return err
 	}
-	err := r.deleteAs(ctx, ref, r.remove())
+	path := r.path(kind, ref)
+	err := r.deleteAs(ctx, path, r.remove())
 	if e, ok := errors.AsType[*Error](err); ok && e.Method != http.MethodDelete && e.Status/100 == 4 && r.host.answers(AllActions) {
-		return r.deleteAs(ctx, ref, []string{"repository:" + r.name + ":*"}) // it was the token server that refused
+		return r.deleteAs(ctx, path, []string{"repository:" + r.name + ":*"}) // it was the token server that refused
 	}
 	return err
 }
 
 // deleteAs deletes with a token of those scopes.
-func (r *Repository) deleteAs(ctx context.Context, ref string, scopes []string) error {
+func (r *Repository) deleteAs(ctx context.Context, path string, scopes []string) error {
 	resp, err := r.host.do(httpx.Whole(ctx, maxErrorBody), call{
 		method: http.MethodDelete,
-		path:   r.path("manifests", ref),
+		path:   path,
 		scopes: scopes,
 	})
 	if err != nil {

@@ -165,13 +165,16 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 	if err := checkRef(ref); err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	if !r.host.answers(AskByHead) {
+		return r.resolveByGet(ctx, ref)
+	}
 	resp, err := r.host.do(ctx, r.manifestCall(http.MethodHead, ref))
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusOK {
-		d, err := describe(ref, resp)
+		d, err := r.describe(ref, resp)
 		if err != nil {
 			return ocispec.Descriptor{}, fmt.Errorf("%s:%s: %w", r, ref, r.host.secrets.maskError(err))
 		}
@@ -210,8 +213,11 @@ func (r *Repository) resolveByGet(ctx context.Context, ref string) (ocispec.Desc
 
 // describe reads a descriptor from the headers of an answer; what they do not
 // say stays empty.
-func describe(ref string, resp *http.Response) (ocispec.Descriptor, error) {
+func (r *Repository) describe(ref string, resp *http.Response) (ocispec.Descriptor, error) {
 	d := ocispec.Descriptor{MediaType: mediaTypeOf(resp.Header), Digest: digest.Digest(resp.Header.Get(digestHeader)), Size: resp.ContentLength}
+	if resp.Header.Get("Content-Encoding") == "gzip" && r.host.answers(Inflate) {
+		d.Size = 0
+	}
 	if d.Digest == "" {
 		if isDigest(ref) {
 			d.Digest = digest.Digest(ref)

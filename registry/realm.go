@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -35,4 +36,31 @@ func (a *authorizer) tokenTrip() http.RoundTripper {
 	return roundTrip(func(req *http.Request) (*http.Response, error) {
 		return follow.RoundTrip(req.WithContext(httpx.Whole(req.Context(), maxTokenBody)))
 	})
+}
+
+// identityTrip is next for who has an identity token. ggcr shows that with POST,
+// and asks with GET where POST is 404: here also where it is refused in the other
+// ways that were seen, and not as a stranger, but with the token as a password.
+func (a *authorizer) identityTrip(cred authn.AuthConfig, next http.RoundTripper) http.RoundTripper {
+	login := authn.AuthConfig{Username: cmp.Or(cred.Username, "<token>"), Password: cred.IdentityToken} // so docker calls who has no name
+	return roundTrip(func(req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodGet {
+			a.host.secrets.addCredential(login)
+			req = with(req, basicHeader(login))
+		}
+		resp, err := next.RoundTrip(req)
+		if err == nil && req.Method == http.MethodPost && refusesPost(resp.StatusCode) {
+			resp.StatusCode = http.StatusNotFound
+		}
+		return resp, err
+	})
+}
+
+// refusesPost reports whether status may be that of a token server that takes no POST.
+func refusesPost(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusMethodNotAllowed:
+		return true
+	}
+	return false
 }

@@ -53,7 +53,7 @@ func (r *Repository) head(ctx context.Context, ref string) (ocispec.Descriptor, 
 		return ocispec.Descriptor{}, err
 	}
 	defer resp.Body.Close()
-	d, err := describe(ref, resp)
+	d, err := r.describe(ref, resp)
 	if err == nil && !complete(d) {
 		err = content.ErrUnavailable
 	}

@@ -248,7 +248,7 @@ func (u *upload) stream(ctx context.Context, method string, at *url.URL, n int64
 		return nil, err
 	}
 	feed := u.source.feed(n)
-	req.Body, req.ContentLength = feed, n
+	req.Body, req.ContentLength = feed, u.repo.host.told(n)
 	resp, err := u.repo.host.send(req)
 	if err != nil || resp.StatusCode/100 != 2 {
 		feed.abort()

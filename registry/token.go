@@ -121,13 +121,16 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 	if err != nil {
 		return token{}, &httpx.RefusedError{Target: httpx.Redact(realm), Reason: "not a host for a token server"}
 	}
-	auth := authn.Anonymous
+	auth, trip := authn.Anonymous, a.tokenTrip()
 	if cred != (authn.AuthConfig{}) {
 		auth = authn.FromConfig(cred)
 	}
+	if cred.IdentityToken != "" && a.host.answers(GetTokens) {
+		trip = a.identityTrip(cred, trip)
+	}
 	// realm has passed our policy: that of ggcr sees it as the registry's own.
 	asked := transport.Challenge{Scheme: "bearer", Parameters: a.params(c, realm, cred), Insecure: realm.Scheme == "http"}
-	t, err := transport.Exchange(ctx, server, auth, a.tokenTrip(), scopes, &asked)
+	t, err := transport.Exchange(ctx, server, auth, trip, scopes, &asked)
 	if err != nil {
 		return token{}, a.host.tokenError(ctx, realm, err)
 	}

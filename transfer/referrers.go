@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -163,8 +164,8 @@ func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]ex
 	for _, tag := range f.candidates(subjects) {
 		g.Go(func() error {
 			d, err := resolver.Resolve(ctx, tag)
-			if content.IsMissing(err) {
-				return nil
+			if content.IsMissing(err) || errors.Is(err, content.ErrHidden) {
+				return nil // some registries deny what they do not have
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -55,7 +56,7 @@ type Registry struct {
 	tokens tokenSet
 	pulls  tally
 	hits   hitCount
-	rate   window
+	paced  atomic.Int64 // requests that slow-down has seen
 
 	mu      sync.Mutex
 	repos   map[string]*repository

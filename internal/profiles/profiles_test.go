@@ -1,0 +1,165 @@
+// Package profiles tests that wherry gets on with registries as they are: the same suites run against the profile of
+// each, and they fail where the client leaves out the answer that a registry needs.
+package profiles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+// answers are what the client does about each rule; the other rules are in unanswered.
+var answers = map[string]registry.Answer{
+	"absent-403":          registry.WriteUnseen,
+	"access-token":        registry.AccessTokens,
+	"bare-401":            registry.PingForChallenge,
+	"blind-head":          registry.DoubtHead,
+	"created-chunks":      registry.TakeCreated,
+	"digest-tags":         registry.SkipDigests,
+	"early-416":           registry.BeginAnew,
+	"gzip":                registry.Inflate,
+	"head-length":         registry.Inflate,
+	"half-written":        registry.PutAgain,
+	"ignore-range":        registry.SkipToRange,
+	"max-body":            registry.SendChunks,
+	"max-chunk":           registry.SendChunks,
+	"mount-403":           registry.SendUnmounted,
+	"moving-session":      registry.FollowSession,
+	"named-scope":         registry.NamedScopes,
+	"need-length":         registry.TellLength,
+	"no-chunks":           registry.SendWhole,
+	"no-delete-scope":     registry.AllActions,
+	"no-digest":           registry.CompleteHead,
+	"no-head":             registry.ReplaceHead,
+	"no-referrers":        registry.FallbackTag,
+	"no-referrers-filter": registry.FilterReferrers,
+	"no-scope":            registry.OwnScopes,
+	"no-token-post":       registry.GetTokens,
+	"null-tags":           registry.SkipNulls,
+	"pulls":               registry.AskByHead,
+	"slow-down":           registry.ComeBack,
+	"status":              registry.ComeBack,
+	"storage":             registry.TrustRedirect,
+	"stuck-range":         registry.SendWhole,
+	"token-uses":          registry.RenewTokens,
+	"untag-path":          registry.UntagAtPath,
+	"url-end":             registry.AskForURL,
+}
+
+// unanswered are the rules without an answer that could be left out: what the specification asks of every client
+// is all that is done about them, or nothing can be done and the user is told.
+var unanswered = map[string]string{
+	"cookies":          "no client has to keep cookies, and wherry does not",
+	"hide-expiry":      "the token specification says how long such a token lives",
+	"max-n":            "how many names are on a page is left to the registry",
+	"must-exist":       "the user is told how to make a repository",
+	"next-page":        "a page is followed by the one its Link names, whatever it is called",
+	"no-delete":        "the user is told where deletion is switched on",
+	"no-mount":         "an upload goes on in the session that came instead of a mount",
+	"oci-only":         "the user is told what the registry takes",
+	"page-size":        "a page is followed by the one its Link names",
+	"tag-extras":       "what else a list says is passed over",
+	"unknown-class":    "the user is told what the registry refuses",
+	"unknown-code":     "what is not found has the status 404",
+	"upload-elsewhere": "a session is where its Location says",
+}
+
+// unmet are the rules that the client, with all its answers, never gives cause to.
+var unmet = []string{"max-n", "need-length"}
+
+func TestEveryRegistryPassesTheSuites(t *testing.T) {
+	for _, p := range testregistry.Profiles() {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, p, 0)
+			for _, suite := range suites {
+				if err := suite.run(t.Context(), s); err != nil {
+					t.Fatalf("%s: %v", suite.name, err)
+				}
+			}
+			for _, rule := range p.Rules {
+				if hits := s.server.Hits(rule.Key()); (hits > 0) == slices.Contains(unmet, rule.Key()) {
+					t.Errorf("rule %s was hit %d times", rule.Word, hits)
+				}
+			}
+		})
+	}
+}
+
+// TestEveryAnswerIsNeeded leaves out one answer after the other: a suite that
+// passes all the same would say nothing about the rule.
+func TestEveryAnswerIsNeeded(t *testing.T) {
+	for _, p := range testregistry.Profiles() {
+		for _, rule := range p.Rules {
+			without := answers[rule.Key()]
+			if without == 0 {
+				continue
+			}
+			t.Run(p.Name+"/"+rule.Key(), func(t *testing.T) {
+				t.Parallel()
+				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+				defer stop()
+				err := runAll(ctx, newScene(t, alone(p, rule), without))
+				switch {
+				case err == nil:
+					t.Error("the suites pass without the answer to it")
+				case errors.Is(err, context.DeadlineExceeded):
+					t.Errorf("the suites came to no end: %v", err)
+				default:
+					t.Log(err)
+				}
+			})
+		}
+	}
+}
+
+// alone returns p without the other rules that need the same answer as rule.
+func alone(p testregistry.Profile, rule testregistry.Rule) testregistry.Profile {
+	p.Rules = slices.DeleteFunc(slices.Clone(p.Rules), func(r testregistry.Rule) bool {
+		return r != rule && answers[r.Key()] == answers[rule.Key()] && answers[r.Key()] != 0
+	})
+	return p
+}
+
+func runAll(ctx context.Context, s *scene) error {
+	for _, suite := range suites {
+		if err := suite.run(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", suite.name, err)
+		}
+	}
+	return nil
+}
+
+func TestEveryRuleHasAnAnswerAndASource(t *testing.T) {
+	page, err := os.ReadFile("../../docs/registries.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var needed registry.Answer
+	for _, p := range testregistry.Profiles() {
+		for _, rule := range p.Rules {
+			answer, reason := answers[rule.Key()], unanswered[rule.Key()]
+			if (answer == 0) == (reason == "") {
+				t.Errorf("%s: rule %s has answer %d and reason %q for having none", p.Name, rule.Word, answer, reason)
+			}
+			needed |= answer
+			if !strings.HasPrefix(rule.Source, "https://") {
+				t.Errorf("%s: rule %s has source %q", p.Name, rule.Word, rule.Source)
+			}
+			if !strings.Contains(string(page), "`"+rule.Key()+"`") || !strings.Contains(string(page), rule.Source) {
+				t.Errorf("%s: rule %s or its source is not in docs/registries.md", p.Name, rule.Word)
+			}
+		}
+	}
+	if all := registry.SkipToRange<<1 - 1; needed != all {
+		t.Errorf("answers that no rule needs: %b", all&^needed)
+	}
+}
