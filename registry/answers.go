@@ -43,6 +43,10 @@ const (
 	// https://docs.aws.amazon.com/AmazonECR/latest/public/public-service-quotas.html
 	ComeBack
 
+	// A list comes in pages: the client gets them all.
+	// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags
+	TurnPages
+
 	// Names in a list are null: the client passes over them.
 	// https://github.com/containers/skopeo/issues/2409
 	SkipNulls
@@ -90,7 +94,8 @@ const (
 	// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
 	FilterReferrers
 
-	// A mount is refused: the client sends the blob.
+	// A mount is refused, or an upload session opened in its place: the client
+	// sends the blob.
 	// https://github.com/google/go-containerregistry/issues/1679
 	SendUnmounted
 

@@ -196,7 +196,7 @@ func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, 
 		return nil, nil, fmt.Errorf("%s of %s: %w", c.path, h.name, err)
 	}
 	link := nextLink(resp.Header.Values("Link"))
-	if link == "" {
+	if link == "" || !h.answers(TurnPages) {
 		return raw, nil, nil
 	}
 	policy := httpx.Policy{Kind: httpx.NextPage, From: resp.Request.URL, Reach: h.reachable()}

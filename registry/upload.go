@@ -117,15 +117,16 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 		r.host.quirks.bar(way, err)
 		return false, fatalToMount(ctx, err)
 	}
-	switch resp.StatusCode {
-	case http.StatusCreated:
+	sends := r.host.answers(SendUnmounted)
+	switch {
+	case resp.StatusCode == http.StatusCreated:
 		httpx.Drain(resp.Body)
 		return true, nil
-	case http.StatusAccepted:
+	case resp.StatusCode == http.StatusAccepted && sends:
 		return false, u.begin(resp)
 	}
 	refusal := r.host.answerError(resp)
-	if !r.host.answers(SendUnmounted) {
+	if !sends {
 		return false, refusal
 	}
 	if errors.Is(refusal, errors.ErrUnsupported) || errors.Is(refusal, content.ErrInvalid) {

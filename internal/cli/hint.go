@@ -44,6 +44,9 @@ func (f *Factory) hint(err error) string {
 		return hint
 	}
 	host := f.hostOf(err)
+	if hint := f.refusedBy(err, host); hint != "" {
+		return hint
+	}
 	var invalid *invalidError
 	switch {
 	case isUsage(err), errors.As(err, &invalid) && !isNetwork(err):

@@ -83,6 +83,61 @@ func TestWhatIsRefusedSaysWhichCredentialItWas(t *testing.T) {
 	}
 }
 
+func TestHintsKnowWhatSomeRegistriesRefuse(t *testing.T) {
+	const ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+	unknown := func(url string) *registry.Error {
+		return &registry.Error{Method: http.MethodPost, URL: url, Status: 404, Codes: []string{"NAME_UNKNOWN"}}
+	}
+	tests := []struct {
+		name string
+		err  *registry.Error
+		code int
+		want string
+	}{
+		{
+			"ECR makes no repository", unknown("https://" + ecr + "/v2/team/app/blobs/uploads/"),
+			4, "make the repository first: aws ecr create-repository --region eu-west-1 --repository-name team/app",
+		},
+		{
+			"nor does ECR Public", unknown("https://public.ecr.aws/v2/alias/team/app/blobs/uploads/"),
+			4, "make the repository first: aws ecr-public create-repository --region us-east-1 --repository-name team/app",
+		},
+		{
+			"nor do others", unknown("https://r.test/v2/team/app/blobs/uploads/"),
+			4, "make the repository team/app first: r.test does not do it by itself",
+		},
+		{
+			"what is read from is not made", &registry.Error{Method: http.MethodGet, URL: "https://r.test/v2/app/tags/list", Status: 404, Codes: []string{"NAME_UNKNOWN"}},
+			4, "",
+		},
+		{
+			"distribution deletes nothing by itself", &registry.Error{Method: http.MethodDelete, URL: "https://r.test/v2/app/manifests/v1", Status: 405, Codes: []string{"UNSUPPORTED"}},
+			1, "deletion is switched off at r.test; distribution has it with storage.delete.enabled, REGISTRY_STORAGE_DELETE_ENABLED=true",
+		},
+		{
+			"zot takes no docker media types", &registry.Error{Method: http.MethodPut, URL: "https://r.test/v2/app/manifests/v1", Status: 415},
+			6, `r.test takes no docker media types; zot does with "compat": ["docker2s2"] in its http settings`,
+		},
+		{
+			"Alibaba takes no attestations", &registry.Error{
+				Method: http.MethodPut, URL: "https://r.test/v2/app/manifests/v1", Status: 403, Codes: []string{"DENIED"},
+				Message: "unknown manifest class for application/vnd.oci.empty.v1+json",
+			},
+			5, "r.test takes no attestations and no other artifacts; those in the index itself are left out where the image is built without them",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := codeOf(t.Context(), tt.err); got != tt.code {
+				t.Errorf("exit code %d, want %d", got, tt.code)
+			}
+			if got := testFactory(t, nil).hint(tt.err); got != tt.want {
+				t.Errorf("hint %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWhatLooksLikeAHostIsTakenForOne(t *testing.T) {
 	for arg, want := range map[string]bool{
 		"localhost:5": true, "r.test:80": true, "registry:5000": true, "[::1]:5000": false,

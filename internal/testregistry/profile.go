@@ -9,7 +9,7 @@ import (
 // A Profile is how one registry was seen to behave, in the words that ParseConfig reads.
 type Profile struct {
 	Name  string
-	Setup []string // who is let in, and how; the password is always "secret"
+	Setup []string // who is let in, and how, and what rules build on; the password is always "secret"
 	Rules []Rule   // what it does in its own way
 }
 
@@ -110,10 +110,9 @@ var profiles = []Profile{
 		{"hide-expiry", "https://github.com/oras-project/oras-go/issues/621"},
 		{"max-chunk=600KiB", "https://github.com/ocx-sh/ocx/pull/237"},
 	}},
-	{"quay", bearer, []Rule{
+	{"quay", append(slices.Clone(bearer), "page-size=2"), []Rule{
 		{"no-delete-scope", "https://github.com/containers/image/blob/main/docker/docker_image_src.go"},
 		{"next-page", "https://github.com/deitch/docker_registry2/issues/56"},
-		{"page-size=2", "https://github.com/regclient/regclient/issues/272"},
 		{"max-n=100", "https://github.com/quay/quay/pull/2884"},
 	}},
 	{"harbor", []string{"bearer=robot$ci:secret", "identity=robot$ci:idtoken", "anonymous-pull"}, []Rule{
