@@ -21,7 +21,8 @@ func (r *Repository) Untag(ctx context.Context, name string) error {
 		return fmt.Errorf("%q is no tag: %w", printable(name, 160), content.ErrInvalid)
 	}
 	err := r.delete(ctx, "manifests", name)
-	if refused := err; errors.Is(refused, errors.ErrUnsupported) && r.host.answers(UntagAtPath) {
+	unsupported := errors.Is(err, errors.ErrUnsupported) || statusOf(err) == http.StatusBadRequest
+	if refused := err; unsupported && r.host.answers(UntagAtPath) {
 		if err = r.delete(ctx, "tags/reference", name); err != nil {
 			return refused // the path is that of one product alone
 		}

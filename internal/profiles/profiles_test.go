@@ -36,6 +36,7 @@ var answers = map[string]registry.Answer{
 	"max-chunk":           registry.SendChunks,
 	"mount-403":           registry.SendUnmounted,
 	"moving-session":      registry.FollowSession,
+	"moved-referrers":     registry.FallbackTag,
 	"named-scope":         registry.NamedScopes,
 	"need-length":         registry.TellLength,
 	"next-page":           registry.TurnPages,

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/transfer"
 )
@@ -51,8 +53,13 @@ func login(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.PutBlob(ctx, small("written with an identity token"))
-	return err
+	if _, err = r.PutBlob(ctx, small("written with an identity token")); err != nil {
+		return fmt.Errorf("identity token: %w", err)
+	}
+	if s.server.Count(testregistry.Is(http.MethodPost, testregistry.KindToken)) == 0 {
+		return errors.New("the identity token was not shown with POST")
+	}
+	return nil
 }
 
 func (s *scene) takesIdentity() bool {
@@ -100,7 +107,7 @@ func push(ctx context.Context, s *scene) error {
 		var answer *registry.Error
 		switch {
 		case s.refused(img):
-			if !errors.As(err, &answer) || answer.Status != 415 && answer.Status != 403 {
+			if !errors.As(err, &answer) || answer.Status != http.StatusUnsupportedMediaType && answer.Status != http.StatusForbidden {
 				return fmt.Errorf("%s should have been refused: %w", img.tag, err)
 			}
 		case err != nil:

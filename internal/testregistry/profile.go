@@ -106,7 +106,7 @@ var profiles = []Profile{
 		{"need-length", "https://github.com/goharbor/harbor/pull/23016"},
 	}},
 	{"ghcr", bearer, []Rule{
-		{"no-referrers", "https://github.com/dataaxiom/ghcr-cleanup-action/issues/13"},
+		{"moved-referrers", "https://github.com/artifacthub/hub/issues/4785"},
 		{"hide-expiry", "https://github.com/oras-project/oras-go/issues/621"},
 		{"max-chunk=600KiB", "https://github.com/ocx-sh/ocx/pull/237"},
 	}},

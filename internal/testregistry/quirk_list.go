@@ -10,13 +10,14 @@ import (
 
 // listHabits are quirks of lists, and of taking what is in them away.
 var listHabits = map[string]habit{
-	"null-tags":   {after: nullTags},                             // a list of tags has a null
-	"digest-tags": {after: digestTags},                           // a list of tags has the digests too
-	"tag-extras":  {after: tagExtras},                            // a list of tags says more about each
-	"next-page":   {before: takeCursor, after: giveCursor},       // the next page has a name that says nothing
-	"max-n":       {reads: number, before: maxN},                 // more than N on a page are not asked for
-	"untag-path":  {before: untagAtPath},                         // tags are deleted below tags/reference/, and nowhere else
-	"slow-down":   {reads: number, before: (*Registry).slowDown}, // one request behind each N is 429
+	"null-tags":       {after: nullTags},                             // a list of tags has a null
+	"digest-tags":     {after: digestTags},                           // a list of tags has the digests too
+	"tag-extras":      {after: tagExtras},                            // a list of tags says more about each
+	"next-page":       {before: takeCursor, after: giveCursor},       // the next page has a name that says nothing
+	"max-n":           {reads: number, before: maxN},                 // more than N on a page are not asked for
+	"moved-referrers": {before: moveReferrers, after: hideSubject},   // the referrers API is 303, to a web page of another host
+	"untag-path":      {before: untagAtPath},                         // tags are deleted below tags/reference/, and nowhere else
+	"slow-down":       {reads: number, before: (*Registry).slowDown}, // one request behind each N is 429
 }
 
 func isTagList(q *exchange, a reply) bool {
@@ -102,6 +103,21 @@ func untagAtPath(r *Registry, q *exchange, _ Quirk) (reply, bool) {
 		return newReply(http.StatusAccepted), true
 	}
 	return reply{}, false
+}
+
+func moveReferrers(_ *Registry, q *exchange, _ Quirk) (reply, bool) {
+	if q.kind != KindReferrers {
+		return reply{}, false
+	}
+	return newReply(http.StatusSeeOther).with("Location", "https://web.invalid/-"+q.URL.Path), true
+}
+
+func hideSubject(_ *Registry, q *exchange, _ Quirk, a reply) (reply, bool) {
+	if !q.is(http.MethodPut, KindManifest) || a.header.Get("OCI-Subject") == "" {
+		return a, false
+	}
+	a.header.Del("OCI-Subject")
+	return a, true
 }
 
 // slowDown refuses one request behind each N. Real registries count those of a second; a test that did would depend on
