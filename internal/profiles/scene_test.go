@@ -36,7 +36,7 @@ func (s sample) name() string { return "example.test/app:" + s.tag }
 // big has a layer whose upload and download break off once.
 var big, docker, signed = func() (big, docker, signed sample) {
 	b := testimage.Builder{Seed: 1}
-	base := b.Layer(testimage.Stored, 1<<20)
+	base := b.Layer(testimage.Stored, 640<<10)
 	big = sample{b.Done(b.Index(
 		b.Image("linux/amd64", base, b.Layer(testimage.Gzip, 500)),
 		b.Image("linux/arm64", b.Layer(testimage.Gzip, 700)),
@@ -70,7 +70,7 @@ func newScene(t *testing.T, p testregistry.Profile, without registry.Answer) *sc
 	if err != nil {
 		t.Fatal(err)
 	}
-	layer, first := big.Largest().Encoded(), int64(300_000)
+	layer, first := big.Largest().Encoded(), int64(100_000)
 	config.Faults = append(config.Faults,
 		testregistry.Fault{Effect: testregistry.ResetAfter, N: first, Method: http.MethodPut, Kind: testregistry.KindUpload, Query: layer, Times: 1},
 		testregistry.Fault{Effect: testregistry.ResetAfter, N: first, Method: http.MethodGet, Kind: testregistry.KindBlob, Ref: layer, Times: 1},

@@ -102,13 +102,13 @@ var profiles = []Profile{
 	{"acr", []string{"bearer=user:secret", "identity=user:idtoken", "token-path=/oauth2/token"}, []Rule{
 		{"access-token", "https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md"},
 		{"early-416=256KiB", "https://github.com/Azure/acr/issues/866"},
-		{"max-body=600KiB", "https://github.com/goharbor/harbor/issues/23015"},
+		{"max-body=400KiB", "https://github.com/goharbor/harbor/issues/23015"},
 		{"need-length", "https://github.com/goharbor/harbor/pull/23016"},
 	}},
 	{"ghcr", bearer, []Rule{
 		{"moved-referrers", "https://github.com/artifacthub/hub/issues/4785"},
 		{"hide-expiry", "https://github.com/oras-project/oras-go/issues/621"},
-		{"max-chunk=600KiB", "https://github.com/ocx-sh/ocx/pull/237"},
+		{"max-chunk=400KiB", "https://github.com/ocx-sh/ocx/pull/237"},
 	}},
 	{"quay", append(slices.Clone(bearer), "page-size=2"), []Rule{
 		{"no-delete-scope", "https://github.com/containers/image/blob/main/docker/docker_image_src.go"},
