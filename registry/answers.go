@@ -104,15 +104,15 @@ const (
 	SendWhole
 
 	// A body is larger than the registry, or a proxy before it, takes: the client
-	// sends chunks, and smaller ones. https://github.com/Azure/acr/issues/866
+	// sends chunks, and smaller ones. https://github.com/goharbor/harbor/issues/23015
 	SendChunks
 
 	// An upload is refused with 416 though it stands at its beginning: the client
-	// opens another. https://github.com/goharbor/harbor/issues/23016
+	// opens another. https://github.com/Azure/acr/issues/866
 	BeginAnew
 
 	// A body of unknown length is refused: the client says how long each is.
-	// https://github.com/Azure/acr/issues/866
+	// https://github.com/goharbor/harbor/pull/23016
 	TellLength
 
 	// A chunk is answered 201, as if the blob were there: the client goes on.

@@ -37,11 +37,7 @@ func (r rationed) Manifest(ctx context.Context, ref string) (content.Manifest, e
 
 func (r *ration) take(n int64) error {
 	if r.used.Add(n) > r.most {
-		return r.over()
+		return invalidf("%s have more than %d bytes", r.of, r.most)
 	}
 	return nil
-}
-
-func (r *ration) over() error {
-	return invalidf("%s have more than %d bytes", r.of, r.most)
 }

@@ -118,13 +118,14 @@ func (f *finder) round(ctx context.Context, subjects []digest.Digest) ([]extra, 
 	return f.load(ctx, found)
 }
 
+// referrers returns what the source lists. The sizes there are not believed: some
+// registries tell those of all that belongs to a referrer.
 func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest.Digest, error) {
 	lister, ok := content.As[content.ReferrerLister](f.image.job.Src)
 	if !ok || f.image.watched && f.image.state == "" && subject == f.image.Source.Digest {
 		return nil, nil
 	}
 	var found []digest.Digest
-	var stated int64
 	for d, err := range lister.Referrers(ctx, subject, "") {
 		if content.IsMissing(err) && len(found) == 0 {
 			return nil, nil // there is no such list
@@ -134,9 +135,6 @@ func (f *finder) referrers(ctx context.Context, subject digest.Digest) ([]digest
 		}
 		if len(found) == f.limits.Referrers {
 			return nil, invalidf("more than %d manifests refer to %s", f.limits.Referrers, subject)
-		}
-		if stated += d.Size; stated > f.ration.most {
-			return nil, f.ration.over()
 		}
 		found = append(found, d.Digest)
 	}

@@ -70,6 +70,7 @@ var unanswered = map[string]string{
 	"must-exist":       "the user is told how to make a repository",
 	"no-delete":        "the user is told where deletion is switched on",
 	"oci-only":         "the user is told what the registry takes",
+	"summed-referrers": "a manifest has the size that its bytes have",
 	"tag-extras":       "what else a list says is passed over",
 	"unknown-class":    "the user is told what the registry refuses",
 	"unknown-code":     "what is not found has the status 404",

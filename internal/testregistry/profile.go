@@ -84,6 +84,7 @@ var profiles = []Profile{
 		{"no-token-post=404", "https://github.com/containerd/containerd/blob/main/core/remotes/docker/authorizer.go"},
 		{"no-chunks", "https://github.com/dotnet/sdk-container-builds/pull/287"},
 		{"upload-elsewhere", "https://github.com/containers/skopeo/issues/1101"},
+		{"summed-referrers", "https://github.com/oras-project/oras/issues/1626"},
 		{"tag-extras", "https://github.com/google/go-containerregistry/blob/main/pkg/v1/google/list.go"},
 		{"page-size=2", "https://github.com/google/go-containerregistry/issues/1643"},
 	}},
@@ -93,7 +94,7 @@ var profiles = []Profile{
 		{"created-chunks", "https://github.com/google/go-containerregistry/issues/1091"},
 		{"stuck-range", "https://github.com/aws/containers-roadmap/issues/2831"},
 		{"no-digest", "https://github.com/distribution/distribution/issues/3792"},
-		{"max-n=1000", "https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ListImages.html"},
+		{"max-n=1000", "https://github.com/google/go-containerregistry/issues/681"},
 	}},
 	{"ecr-public", []string{"bearer=AWS:secret", "anonymous-pull"}, []Rule{
 		{"named-scope=aws", "https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html"},
@@ -113,16 +114,17 @@ var profiles = []Profile{
 	{"quay", append(slices.Clone(bearer), "page-size=2"), []Rule{
 		{"no-delete-scope", "https://github.com/containers/image/blob/main/docker/docker_image_src.go"},
 		{"next-page", "https://github.com/deitch/docker_registry2/issues/56"},
-		{"max-n=100", "https://github.com/quay/quay/pull/2884"},
+		{"max-n=100", "https://github.com/google/go-containerregistry/issues/1963"},
 	}},
 	{"harbor", []string{"bearer=robot$ci:secret", "identity=robot$ci:idtoken", "anonymous-pull"}, []Rule{
 		{"cookies", "https://github.com/dotnet/sdk/pull/37221"},
 		{"unknown-code", "https://github.com/containers/image/blob/main/docker/docker_client.go"},
-		{"head-length", "https://github.com/oras-project/oras-go/blob/main/registry/remote/repository.go"},
+		{"head-length", "https://github.com/oras-project/oras/issues/2054"},
 		{"gzip,kind=manifest", "https://github.com/oras-project/oras-go/issues/1176"},
-		{"status=502,kind=upload,method=PUT,times=1", "https://github.com/goharbor/harbor/issues/19573"},
+		{"status=502,kind=upload,method=PUT,times=1", "https://github.com/goharbor/harbor/issues/11687"},
 		{"ignore-range", "https://github.com/goharbor/harbor/issues/23875"},
 		{"no-referrers-filter", "https://github.com/goharbor/harbor/pull/18430"},
+		{"summed-referrers", "https://github.com/goharbor/harbor/issues/20187"},
 		{"mount-403", "https://github.com/oras-project/oras/pull/1924"},
 	}},
 	{"nexus", bearer, []Rule{

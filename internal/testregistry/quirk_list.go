@@ -10,14 +10,15 @@ import (
 
 // listHabits are quirks of lists, and of taking what is in them away.
 var listHabits = map[string]habit{
-	"null-tags":       {after: nullTags},                             // a list of tags has a null
-	"digest-tags":     {after: digestTags},                           // a list of tags has the digests too
-	"tag-extras":      {after: tagExtras},                            // a list of tags says more about each
-	"next-page":       {before: takeCursor, after: giveCursor},       // the next page has a name that says nothing
-	"max-n":           {reads: number, before: maxN},                 // more than N on a page are not asked for
-	"moved-referrers": {before: moveReferrers, after: hideSubject},   // the referrers API is 303, to a web page of another host
-	"untag-path":      {before: untagAtPath},                         // tags are deleted below tags/reference/, and nowhere else
-	"slow-down":       {reads: number, before: (*Registry).slowDown}, // one request behind each N is 429
+	"null-tags":        {after: nullTags},                             // a list of tags has a null
+	"digest-tags":      {after: digestTags},                           // a list of tags has the digests too
+	"tag-extras":       {after: tagExtras},                            // a list of tags says more about each
+	"next-page":        {before: takeCursor, after: giveCursor},       // the next page has a name that says nothing
+	"max-n":            {reads: number, before: maxN},                 // more than N on a page are not asked for
+	"moved-referrers":  {before: moveReferrers, after: hideSubject},   // the referrers API is 303, to a web page of another host
+	"summed-referrers": {after: sumReferrers},                         // sizes of referrers are those of all that belongs to them
+	"untag-path":       {before: untagAtPath},                         // tags are deleted below tags/reference/, and nowhere else
+	"slow-down":        {reads: number, before: (*Registry).slowDown}, // one request behind each N is 429
 }
 
 func isTagList(q *exchange, a reply) bool {
@@ -118,6 +119,21 @@ func hideSubject(_ *Registry, q *exchange, _ Quirk, a reply) (reply, bool) {
 	}
 	a.header.Del("OCI-Subject")
 	return a, true
+}
+
+// sumReferrers makes every referrer as large as an SBOM with all that it describes may be.
+func sumReferrers(_ *Registry, q *exchange, _ Quirk, a reply) (reply, bool) {
+	if q.kind != KindReferrers || a.status != http.StatusOK {
+		return a, false
+	}
+	return editJSON(a, func(index map[string]any) {
+		all, _ := index["manifests"].([]any)
+		for _, d := range all {
+			if d, is := d.(map[string]any); is {
+				d["size"] = 64 << 20
+			}
+		}
+	}), true
 }
 
 // slowDown refuses one request behind each N. Real registries count those of a second; a test that did would depend on
