@@ -22,19 +22,25 @@ func (l Log) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	began := time.Now()
 	resp, err := l.Next.RoundTrip(req)
+	asked := redactHeader(req.Header) // with headers that the user configured
+	for key, value := range asked {
+		if key != "Authorization" {
+			asked[key] = l.mask(value)
+		}
+	}
 	attrs := []slog.Attr{
 		slog.String("method", req.Method),
 		slog.String("url", l.mask(Redact(req.URL))),
 		slog.Duration("took", time.Since(began)),
-		slog.Any("asked", redactHeader(req.Header)),
+		slog.Any("asked", asked),
 	}
 	if err != nil {
 		l.log(ctx, append(attrs, slog.String("error", l.mask(err.Error()))))
 		return resp, err
 	}
-	answered := redactHeader(resp.Header)
+	answered, hidden := redactHeader(resp.Header), HiddenIn(req)
 	for key, value := range answered {
-		answered[key] = l.mask(value)
+		answered[key] = Hide(l.mask(value), hidden)
 	}
 	l.log(ctx, append(attrs, slog.Int("status", resp.StatusCode), slog.Any("answered", answered)))
 	return resp, nil

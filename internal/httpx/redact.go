@@ -46,11 +46,11 @@ func redactQuery(raw string) string {
 	if raw == "" {
 		return ""
 	}
-	parts := strings.FieldsFunc(raw, func(c rune) bool { return c == '&' || c == ';' })
+	parts := strings.FieldsFunc(raw, isSeparator)
 	for i, part := range parts {
-		key, _, hasValue := strings.Cut(part, "=")
+		key, value, _ := strings.Cut(part, "=")
 		switch {
-		case !hasValue:
+		case strings.Trim(value, "=") == "" && !slices.Contains(openQuery, key): // a secret, padded maybe, and no key
 			parts[i] = "REDACTED"
 		case !slices.Contains(openQuery, key):
 			parts[i] = redactKey(key) + "=REDACTED"
@@ -58,6 +58,8 @@ func redactQuery(raw string) string {
 	}
 	return strings.Join(parts, "&")
 }
+
+func isSeparator(c rune) bool { return c == '&' || c == ';' }
 
 // redactKey keeps names and hides what only pretends to be one.
 func redactKey(key string) string {
@@ -71,6 +73,16 @@ func redactKey(key string) string {
 	return key
 }
 
+// redactAuthorization keeps the scheme, where there is one: a header that a user
+// configured may be nothing but a secret.
+func redactAuthorization(value string) string {
+	scheme, _, proof := strings.Cut(value, " ")
+	if proof && (strings.EqualFold(scheme, "basic") || strings.EqualFold(scheme, "bearer")) {
+		return scheme + " ***"
+	}
+	return "***"
+}
+
 // redactHeader returns the headers that may be shown; of Location and Link the
 // redacted form.
 func redactHeader(h http.Header) map[string]string {
@@ -82,8 +94,7 @@ func redactHeader(h http.Header) map[string]string {
 		case slices.Contains(openHeaders, key):
 			shown[key] = strings.Join(values, ", ")
 		case key == "Authorization":
-			scheme, _, _ := strings.Cut(values[0], " ")
-			shown[key] = scheme + " ***"
+			shown[key] = redactAuthorization(values[0])
 		}
 	}
 	return shown
