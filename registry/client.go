@@ -93,6 +93,7 @@ type Client struct {
 	hosts      map[hostKey]*host
 	avoided    map[string]bool // hosts that are written to, and not read from as mirrors
 	transports map[transportKey]*http.Transport
+	secrets    secrets // those of proxies
 }
 
 // A ForeignPolicy says what to do about layers that are named by URLs and that
@@ -262,7 +263,7 @@ func (c *Client) transport(key transportKey, h *host) *http.Transport {
 			InsecureSkipVerify: key.trusts, //nolint:gosec // the user said so, for this host
 		},
 		HTTP1:   key.lane,
-		Proxy:   c.Proxy,
+		Proxy:   c.secrets.choosing(c.Proxy),
 		Connect: c.Dial,
 	}
 	if key.own == nil {

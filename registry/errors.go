@@ -218,7 +218,7 @@ func (h *host) check(resp *http.Response, want ...int) error {
 func (h *host) answerError(resp *http.Response) error {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what there is of it
-	e := &Error{Method: resp.Request.Method, URL: h.locate(resp.Request.URL), Status: resp.StatusCode}
+	e := &Error{Method: resp.Request.Method, URL: h.locate(resp.Request), Status: resp.StatusCode}
 	if chain := httpx.Chain(resp.Request); len(chain) > 1 {
 		e.Via = chain[:len(chain)-1]
 		for i, hop := range e.Via[1:] {
@@ -229,8 +229,10 @@ func (h *host) answerError(resp *http.Response) error {
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
 	codes, message := parseErrorBody(body)
 	if h.owns(resp.Request.URL) {
-		e.Repository, e.Ref = h.manifestAt(resp.Request.URL)
-		e.Message = printable(h.secrets.mask(message), 400)
+		if !isNamed(resp.Request) {
+			e.Repository, e.Ref = h.manifestAt(resp.Request.URL)
+		}
+		e.Message = printable(h.secrets.maskAnswer(message, resp.Request), 400)
 	} else {
 		codes = slices.DeleteFunc(codes, func(c string) bool { return !isCode(c) })
 	}
@@ -261,12 +263,13 @@ func isCode(s string) bool {
 	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
 }
 
-// locate returns u as it may be told: what is not the host's own, the host named.
-func (h *host) locate(u *url.URL) string {
-	if h.owns(u) {
-		return httpx.Redact(u)
+// locate returns the URL of a request as it may be told. What a server named may
+// repeat what that was shown; what the user named stays as it is.
+func (h *host) locate(req *http.Request) string {
+	if h.owns(req.URL) && !isNamed(req) {
+		return httpx.Redact(req.URL)
 	}
-	return h.secrets.mask(httpx.Redact(u))
+	return h.secrets.mask(httpx.Redact(req.URL))
 }
 
 // parseErrorBody reads what the spec says an error's body is, and makes the
@@ -342,5 +345,5 @@ func (h *host) transportError(req *http.Request, err error) error {
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		err = schemeError{}
 	}
-	return &Error{Method: req.Method, URL: h.locate(req.URL), Err: h.secrets.maskError(err)}
+	return &Error{Method: req.Method, URL: h.locate(req), Err: h.secrets.maskError(err)}
 }

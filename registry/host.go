@@ -102,6 +102,7 @@ func (h *host) open() error {
 			return fmt.Errorf("address of host %s: %w", h.name, err)
 		}
 	}
+	h.secrets.shared = &h.client.secrets
 	for _, values := range h.settings.Header {
 		h.secrets.add(values...) // some are
 	}
@@ -230,10 +231,20 @@ type call struct {
 	scopes []string // what a token for it must allow
 }
 
+// namedKey marks requests to a URL that a server named.
+type namedKey struct{}
+
+func isNamed(req *http.Request) bool {
+	named, _ := req.Context().Value(namedKey{}).(bool)
+	return named || req.Response != nil
+}
+
 // request makes the request of a call.
 func (h *host) request(ctx context.Context, c call) (*http.Request, error) {
 	if c.url == nil {
 		c.url = h.url(c.path, c.query)
+	} else {
+		ctx = context.WithValue(ctx, namedKey{}, true)
 	}
 	var body io.Reader
 	if c.body != nil {

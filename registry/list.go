@@ -205,7 +205,7 @@ func (h *host) page(ctx context.Context, c call, most int64) ([]byte, *url.URL, 
 		err = &httpx.RefusedError{Target: httpx.Redact(next.URL), Reason: "a list goes on at another host"}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("next page of %s: %w", httpx.Redact(resp.Request.URL), h.secrets.maskError(err))
+		return nil, nil, fmt.Errorf("next page of %s: %w", h.locate(resp.Request), h.secrets.maskError(err))
 	}
 	return raw, next.URL, nil
 }

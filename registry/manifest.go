@@ -151,7 +151,7 @@ func (h *host) readSmall(resp *http.Response, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("answer is over the limit of %d bytes: %w", limit, content.ErrInvalid)
 	}
 	if mediaTypeOf(resp.Header) == "text/html" || isHTML(strings.TrimSpace(string(raw[:min(len(raw), 128)]))) {
-		return nil, fmt.Errorf("%s %w", httpx.Redact(resp.Request.URL), errWebPage)
+		return nil, fmt.Errorf("%s %w", h.locate(resp.Request), errWebPage)
 	}
 	return raw, nil
 }
@@ -315,10 +315,10 @@ func (r *Repository) putOnce(ctx context.Context, name, mediaType string, raw []
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated && resp.Header.Get("Location") == "" && resp.Header.Get(digestHeader) == "" {
 		// Something in between answered; what a registry has stored it names.
-		return nil, fmt.Errorf("PUT %s: %d is no answer to a manifest: %w", httpx.Redact(resp.Request.URL), resp.StatusCode, content.ErrUnavailable)
+		return nil, fmt.Errorf("PUT %s: %d is no answer to a manifest: %w", r.host.locate(resp.Request), resp.StatusCode, content.ErrUnavailable)
 	}
 	if err := checkStated(resp.Header, raw); err != nil {
-		return nil, fmt.Errorf("PUT %s: %w", httpx.Redact(resp.Request.URL), r.host.secrets.maskError(err))
+		return nil, fmt.Errorf("PUT %s: %w", r.host.locate(resp.Request), r.host.secrets.maskError(err))
 	}
 	return resp.Header, nil
 }

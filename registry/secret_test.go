@@ -2,11 +2,17 @@ package registry_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -115,7 +121,7 @@ func checkUnseen(t *testing.T, text string, secrets []string) {
 	t.Helper()
 	for _, secret := range secrets {
 		if i := strings.Index(text, secret); i >= 0 {
-			t.Errorf("%q was printed: …%s", secret, text[max(0, i-200):i+20])
+			t.Errorf("%q was printed: …%s", secret, text[max(0, i-200):min(len(text), i+20)])
 		}
 	}
 }
@@ -139,6 +145,58 @@ func TestCredentialsDoNotPrint(t *testing.T) {
 	for _, canary := range []string{"p4ss", "1dent", "t0ken", "70347373"} {
 		if strings.Contains(out.String(), canary) {
 			t.Errorf("%s is in %s", canary, out.String())
+		}
+	}
+}
+
+// Whatever a host repeats, in whatever spelling, wherever: no error quotes it.
+func TestWhatAHostWasShownIsNotQuotedInAnySpelling(t *testing.T) {
+	const password, header, proxied = `p4ss/w+rd"<é`, `h34der "s3cret"`, "pr0xy-p4ss:w@rd"
+	said := func(s string) []string {
+		quoted, _ := json.Marshal(s)
+		return []string{s, url.QueryEscape(s), url.PathEscape(s), string(quoted), base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte("x:" + s)), hex.EncodeToString([]byte(s))}
+	}
+	for i := range said("") {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			text := said(password)[i] + " " + said(header)[i] + " " + said(proxied)[i]
+			switch {
+			case req.Header.Get("Authorization") == "":
+				w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			case req.Method == http.MethodPost:
+				w.Header().Set("Location", "/v2/app/blobs/uploads/"+url.PathEscape(password+header))
+				w.WriteHeader(http.StatusAccepted)
+			case req.Method == http.MethodHead:
+				w.Header().Set("Location", "/v2/"+url.PathEscape(password)+"/manifests/v1")
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			default:
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = io.WriteString(w, text)
+			}
+		}))
+		t.Cleanup(server.Close)
+		var out bytes.Buffer
+		c := client(t)
+		c.Log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c.Hosts = func(string) (*registry.Host, error) {
+			return &registry.Host{Header: http.Header{"X-Corp": {header}}, PlainHTTP: true}, nil
+		}
+		c.Keychain = registry.CredentialFunc(func(context.Context, string) (registry.Credential, error) {
+			return registry.Credential{Username: "ann", Password: password}, nil
+		})
+		c.Proxy = func(*http.Request) (*url.URL, error) {
+			return &url.URL{Scheme: "http", Host: strings.TrimPrefix(server.URL, "http://"), User: url.UserPassword("bob", proxied)}, nil
+		}
+		repo, err := c.Repository("r.example", "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = repo.Manifest(t.Context(), "v1")
+		_, rerr := repo.Resolve(t.Context(), "v1")
+		_, perr := repo.PutBlob(t.Context(), made(random(1000, 25)))
+		fmt.Fprintf(&out, "%v\n%v\n%v\n%s", err, rerr, perr, c.Mask("seen: "+said(password)[i]))
+		for _, s := range []string{password, header, proxied} {
+			checkUnseen(t, out.String(), append(said(s)[:4:4], s[:8]))
 		}
 	}
 }

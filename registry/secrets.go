@@ -3,21 +3,25 @@ package registry
 import (
 	"cmp"
 	"encoding/base64"
-	"encoding/json"
-	"html"
+	"maps"
+	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
 // secrets are what a host and its token servers were shown. Some say it again in
 // what they answer: they are never quoted with it.
 type secrets struct {
+	shared *secrets // of all hosts, which nobody may repeat either; may be nil
+
 	mu    sync.Mutex
 	words []string // the newest last
+	spelt []string // the words in all their spellings, the longest first
 }
 
 // mostSecrets are remembered; tokens are many, and the old ones have ended.
@@ -34,6 +38,25 @@ func (s *secrets) add(words ...string) {
 		}
 	}
 	s.words = slices.Delete(s.words, 0, max(0, len(s.words)-mostSecrets))
+	s.spelt = nil
+}
+
+// spellings returns the words in all their spellings. One that is a part of
+// another comes after it.
+func (s *secrets) spellings() []string {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spelt == nil && len(s.words) > 0 {
+		for _, w := range s.words {
+			s.spelt = append(s.spelt, httpx.Spellings(w)...)
+		}
+		slices.SortFunc(s.spelt, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+		s.spelt = slices.Compact(s.spelt)
+	}
+	return s.spelt
 }
 
 // addCredential remembers a credential in every form in which it is sent.
@@ -44,24 +67,58 @@ func (s *secrets) addCredential(c authn.AuthConfig) {
 	}
 }
 
+// choosing lets s know the passwords of the proxies that choose returns, which
+// go to the proxy with each request.
+func (s *secrets) choosing(choose func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	if choose == nil {
+		return nil
+	}
+	return func(req *http.Request) (*url.URL, error) {
+		proxy, err := choose(req)
+		if err != nil || proxy == nil || proxy.User == nil {
+			return proxy, err
+		}
+		password, _ := proxy.User.Password()
+		sent := proxy.User.Username() + ":" + password
+		if !s.knows(sent) {
+			s.add(password, sent, base64.StdEncoding.EncodeToString([]byte(sent)))
+		}
+		return proxy, nil
+	}
+}
+
+func (s *secrets) knows(word string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.words, word)
+}
+
+// Mask returns text without what hosts were shown so far, for those who quote
+// answers that they saw by [Client.Watch].
+func (c *Client) Mask(text string) string {
+	c.init()
+	c.mu.Lock()
+	hosts := slices.Collect(maps.Values(c.hosts))
+	c.mu.Unlock()
+	for _, h := range hosts {
+		text = h.secrets.mask(text)
+	}
+	return text
+}
+
+// maskAnswer is mask for what an answer says, which may repeat what the URLs that
+// led to it hide.
+func (s *secrets) maskAnswer(text string, req *http.Request) string {
+	return httpx.Hide(s.mask(text), httpx.HiddenIn(req))
+}
+
 // mask returns text without the secrets, however they are spelt in it.
 func (s *secrets) mask(text string) string {
 	if text == "" {
 		return ""
 	}
-	s.mu.Lock()
-	words := slices.Clone(s.words)
-	s.mu.Unlock()
-	var spelt []string
-	for _, w := range words {
-		quoted, _ := json.Marshal(w) // a string always has a JSON
-		spelt = append(spelt, w, url.QueryEscape(w), url.PathEscape(w), html.EscapeString(w), string(quoted[1:len(quoted)-1]))
-	}
-	slices.SortFunc(spelt, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // a part of another comes after it
-	for _, w := range spelt {
-		text = strings.ReplaceAll(text, w, "***")
-	}
-	return text
+	spelt := slices.Concat(s.spellings(), s.shared.spellings())
+	return httpx.Hide(text, spelt)
 }
 
 // maskError returns err as it may be told where it quotes a server.

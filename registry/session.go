@@ -154,7 +154,7 @@ func (u *upload) begin(resp *http.Response) error {
 	httpx.Drain(resp.Body)
 	location := resp.Header.Get("Location")
 	if location == "" {
-		return fmt.Errorf("%s: the answer has no Location for the upload: %w", httpx.Redact(resp.Request.URL), content.ErrUnavailable)
+		return fmt.Errorf("%s: the answer has no Location for the upload: %w", u.repo.host.locate(resp.Request), content.ErrUnavailable)
 	}
 	if err := u.goTo(location, resp.Request); err != nil {
 		return err

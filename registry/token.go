@@ -171,7 +171,7 @@ func (a *authorizer) params(c challenge, realm *url.URL, cred authn.AuthConfig) 
 // tokenError says what a token server answered, without the answer but for its
 // codes: it may hold the secrets it was asked with or for.
 func (h *host) tokenError(ctx context.Context, realm *url.URL, err error) error {
-	e := &Error{Method: http.MethodGet, URL: h.locate(realm)}
+	e := &Error{Method: http.MethodGet, URL: h.secrets.mask(httpx.Redact(realm))}
 	var (
 		answer *transport.Error
 		trip   *url.Error

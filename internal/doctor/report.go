@@ -130,9 +130,14 @@ func (r *Report) take(f finding) {
 	}
 }
 
-// add adds what was found at one host.
+// add adds what was found at one host. What hosts say is in it: it goes without
+// what they were shown.
 func (r *Report) add(x *exam) {
 	for _, f := range x.findings {
+		f.Detail = x.client.Mask(f.Detail)
+		if p := f.problem; p != nil {
+			f.problem = &Problem{p.Cause, p.Subject, x.client.Mask(p.Evidence), x.client.Mask(p.Remedy)}
+		}
 		r.take(f)
 	}
 	r.Pulls += x.pulls
