@@ -23,7 +23,7 @@ func parseJSON(file string, raw []byte) (*node, error) {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			at = int(syntax.Offset)
 		}
-		return nil, fault(file, j.lines.mark(max(at-1, 0)), "not JSON: %s", oneLine(err.Error(), "json: "))
+		return nil, fault(file, j.lines.mark(max(at-1, 0)), "not JSON: %s", unquoted(err.Error(), "json: "))
 	}
 	return j.value(1)
 }
@@ -48,7 +48,7 @@ func (j *jsonTree) mark() mark {
 func (j *jsonTree) token() (json.Token, error) {
 	t, err := j.tokens.Token()
 	if err != nil {
-		return nil, fault(j.file, j.mark(), "not JSON: %s", oneLine(err.Error(), "json: "))
+		return nil, fault(j.file, j.mark(), "not JSON: %s", unquoted(err.Error(), "json: "))
 	}
 	return t, nil
 }

@@ -249,7 +249,7 @@ func TestBrokenFilesAreOneErrorWithTheirPlace(t *testing.T) {
 		{"YAML that is none", own, "registries:\n  a: [b\n  c: d\n", own + ":"},
 		{"YAML with an alias", own, "registries: &r\n  a.example: *r\n", own + ":1:13: an anchor"},
 		{"YAML with a merge", own, "registries:\n  <<: {}\n", own + ":2:3: a key that is not a plain word"},
-		{"YAML with a key twice", own, "registries:\n  a.example: {}\n  a.example: {}\n", own + `:3:3: "a.example" is here twice`},
+		{"YAML with a key twice", own, "registries:\n  a.example: {}\n  a.example: {}\n", own + `:3:3: a key is here twice`},
 		{"YAML of two documents", own, "registries: {}\n---\nregistries: {}\n", own + ":2:1: a second document"},
 		{"YAML with a tag", own, "registries: !!binary aGVsbG8=\n", own + ":1:13: a value of kind"},
 		{"YAML that is deep", own, "registries: " + deep, own + ":1:44: more than 32 levels deep"},

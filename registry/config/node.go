@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -71,6 +73,33 @@ func (n *node) set(f field) {
 // fault is the error of a file that says something wrong at a place.
 func fault(file string, at mark, format string, args ...any) error {
 	return fmt.Errorf("%s:%d:%d: %s: %w", file, at.line, at.column, fmt.Sprintf(format, args...), content.ErrInvalid)
+}
+
+// called returns a key as it may be told. It may be what belongs behind one, a
+// secret even, where it is not of the letters that names of settings have.
+func called(key string) string {
+	const longest = 40
+	isOther := func(c rune) bool { return c != '-' && c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') }
+	if len(key) > longest || strings.IndexFunc(key, isOther) >= 0 {
+		return "of that name"
+	}
+	return strconv.Quote(key)
+}
+
+// placeOf returns a host, and what stands behind it, as it may be told: without user
+// and password.
+func placeOf(text string) string {
+	if at := strings.LastIndex(text, "@"); at >= 0 {
+		text = "…" + text[at:]
+	}
+	return strconv.Quote(text)
+}
+
+var quotedWord = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`]*`")
+
+// unquoted is oneLine without what is quoted from a file.
+func unquoted(message string, prefixes ...string) string {
+	return quotedWord.ReplaceAllString(oneLine(message, prefixes...), "…")
 }
 
 // lines finds the places of offsets in a text.

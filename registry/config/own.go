@@ -77,7 +77,7 @@ func (r *reader) ownEntry(f field) ownEntry {
 		s.CA.Value[i] = below(filepath.Dir(r.file), file)
 	}
 	if s.Address.Set() && !hostForm.MatchString(s.Address.Value) {
-		r.refuse(n.get("address").at, "%q is not an address of the form host[:port]", s.Address.Value)
+		r.refuse(n.get("address").at, "%s is not an address of the form host[:port]", placeOf(s.Address.Value))
 	}
 	if p := n.get("proxy"); p != nil && p.text == "direct" {
 		s.Proxy = Value[Proxy]{From: r.text(p).From}
@@ -134,9 +134,9 @@ func (r *reader) place(text string, at mark) (host, namespace string) {
 	case strings.Contains(text, "://"):
 		r.refuse(at, "%q: a host has no scheme", host+"//…")
 	case !hostForm.MatchString(host):
-		r.refuse(at, "%q is not of the form HOST[:PORT][/NAMESPACE]", text)
+		r.refuse(at, "%s is not of the form HOST[:PORT][/NAMESPACE]", placeOf(text))
 	case slash && !namespaceForm.MatchString(namespace):
-		r.refuse(at, "%q is not of the form HOST[:PORT][/NAMESPACE]", text)
+		r.refuse(at, "%s is not of the form HOST[:PORT][/NAMESPACE]", placeOf(text))
 	}
 	return canonical(host), namespace
 }

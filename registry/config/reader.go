@@ -136,7 +136,7 @@ func (r *reader) headers(n *node) []Header {
 	var headers []Header
 	for _, f := range r.table(n) {
 		if !httpguts.ValidHeaderFieldName(f.key) {
-			r.refuse(f.at, "%q is not the name of a header", f.key)
+			r.refuse(f.at, "not the name of a header")
 		}
 		h := Header{Name: http.CanonicalHeaderKey(f.key), Values: Value[[]Secret]{From: r.origin(f.at)}}
 		if slices.Contains([]string{"Host", "Content-Length", "Transfer-Encoding", "Connection"}, h.Name) {
@@ -164,9 +164,9 @@ func (r *reader) known(n *node, names ...string) {
 			return cmp.Compare(distance(f.key, a), distance(f.key, b))
 		})
 		if distance(f.key, nearest) <= 2+len(f.key)/8 {
-			r.refuse(f.at, "there is no setting %q; there is %q", f.key, nearest)
+			r.refuse(f.at, "there is no setting %s; there is %q", called(f.key), nearest)
 		} else {
-			r.refuse(f.at, "there is no setting %q; there are %s", f.key, strings.Join(names, ", "))
+			r.refuse(f.at, "there is no setting %s; there are %s", called(f.key), strings.Join(names, ", "))
 		}
 	}
 }

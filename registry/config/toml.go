@@ -39,7 +39,7 @@ func parseTOML(file string, raw []byte) (*node, error) {
 		if syntax, ok := errors.AsType[*unstable.ParserError](err); ok {
 			at = t.lines.mark(int(t.parser.Range(syntax.Highlight).Offset))
 		}
-		return nil, fault(file, at, "not TOML: %s", oneLine(err.Error(), "toml: "))
+		return nil, fault(file, at, "not TOML: %s", unquoted(err.Error(), "toml: "))
 	}
 	return t.root, nil
 }
@@ -72,7 +72,7 @@ const (
 
 // taken is the error of a key that something else has already.
 func (t *tomlTree) taken(key field) error {
-	return fault(t.file, key.at, "not TOML: %q has a value already", key.key)
+	return fault(t.file, key.at, "not TOML: a key has a value already")
 }
 
 // key returns the parts of the key of an expression, without values.

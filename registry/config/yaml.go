@@ -50,7 +50,7 @@ func notYAML(file string, raw []byte, err error) error {
 	}
 	text := bytes.Split(raw, []byte("\n"))[at.line-1]
 	at.column = 1 + len(text) - len(bytes.TrimLeft(text, " \t"))
-	return fault(file, at, "not YAML: %s", oneLine(message))
+	return fault(file, at, "not YAML: %s", unquoted(message))
 }
 
 func yamlValue(file string, y *yaml.Node, depth int) (*node, error) {
@@ -86,7 +86,7 @@ func yamlScalar(file string, y *yaml.Node) (*node, error) {
 	kinds := map[string]kind{"!!str": kindText, "!!int": kindNumber, "!!float": kindNumber, "!!bool": kindFlag, "!!null": kindNull, "!!timestamp": kindOther}
 	k, known := kinds[y.ShortTag()]
 	if !known {
-		return nil, fault(file, at, "a value of kind %q", y.ShortTag())
+		return nil, fault(file, at, "a value of kind other than text, a number, true or false")
 	}
 	return &node{kind: k, at: at, text: y.Value}, nil
 }
@@ -99,7 +99,7 @@ func yamlTable(file string, y *yaml.Node, depth int) (*node, error) {
 		case key.Kind != yaml.ScalarNode || key.Anchor != "" || key.ShortTag() == "!!merge":
 			return nil, fault(file, at, "a key that is not a plain word")
 		case table.get(key.Value) != nil:
-			return nil, fault(file, at, "%q is here twice", key.Value)
+			return nil, fault(file, at, "a key is here twice")
 		}
 		value, err := yamlValue(file, y.Content[i+1], depth+1)
 		if err != nil {
