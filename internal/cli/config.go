@@ -69,6 +69,20 @@ func loadConfig(path string) (c Config, err error) {
 
 var unknownSetting = regexp.MustCompile(`unknown field ("[^"]*")`)
 
+// Words of a file are not repeated where they may be secrets: in quotation marks,
+// and as names that no setting could have.
+var (
+	quotedWord  = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`]*`")
+	settingName = regexp.MustCompile(`^"[A-Za-z_-]{1,40}"$`)
+)
+
+func called(quoted string) string {
+	if settingName.MatchString(quoted) {
+		return quoted
+	}
+	return "of that name"
+}
+
 // misread says what is wrong with a configuration file, without the words of the
 // packages that read it.
 func misread(err error) string {
@@ -77,11 +91,11 @@ func misread(err error) string {
 	_, syntax, isSyntax := strings.Cut(err.Error(), "yaml: ")
 	switch m := unknownSetting.FindStringSubmatch(err.Error()); {
 	case m != nil:
-		return "there is no setting " + m[1] + "; there are " + settings
+		return "there is no setting " + called(m[1]) + "; there are " + settings
 	case errors.As(err, &wrong) && wrong.Field != "":
 		return "setting " + wrong.Field + " is not of its kind; there are " + settings
 	case isSyntax:
-		return "not YAML: " + syntax
+		return "not YAML: " + quotedWord.ReplaceAllString(syntax, "…")
 	}
 	return "not a list of settings; there are " + settings
 }

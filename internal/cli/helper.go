@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/wherry-dev/wherry/registry"
 )
@@ -93,11 +94,12 @@ func (h helper) fail(op string, err error) error {
 }
 
 // run starts the helper, no shell between, and returns what it says. What it
-// was told and what it answers stand in no message. A helper that takes too long
-// is ended, with all it has started.
+// was told and what it answers stand in no message, and of what it complains about
+// there are the plain words. A helper that takes too long is ended, with all it
+// has started.
 func (h helper) run(ctx context.Context, op string, in []byte, secrets ...string) ([]byte, error) {
 	if h == "" || strings.Trim(string(h), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
-		return nil, h.fail(op, errors.New("a helper's name has letters, digits and . _ - only"))
+		return nil, errors.New("a credential helper is named that cannot be: names have letters, digits and . _ - only")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, helperTimeout, fmt.Errorf("no answer within %s", helperTimeout))
 	defer cancel()
@@ -128,23 +130,43 @@ func (h helper) run(ctx context.Context, op string, in []byte, secrets ...string
 	if strings.Contains(reason, errNoCredentials.Error()) {
 		return nil, errNoCredentials
 	}
-	return nil, h.fail(op, fmt.Errorf("%w: %q", err, presentable(reason, secrets)))
+	if reason = presentable(reason, secrets); reason == "" {
+		return nil, h.fail(op, err)
+	}
+	return nil, h.fail(op, fmt.Errorf("%w: %q", err, reason))
 }
 
-// presentable returns what can be told of a complaint: its beginning, without what
-// the helper was told, and nothing from where it may be the JSON of an answer.
+// presentable returns what can be told of a complaint: without what the helper was
+// told, and nothing from where it may be the JSON of an answer.
 func presentable(complaint string, secrets []string) string {
-	const most = 200
 	for _, secret := range secrets {
 		if secret != "" {
 			complaint = strings.ReplaceAll(complaint, secret, "***")
 		}
 	}
 	complaint, _, _ = strings.Cut(complaint, "{")
-	if len(complaint) > most {
-		complaint = complaint[:most] + "…"
+	return plainWords(complaint)
+}
+
+// plainWords returns of what a helper says what no secret is in: words of letters
+// and small numbers.
+func plainWords(text string) string {
+	const longestWord, longestNumber, most = 20, 6, 200
+	var b strings.Builder
+	for word := range strings.FieldsSeq(text) {
+		bare := strings.Trim(word, ".,:;!?()'\"`-")
+		isWord := len(bare) <= longestWord && strings.IndexFunc(bare, func(c rune) bool { return !unicode.IsLetter(c) }) < 0
+		isNumber := len(bare) <= longestNumber && strings.Trim(bare, "0123456789") == ""
+		if !isWord && !isNumber {
+			word = "***"
+		}
+		if b.Len()+len(word) > most {
+			b.WriteString(" …")
+			break
+		}
+		b.WriteString(" " + word)
 	}
-	return complaint
+	return strings.TrimSpace(b.String())
 }
 
 // bounded keeps what is written to it up to maxHelperSays.
