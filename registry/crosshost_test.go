@@ -51,6 +51,7 @@ var tricks = []trick{
 	{"at the origin in capitals, with its port", "HTTPS://CAPITAL:443", trusted, ""},
 	{"at another port", "https://OWN:5001", bare, ""},
 	{"at another host", "https://a.example", bare, ""},
+	{"at its name with a dot behind", "https://OWN.", bare, ""},
 	{"at another host without a scheme", "//a.example", bare, ""},
 	{"at another host, which leads back", "https://a.example/back", bare, ""},
 	{"in http at the own host", "http://OWN", refused, ""},
@@ -59,12 +60,23 @@ var tricks = []trick{
 	{"with user information", "https://ann:pw@a.example", refused, "a.example"},
 	{"with a header", "https://a.example\r\nX-Evil: 1", refused, "OWN"},
 	{"too long", "https://a.example/" + strings.Repeat("x", 17<<10), refused, "OWN"},
+	{"at another host with a user's name", "https://OWN@a.example", refused, "a.example"},
+	{"at no host", "https:///x", refused, "OWN"},
+	{"at an address of a cloud", "https://169.254.169.254", refused, ""},
+	{"at an address of a cloud, IPv4 in IPv6", "https://[::ffff:169.254.169.254]", refused, ""},
+	{"at no address", "https://0.0.0.0", refused, ""},
+	{"at no address in IPv6", "https://[::]", refused, ""},
+	{"at this machine", "https://127.0.0.1", refused, ""},
+	{"at this machine in IPv6", "https://[::1]", refused, ""},
+	{"at an address of a network", "https://10.0.0.5", refused, ""},
+	{"at an address of a cloud in octal", "https://0251.0376.0251.0376", refused, ""},
 	{"at an address of a cloud by NAT64", "https://[64:ff9b::a9fe:a9fe]", refused, ""},
 	{"at an address of a cloud in decimal", "https://2852039166", refused, ""},
 	{"at this machine by name", "https://localhost.", refused, ""},
 	{"at a name that stands for an address of a cloud", "https://metadata.example", refused, ""},
 	{"at a name that stands for one in IPv6", "https://metadata6.example", refused, ""},
 	{"at a name that stands for this machine", "https://loopback.example", refused, ""},
+	{"at a name that stands for an address of a network", "https://private.example", refused, ""},
 	{"at a name that stands for one by 6to4", "https://private6.example", refused, ""},
 }
 
@@ -97,6 +109,8 @@ var leads = []lead{
 	}},
 	{name: "a list", path: "/v2/app/tags/list", serve: redirect("GET", "/v2/app/tags/"), do: listTags},
 	{name: "a next page", path: "/v2/app/tags/list", serve: nextPage, do: listTags, other: map[outcome]outcome{bare: refused}, mends: true},
+	{name: "a next page of referrers", path: "/v2/app/referrers/x", serve: nextPage, do: listReferrers, other: map[outcome]outcome{bare: refused}, mends: true},
+	{name: "a session in place of a mount", path: blobs + "uploads/1", serve: session(0), do: mountLayer, mends: true},
 	{name: "an upload session", path: blobs + "uploads/1", serve: session(0), do: putLayer, mends: true},
 	{name: "an upload session that moves", path: blobs + "uploads/1", serve: session(1), do: putLayer, mends: true},
 	{name: "an upload session that moves when it is asked", path: blobs + "uploads/1", serve: session(2), do: putLayer, mends: true},
@@ -140,8 +154,9 @@ func redirect(method, path string) func(http.ResponseWriter, *http.Request, stri
 func notFound(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusNotFound) }
 
 func nextPage(w http.ResponseWriter, _ *http.Request, to string) {
+	w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
 	w.Header().Set("Link", "<"+to+`>; rel="next"`)
-	_, _ = io.WriteString(w, `{"tags":["v1"]}`)
+	_, _ = io.WriteString(w, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"tags":["v1"]}`)
 }
 
 // session is a registry that takes blobs in chunks. It names where the session
@@ -207,6 +222,20 @@ func listTags(ctx context.Context, r *registry.Repository, _ string) (err error)
 
 func putLayer(ctx context.Context, r *registry.Repository, _ string) error {
 	_, err := r.PutBlob(ctx, made(layer))
+	return err
+}
+
+func listReferrers(ctx context.Context, r *registry.Repository, _ string) (err error) {
+	for _, err = range r.Referrers(ctx, descriptorOf(layer).Digest, "") {
+		if err != nil {
+			break
+		}
+	}
+	return err
+}
+
+func mountLayer(ctx context.Context, r *registry.Repository, _ string) error {
+	_, err := r.PutBlob(ctx, origin{made(layer), "r.example"})
 	return err
 }
 
