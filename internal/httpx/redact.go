@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// openQuery are the query parameters that never hold a secret.
-var openQuery = []string{"n", "last", "digest", "mount", "from", "artifactType", "ns"}
+// openQuery are the query parameters that never hold a secret: those of the
+// distribution API, and what tokens are asked for.
+var openQuery = []string{"n", "last", "digest", "mount", "from", "artifactType", "ns", "service", "scope"}
 
 // openHeaders are the headers that never hold one.
 var openHeaders = []string{

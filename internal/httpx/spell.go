@@ -9,7 +9,6 @@ import (
 	"html"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +35,7 @@ func Spellings(secret string) []string {
 	for _, s := range []string{
 		url.QueryEscape(secret), url.PathEscape(secret), strings.TrimPrefix((&url.URL{Path: "/" + secret}).EscapedPath(), "/"), escapeAll(secret),
 	} {
-		all = append(all, s, escape.ReplaceAllStringFunc(s, strings.ToLower))
+		all = append(all, s, lowerEscapes(s))
 	}
 	if i := strings.IndexAny(secret, "?#"); i >= leastHidden { // as a URL, it ends there
 		all = append(all, secret[:i], strings.TrimPrefix((&url.URL{Path: "/" + secret[:i]}).EscapedPath(), "/"))
@@ -58,7 +57,16 @@ func Spellings(secret string) []string {
 // leastHidden is how many characters no text has by chance.
 const leastHidden = 8
 
-var escape = regexp.MustCompile("%[0-9A-F]{2}")
+// lowerEscapes writes %2F as %2f.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:], strings.ToLower(s[i+1:i+3]))
+		}
+	}
+	return string(b)
+}
 
 // escapeAll is url.PathEscape of all that is neither letter nor digit.
 func escapeAll(s string) string {
