@@ -1,0 +1,237 @@
+// Package canary looks for secrets where none belongs. Every verb meets every failure, each secret that a run has to do
+// with is a canary, and no canary may be in what the run writes: standard output and error, however much is asked for
+// there, and every file that it leaves. What must be in a file, as the credential is that login keeps, is named beside
+// the verb.
+//
+// A verb without a case fails the tests, and so does a case without a verb.
+package canary
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestMain(m *testing.M) { os.Exit(prepared(m)) }
+
+// prepared makes what all worlds share, runs the tests, and looks at what they left outside their folders.
+func prepared(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "wherry-canary-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := share(folder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := leftBehind(filepath.Join(folder, "temporary")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// leftBehind looks for canaries in the files that runs left outside their folders, as temporary ones.
+func leftBehind(folder string) error {
+	return filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if found := anything.find(path + "\n" + string(raw)); len(found) > 0 {
+			return fmt.Errorf("%s was left behind, with %s", path, found[0])
+		}
+		return nil
+	})
+}
+
+// modes are how much is asked for. The first meets every failure with every verb, the others every third in turn.
+var modes = [][]string{
+	{"--debug", "--json"}, {"--debug"}, {"--json"}, {"--verbose"}, {}, {"--progress", "json"}, {"--debug", "--progress", "json"},
+}
+
+func TestNoVerbLeaksUnderAnyFailure(t *testing.T) {
+	for i, f := range failures() {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, f)
+			for turn, l := range lines(t) {
+				if f.stall > 0 && l.verb == "doctor" && !l.first {
+					continue // it takes its time
+				}
+				other := modes[1+(i+turn)%(len(modes)-1)]
+				if l.first {
+					w.run(l.verbCase, l.line, modes[0]...)
+				} else {
+					w.run(l.verbCase, l.line, other...)
+				}
+				if l.first && !l.offline && f.stall == 0 && (i+turn)%3 == 0 {
+					w.run(l.verbCase, l.line, other...)
+				}
+			}
+			w.checkMet()
+		})
+	}
+}
+
+// A line of a case is tried.
+type line struct {
+	verbCase
+	line  string
+	first bool // of its verb
+}
+
+// lines are those of all verbs that there are.
+func lines(t *testing.T) (all []line) {
+	t.Helper()
+	there := append(verbsBelow(t), "man")
+	for _, c := range cases {
+		if !slices.Contains(there, c.verb) {
+			continue
+		}
+		for i, text := range c.lines {
+			all = append(all, line{c, text, i == 0})
+		}
+	}
+	return all
+}
+
+func TestNothingThatCannotBeReadIsQuoted(t *testing.T) {
+	for _, f := range slices.Concat(brokenFiles(), failingHelpers()) {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, f)
+			for _, l := range lines(t) {
+				if l.first && slices.Contains([]string{"digest", "doctor", "login", "logout", "which", "info"}, l.verb) {
+					w.run(l.verbCase, l.line, modes[0]...)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryVerbHasACase(t *testing.T) {
+	there := append(verbsBelow(t), "man") // which the help does not list
+	var tried []string
+	for _, c := range cases {
+		tried = append(tried, c.verb)
+		if len(c.lines) == 0 {
+			t.Errorf("%s has no line to try", c.verb)
+		}
+	}
+	for _, verb := range there {
+		if !slices.Contains(tried, verb) {
+			t.Errorf("wherry %s has no case", verb)
+		}
+	}
+	for _, verb := range tried {
+		if !slices.Contains(there, verb) && !slices.Contains(toCome, verb) {
+			t.Errorf("there is a case for %s, and no such verb", verb)
+		}
+	}
+}
+
+var verbLine = regexp.MustCompile(`(?m)^  ([a-z][a-z-]*) {2,}[A-Z]`)
+
+// verbsBelow returns the verbs that the help of a verb lists, and those below them.
+func verbsBelow(t *testing.T, noun ...string) (verbs []string) {
+	t.Helper()
+	var out strings.Builder
+	if code := wherry(t.Context(), stage{out: &out, err: &out}, append([]string{"help"}, noun...)...); code != 0 {
+		t.Fatalf("wherry help %v: %s", noun, out.String())
+	}
+	text, _, _ := strings.Cut(out.String(), "\nFlags:")
+	for _, m := range verbLine.FindAllStringSubmatch(text, -1) {
+		verb := append(slices.Clone(noun), m[1])
+		if m[1] == "help" {
+			verbs = append(verbs, "help")
+			continue
+		}
+		below := verbsBelow(t, verb...)
+		if len(below) == 0 {
+			below = []string{strings.Join(verb, " ")}
+		}
+		verbs = append(verbs, below...)
+	}
+	return verbs
+}
+
+// A verb's case is the lines that are tried of it. In a line FROM stands for the registry that fails, HERE for a folder
+// of the run, GIVEN for what is there to be read, and DIGEST for that of a blob.
+type verbCase struct {
+	verb    string
+	lines   []string
+	stdin   string
+	bytes   string // the line whose output is what a server calls the blob, before anybody can know
+	offline bool   // it has nothing to do with any registry
+	keeps   string // the file, in the home folder, in which there must be a credential afterwards
+}
+
+// toCome are verbs that another change brings; their lines are tried once they are there.
+var toCome = []string{"which", "info"}
+
+const credentialFile = ".docker/config.json"
+
+var cases = []verbCase{
+	{verb: "copy", lines: []string{
+		"copy FROM/app:v1 oci:HERE/layout", "copy FROM/app:v1 FROM/other:v1", "copy oci:GIVEN/layout FROM/new:v1",
+		"copy --all-tags FROM/app HERE/all.tar", "copy GIVEN/image.tar FROM/new:v2 FROM/newer:v2",
+		"copy --username tim --password-stdin FROM/app:v1 dir:HERE/dir", "copy --dry-run FROM/app:v1 FROM/other:v2",
+	}, stdin: typed + "\n"},
+	{verb: "save", lines: []string{"save FROM/app:v1 -o HERE/image.tar", "save FROM/app:v1"}},
+	{verb: "load", lines: []string{"load -i GIVEN/image.tar --to FROM/team"}},
+	{verb: "inspect", lines: []string{"inspect FROM/app:v1", "inspect --compat skopeo FROM/app:v1"}},
+	{verb: "tags", lines: []string{"tags FROM/app", "tags --long FROM/app"}},
+	{verb: "repos", lines: []string{"repos FROM"}},
+	{verb: "digest", lines: []string{"digest FROM/app:v1"}},
+	{verb: "manifest", lines: []string{"manifest FROM/app:v1"}},
+	{verb: "config", lines: []string{"config FROM/app:v1"}},
+	{verb: "blob", lines: []string{"blob FROM/app@DIGEST", "blob FROM/app@DIGEST -o HERE/blob"}, bytes: "blob FROM/app@DIGEST"},
+	{verb: "exists", lines: []string{"exists FROM/app:v1"}},
+	{verb: "validate", lines: []string{"validate FROM/app:v1"}},
+	{verb: "ratelimit", lines: []string{"ratelimit FROM"}},
+	{verb: "doctor", lines: []string{"doctor FROM/app:v1", "doctor FROM"}},
+	{verb: "which", lines: []string{"which FROM/app:v1"}},
+	{verb: "info", lines: []string{"info"}},
+	{verb: "login", lines: []string{"login FROM -u tim --password-stdin"}, stdin: typed + "\n", keeps: credentialFile},
+	{verb: "logout", lines: []string{"logout FROM"}, keeps: credentialFile},
+	{verb: "completion", lines: []string{"completion bash"}, offline: true},
+	{verb: "version", lines: []string{"version"}, offline: true},
+	{verb: "man", lines: []string{"man HERE/man"}, offline: true},
+	{verb: "help", lines: []string{"help copy"}, offline: true},
+}
+
+// share makes what worlds read: the programs of credential helpers, a layout and an archive.
+func share(folder string) error {
+	shared = folder
+	temporary := filepath.Join(folder, "temporary")
+	programs := filepath.Join(folder, "bin")
+	for _, dir := range []string{temporary, programs} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for name, script := range helpers {
+		if err := os.WriteFile(filepath.Join(programs, "docker-credential-"+name), []byte(script), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, value := range map[string]string{"PATH": programs + string(os.PathListSeparator) + os.Getenv("PATH"), "TMPDIR": temporary, "TMP": temporary} {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return giveImages(context.Background(), folder)
+}
