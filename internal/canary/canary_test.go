@@ -233,5 +233,8 @@ func share(folder string) error {
 			return err
 		}
 	}
+	if err := giveKeys(folder); err != nil {
+		return err
+	}
 	return giveImages(context.Background(), folder)
 }

@@ -97,6 +97,12 @@ func answers() []failure {
 		{name: "next page with a state", registry: withBasic, faults: each(
 			fault{Header: http.Header{"Link": {`</v2/app/tags/list?n=1&last=x&token=` + url.QueryEscape(state) + `>; rel="next"`}}},
 			fault{Query: "token=", Effect: testregistry.Answer, N: 500, Body: state})},
+		{name: "TLS of an unknown authority, with a client's key", registry: testregistry.Config{TLS: true}, local: true, home: map[string]string{
+			"xdg/wherry/config.yaml": "registries:\n  \"FROM\":\n    clientCertificate: GIVEN/client.pem\n    clientKey: GIVEN/client.key\n",
+		}},
+		{name: "TLS with a key of another certificate", registry: testregistry.Config{TLS: true}, local: true, home: map[string]string{
+			"xdg/wherry/config.yaml": "registries:\n  \"FROM\":\n    skipVerify: true\n    clientCertificate: GIVEN/client.pem\n    clientKey: GIVEN/other.key\n",
+		}},
 		{name: "Ctrl-C", registry: withBearer, faults: func(w *world) []fault {
 			return []fault{{Effect: testregistry.Hold, Hit: w.interrupt}}
 		}},
