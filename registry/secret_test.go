@@ -181,7 +181,7 @@ func TestWhatAHostWasShownIsNotQuotedInAnySpelling(t *testing.T) {
 		c.Hosts = func(string) (*registry.Host, error) {
 			return &registry.Host{Header: http.Header{"X-Corp": {header}}, PlainHTTP: true}, nil
 		}
-		c.Keychain = registry.CredentialFunc(func(context.Context, string) (registry.Credential, error) {
+		c.Keychain = registry.CredentialFunc(func(context.Context, string, string) (registry.Credential, error) {
 			return registry.Credential{Username: "ann", Password: password}, nil
 		})
 		c.Proxy = func(*http.Request) (*url.URL, error) {

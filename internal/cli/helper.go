@@ -87,6 +87,12 @@ func (h helper) erase(ctx context.Context, host string) error {
 	return err
 }
 
+// valid reports whether there can be a helper of that name.
+func (h helper) valid() bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return h != "" && strings.Trim(string(h), letters) == ""
+}
+
 func (h helper) program() string { return "docker-credential-" + string(h) }
 
 func (h helper) fail(op string, err error) error {
@@ -98,7 +104,7 @@ func (h helper) fail(op string, err error) error {
 // there are the plain words. A helper that takes too long is ended, with all it
 // has started.
 func (h helper) run(ctx context.Context, op string, in []byte, secrets ...string) ([]byte, error) {
-	if h == "" || strings.Trim(string(h), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
+	if !h.valid() {
 		return nil, errors.New("a credential helper is named that cannot be: names have letters, digits and . _ - only")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, helperTimeout, fmt.Errorf("no answer within %s", helperTimeout))

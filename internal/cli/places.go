@@ -21,9 +21,12 @@ type credentialPlace struct {
 }
 
 // kind returns "password", "identity token", "registry token", "helper NAME" or
-// "login to a cloud".
+// "login to a cloud". A name that cannot be one is not repeated: somebody may have
+// put a secret there.
 func (p credentialPlace) kind() string {
 	switch {
+	case p.helper != "" && !p.helper.valid():
+		return "helper with a name that none can have"
 	case p.helper != "":
 		return "helper " + string(p.helper)
 	case p.cloud != "":

@@ -104,21 +104,13 @@ func (r *reader) address(text string, at mark) *url.URL {
 }
 
 func (r *reader) hostsSettings(n *node) Host {
-	h := Host{
+	return Host{
 		SkipVerify:  r.flag(n.get("skip_verify")),
 		DialTimeout: r.duration(n.get("dial_timeout")),
 		Headers:     r.headers(n.get("header")),
-		CA:          r.textOrTexts(n.get("ca")),
+		CA:          r.paths(n.get("ca")),
 		Client:      r.clientPairs(n.get("client")),
 	}
-	folder := filepath.Dir(r.file)
-	for i, file := range h.CA.Value {
-		h.CA.Value[i] = below(folder, file)
-	}
-	for i, pair := range h.Client.Value {
-		h.Client.Value[i] = ClientPair{below(folder, pair.Certificate), below(folder, pair.Key)}
-	}
-	return h
 }
 
 // clientPairs reads a file, a list of files, or a list of pairs of files.
@@ -131,7 +123,7 @@ func (r *reader) clientPairs(n *node) Value[[]ClientPair] {
 		n = &node{kind: kindList, at: n.at, items: []*node{n}}
 	}
 	for _, item := range r.list(n) {
-		files := r.textOrTexts(item).Value
+		files := r.paths(item).Value
 		switch {
 		case item.kind == kindText:
 			pairs.Value = append(pairs.Value, ClientPair{files[0], files[0]})

@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -60,7 +59,7 @@ func (r *reader) ownEntry(f field) ownEntry {
 	e := ownEntry{settings: Host{
 		PlainHTTP:         r.flag(n.get("plainHTTP")),
 		SkipVerify:        r.flag(n.get("skipVerify")),
-		CA:                r.textOrTexts(n.get("ca")),
+		CA:                r.paths(n.get("ca")),
 		Client:            r.ownClient(n),
 		Headers:           r.headers(n.get("headers")),
 		Address:           r.text(n.get("address")),
@@ -72,9 +71,6 @@ func (r *reader) ownEntry(f field) ownEntry {
 	s := &e.settings
 	if s.PlainHTTP.Set() {
 		s.AllowHTTP = Value[bool]{false, s.PlainHTTP.From}
-	}
-	for i, file := range s.CA.Value {
-		s.CA.Value[i] = below(filepath.Dir(r.file), file)
 	}
 	if s.Address.Set() && !hostForm.MatchString(s.Address.Value) {
 		r.refuse(n.get("address").at, "%s is not an address of the form host[:port]", placeOf(s.Address.Value))
@@ -95,15 +91,14 @@ func (r *reader) ownEntry(f field) ownEntry {
 
 // ownClient reads a certificate and its key, which may be in the same file.
 func (r *reader) ownClient(n *node) Value[[]ClientPair] {
-	certificate, key := r.text(n.get("clientCertificate")), r.text(n.get("clientKey"))
+	certificate, key := r.path(n.get("clientCertificate")), r.path(n.get("clientKey"))
 	if !certificate.Set() {
 		if key.Set() {
 			r.refuse(n.get("clientKey").at, "clientKey without clientCertificate")
 		}
 		return Value[[]ClientPair]{}
 	}
-	folder := filepath.Dir(r.file)
-	pair := ClientPair{below(folder, certificate.Value), below(folder, key.or(certificate).Value)}
+	pair := ClientPair{certificate.Value, key.or(certificate).Value}
 	return Value[[]ClientPair]{[]ClientPair{pair}, certificate.From}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,6 +76,33 @@ func (r *reader) textOrTexts(n *node) Value[[]string] {
 		return Value[[]string]{[]string{n.text}, r.origin(n.at)}
 	}
 	return r.texts(n)
+}
+
+// path reads the path of a file, relative to the folder of the one that is read.
+// What is in such a file is not repeated where somebody puts it in place of a path.
+func (r *reader) path(n *node) Value[string] {
+	v := r.text(n)
+	if v.Set() {
+		v.Value = r.below(v.Value, n.at)
+	}
+	return v
+}
+
+// paths reads a list of paths, or one path, which is a list of one.
+func (r *reader) paths(n *node) Value[[]string] {
+	list := r.textOrTexts(n)
+	for i, file := range list.Value {
+		list.Value[i] = r.below(file, n.at)
+	}
+	return list
+}
+
+func (r *reader) below(file string, at mark) string {
+	if strings.ContainsAny(file, "\r\n\x00") {
+		r.refuse(at, "not the path of a file")
+		return ""
+	}
+	return below(filepath.Dir(r.file), file)
 }
 
 // table returns the fields of a table.
