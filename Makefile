@@ -31,7 +31,8 @@ build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and A
 
 test: ## unit, contract and script tests; needs nothing but Go (and a C compiler for the race detector)
 	@if [ -n "$$CI" ] && [ -z "$(RACE)" ]; then echo "make test: CI must run with -race, and there is no C compiler" >&2; exit 1; fi
-	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m $(PKGS)
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m -p 3 $$($(GO) list $(PKGS) | grep -v '/internal/badinput$$')
+	$(GO) test -timeout 10m $$($(GO) list $(PKGS) | grep '/internal/badinput$$')
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m ./internal/cloud
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m -run Cloud ./internal/cli
 
