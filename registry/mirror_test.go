@@ -211,7 +211,7 @@ func TestASlowMirrorIsAskedLast(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := newNet(t, slow)
-			raw := random(400<<10, 3)
+			raw := random(300<<10, 3)
 			n.own.PutBlob("app", raw)
 			n.mirror.PutBlob("mirrored/app", raw)
 			if ownIsSlow {
