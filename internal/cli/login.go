@@ -124,10 +124,12 @@ func runLogin(ctx context.Context, f *Factory, host string, o loginOptions) (ren
 	} else {
 		result.File = file.path
 		err = file.store(ctx, host, c)
-		f.Warn("the credential is kept unencrypted in %s, for base64 hides nothing; a credential helper keeps it better", file.path)
 	}
 	if err != nil {
 		return render.Result{}, err
+	}
+	if keeper.helper == "" {
+		f.Warn("the credential is kept unencrypted in %s, for base64 hides nothing; a credential helper keeps it better", file.path)
 	}
 	if place := f.placeBefore(host, file); keeper.helper == "" && place != "" {
 		f.Warn("%s has a credential for %s too, and counts before %s", place, host, file.path)

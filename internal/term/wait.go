@@ -99,6 +99,10 @@ func (s *Screen) lift(host string) {
 	if w == nil {
 		return
 	}
+	if more := time.Until(*w.until.Load()); more > 0 { // it was made longer while this alarm went off
+		w.alarm.Reset(more)
+		return
+	}
 	delete(s.waits, host)
 	w.erase()
 	if s.ownBars && len(s.waits) == 0 {
