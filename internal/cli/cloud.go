@@ -30,8 +30,7 @@ func (f *Factory) newCloud() (*cloud.Keychain, error) {
 // withoutClouds reports whether clouds are left alone. A file that a flag names is
 // the only place of credentials.
 func (f *Factory) withoutClouds() bool {
-	said := f.Env("WHERRY_NO_CLOUD")
-	return f.Flags.AuthFile != "" || said != "" && said != "0" && said != "false"
+	return f.Flags.AuthFile != "" || f.isSet("WHERRY_NO_CLOUD")
 }
 
 // inCloud returns what the cloud gives whose registry host is, and as whom.

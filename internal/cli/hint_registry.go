@@ -4,10 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/wherry-dev/wherry/internal/cloud"
 	"github.com/wherry-dev/wherry/registry"
 )
 
@@ -46,19 +46,18 @@ func (f *Factory) flag(name string) string {
 	return f.verb.Flags().Lookup(name).Value.String()
 }
 
-var ecrHost = regexp.MustCompile(`^[0-9]+\.dkr\.ecr(-fips)?\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$`)
-
 // makeRepository says how to make a repository that pushing does not make.
 func makeRepository(host, repository string) string {
 	if repository == "" {
 		return "make the repository first: " + host + " does not do it by itself"
 	}
-	if ecr := ecrHost.FindStringSubmatch(host); ecr != nil {
-		return "make the repository first: aws ecr create-repository --region " + ecr[2] + " --repository-name " + repository
-	}
-	if host == "public.ecr.aws" {
+	switch cloud.RegistryOf(host) {
+	case cloud.ECR:
+		return "make the repository first: aws ecr create-repository --region " + cloud.RegionOf(host) + " --repository-name " + repository
+	case cloud.ECRPublic:
 		_, name, _ := strings.Cut(repository, "/") // behind the registry's alias
 		return "make the repository first: aws ecr-public create-repository --region us-east-1 --repository-name " + name
+	case cloud.Google, cloud.Azure:
 	}
 	return "make the repository " + repository + " first: " + host + " does not do it by itself"
 }

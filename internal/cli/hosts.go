@@ -45,13 +45,19 @@ func (f *Factory) ownOnly(own Config) bool { return f.whoOwnOnly(own) != "" }
 // for nobody.
 func (f *Factory) whoOwnOnly(own Config) string {
 	const variable = "WHERRY_OWN_ONLY"
-	switch said := f.Env(variable); {
+	switch {
 	case own.OwnOnly:
 		return own.path
-	case said != "" && said != "0" && said != "false":
+	case f.isSet(variable):
 		return variable
 	}
 	return ""
+}
+
+// isSet reports whether a variable of the environment switches something on.
+func (f *Factory) isSet(variable string) bool {
+	said := f.Env(variable)
+	return said != "" && said != "0" && said != "false"
 }
 
 // givenSettings returns what flags, and the list of hosts in our own file, say

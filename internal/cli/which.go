@@ -35,7 +35,7 @@ type WhichShort struct {
 
 // A WhichHost is a host that would be asked.
 type WhichHost struct {
-	Role         string   `json:"role"` // registry, mirror, or target: what is written to, where that is another
+	Role         string   `json:"role"` // registry, mirror, or destination: what is written to, where that is another
 	Host         string   `json:"host"`
 	Repository   string   `json:"repository,omitempty"`
 	URL          string   `json:"url"`               // of its API
@@ -193,7 +193,7 @@ func (f *Factory) whichHosts(w *WhichResult, view *config.View, r *config.Regist
 		w.Hosts = append(w.Hosts, origin)
 	}
 	if r.Target.Host != r.Origin.Host || r.Target.Repository != r.Origin.Repository {
-		w.Hosts = append(w.Hosts, f.whichHost(view, "target", r.Target))
+		w.Hosts = append(w.Hosts, f.whichHost(view, "destination", r.Target))
 	}
 }
 

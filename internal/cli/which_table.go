@@ -25,7 +25,7 @@ func (w *WhichResult) result() render.Result {
 	urls := []string{}
 	for _, h := range w.Hosts {
 		h.rows(&rows)
-		if h.Skipped == "" && h.Role != "target" {
+		if h.Skipped == "" && h.Role != "destination" {
 			urls = append(urls, h.URL)
 		}
 	}

@@ -35,6 +35,10 @@ func (r Registry) Helper() string {
 // is one that only begins or ends like a registry of a cloud.
 func RegistryOf(host string) Registry { return parsePlace(host).registry }
 
+// RegionOf returns the region of Amazon that a registry of [ECR] is in, "" for
+// any other host.
+func RegionOf(host string) string { return parsePlace(host).region }
+
 // A place is what the name of a host says.
 type place struct {
 	registry  Registry
