@@ -3,8 +3,11 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -200,6 +203,72 @@ func TestRealmsThatAreNotFollowed(t *testing.T) {
 				t.Errorf("%d requests", n)
 			}
 		})
+	}
+}
+
+// What a token server answers says nothing of whether an image is there.
+func TestTokenServersSayNothingOfImages(t *testing.T) {
+	for answer, want := range map[int]error{
+		400: content.ErrUnauthorized, 401: content.ErrUnauthorized, 403: content.ErrDenied, 404: content.ErrUnavailable,
+		405: content.ErrUnavailable, 410: content.ErrUnavailable, 418: content.ErrUnavailable, 429: content.ErrRateLimited,
+	} {
+		server := testregistry.Start(t, testregistry.Config{Auth: bearer})
+		server.SetFaults(fault{Kind: testregistry.KindToken, Effect: testregistry.Answer, N: int64(answer)})
+		_, err := repository(t, client(t), server, "app").Manifest(t.Context(), "v1")
+		if !errors.Is(err, want) || errors.Is(err, content.ErrNotFound) {
+			t.Errorf("%d of a token server: %v, want %v", answer, err, want)
+		}
+	}
+}
+
+func TestATokenThatNoHeaderCanCarryIsNone(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{Auth: bearer})
+	server.SetFaults(fault{Kind: testregistry.KindToken, Effect: testregistry.Answer, N: 200, Body: `{"token":"a\r\nX: y"}`})
+	_, err := repository(t, client(t), server, "app").Manifest(t.Context(), "v1")
+	if err == nil || !strings.Contains(err.Error(), "the token server gave no token") {
+		t.Errorf("error %v", err)
+	}
+	if n := len(server.Requests()); n > 3 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// TestEndsOfPasswordsAreHiddenToo has passwords that end in what messages are
+// trimmed of.
+func TestEndsOfPasswordsAreHiddenToo(t *testing.T) {
+	for _, secret := range []string{"S3CR3Tpw;", "S3CR3Tpw ", "S3CR3Tpw; ", `S3CR3T"pw`, "S3CR3T'pw", "S3CR3T/&pw"} {
+		for _, body := range []string{
+			`{"errors":[{"code":"DENIED","message":"bad password %s"}]}`, "bad password %s", "bad password %s\n",
+			"bad password " + html.EscapeString(secret), "bad password " + strings.NewReplacer(`"`, "&quot;", "'", "&#x27;").Replace(secret),
+			"bad password " + strings.NewReplacer("&", "%%26", `"`, "%%22", "'", "%%27", ";", "%%3B", " ", "%%20").Replace(secret),
+		} {
+			quoted, err := json.Marshal(secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.ReplaceAll(body, "%s", strings.Trim(string(quoted), `"`))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if req.Header.Get("Authorization") == "" {
+					w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = io.WriteString(w, strings.ReplaceAll(text, "%%", "%"))
+			}))
+			c := client(t)
+			c.Keychain = registry.CredentialFunc(func(context.Context, string, string) (registry.Credential, error) {
+				return registry.Credential{Username: "ann", Password: secret}, nil
+			})
+			repo, err := c.Repository(strings.TrimPrefix(server.URL, "http://"), "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = repo.Manifest(t.Context(), "v1"); err == nil || strings.Contains(err.Error(), "S3CR3T") {
+				t.Errorf("%q in %q: %v", secret, text, err)
+			}
+			server.Close()
+		}
 	}
 }
 

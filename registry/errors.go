@@ -38,6 +38,7 @@ type Error struct {
 
 	anonymous bool // no credential was for the host that answered
 	hidden    bool // it is content.ErrHidden
+	token     bool // it is a token server's: what it says is about tokens, not about what was asked for
 }
 
 func (e *Error) Error() string {
@@ -96,6 +97,9 @@ func (e *Error) class() error {
 	if e.Speaks() == "https" {
 		return content.ErrUnavailable // nothing was said about the request: it was not understood
 	}
+	if e.token {
+		return e.classOfToken()
+	}
 	if class := e.classOfCodes(); class != nil {
 		return class
 	}
@@ -122,6 +126,19 @@ func (e *Error) class() error {
 	}
 	if e.Status >= 400 && e.Status < 500 {
 		return content.ErrInvalid
+	}
+	return content.ErrUnavailable
+}
+
+// classOfToken is for what token servers answer.
+func (e *Error) classOfToken() error {
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusProxyAuthRequired: // 400: RFC 6749 §5.2
+		return content.ErrUnauthorized
+	case http.StatusForbidden:
+		return content.ErrDenied
+	case http.StatusTooManyRequests:
+		return content.ErrRateLimited
 	}
 	return content.ErrUnavailable
 }
@@ -227,7 +244,8 @@ func (h *host) answerError(resp *http.Response) error {
 	}
 	e.anonymous = !h.owns(resp.Request.URL) || httpx.IsAnonymous(resp.Request)
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header, time.Now())
-	codes, message := parseErrorBody(body)
+	// What is parsed may have lost the end of a secret.
+	codes, message := parseErrorBody([]byte(h.secrets.maskAnswer(string(body), resp.Request)))
 	if h.owns(resp.Request.URL) {
 		if !isNamed(resp.Request) {
 			e.Repository, e.Ref = h.manifestAt(resp.Request.URL)
@@ -297,9 +315,9 @@ func parseErrorBody(body []byte) (codes []string, message string) {
 		}
 	}
 	if len(said) == 0 {
-		said = append(said, wire.Message, wire.Details)
+		said = slices.DeleteFunc([]string{wire.Message, wire.Details}, func(s string) bool { return s == "" })
 	}
-	return codes, strings.Trim(strings.Join(said, "; "), "; ")
+	return codes, strings.Join(said, "; ")
 }
 
 func plainMessage(body []byte) string {

@@ -22,6 +22,7 @@ import (
 const (
 	mirrorTries = 2                // in a row
 	mirrorStall = 10 * time.Second // of silence
+	maxFailed   = 5                // objects in a row that it has failed to give
 )
 
 // A Mirrored is a repository that is read from its mirrors, and from its own
@@ -60,6 +61,7 @@ type mirrorHost struct {
 	slow    atomic.Bool  // is asked last
 	patient atomic.Bool  // is not judged by its speed any more: others are not faster
 	rate    atomic.Int64 // bytes a second that it gave when it was left for being slow
+	failed  atomic.Int32 // times in a row, not counting what it does not have
 	told    sync.Map     // tags of which it was said that they are stale there
 }
 
@@ -167,6 +169,9 @@ func (m *Mirrored) each(ctx context.Context, ref string, ask func(*Repository) e
 	var failed failures
 	for _, r := range m.order() {
 		err := ask(r)
+		if err == nil {
+			r.did()
+		}
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -192,7 +197,9 @@ func (m *Mirrored) Open(ctx context.Context, d ocispec.Descriptor, rng content.R
 	}
 	r := &relay{ctx: ctx, desc: d, own: m.own, off: off, end: off + n, left: m.order(), log: m.log()}
 	if n == d.Size {
-		r.verifier = d.Digest.Verifier()
+		if r.verifier, err = content.NewVerifier(d); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.next(); err != nil {
 		return nil, err
@@ -213,8 +220,17 @@ func (r *Repository) fell(ctx context.Context, what string, err error) {
 		r.bench(ctx, "sent wrong bytes", what, err)
 	case ok && failure.Status == 0 && errors.Is(err, content.ErrUnavailable) && ctx.Err() == nil:
 		r.bench(ctx, "cannot be reached", what, err)
+	case !errors.Is(err, content.ErrNotFound) && ctx.Err() == nil && known.failed.Add(1) == maxFailed:
+		r.bench(ctx, "fails each time", what, err)
 	default:
 		log.InfoContext(ctx, "mirror passed over", "mirror", r.host.name, "object", what, "error", err)
+	}
+}
+
+// did notes that a mirror gave something.
+func (r *Repository) did() {
+	if known := r.host.mirror; known != nil {
+		known.failed.Store(0)
 	}
 }
 

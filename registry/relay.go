@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -41,8 +40,8 @@ type relay struct {
 	gave     []share       // what each gave, in order
 	slow     []*host       // mirrors that were left for being slow
 	failed   failures
-	verifier digest.Verifier // nil where only a part is read
-	err      error           // why there is no more to read
+	verifier *content.Verifier // nil where only a part is read
+	err      error             // why there is no more to read
 }
 
 // Read implements [io.Reader].
@@ -88,7 +87,7 @@ func (r *relay) take(p []byte) {
 	if r.verifier == nil || len(p) == 0 {
 		return
 	}
-	_, _ = r.verifier.Write(p) // a hash takes everything
+	_, _ = r.verifier.Write(p) // Check tells
 	r.gave[len(r.gave)-1].add(p)
 }
 
@@ -101,6 +100,7 @@ func (r *relay) next() error {
 		if err == nil {
 			r.from, r.rc, r.given, r.waited = from, rc, 0, 0
 			r.gave = append(r.gave, newShare(from, r.off))
+			from.did()
 			return nil
 		}
 		if r.ctx.Err() != nil {
@@ -163,10 +163,13 @@ func (r *relay) finish(err error) error {
 		r.failed.add(r.ctx, r.from, r.desc.Digest.String(), err)
 		return err
 	}
-	if r.verifier == nil || r.verifier.Verified() {
+	if r.verifier == nil {
 		return io.EOF
 	}
-	return r.blame(&content.MismatchError{Want: r.desc, Size: r.desc.Size})
+	if mismatch := r.verifier.Check(); mismatch != nil {
+		return r.blame(mismatch)
+	}
+	return io.EOF
 }
 
 // blame benches the mirrors that gave wrong bytes. Where none did, the blob is

@@ -145,10 +145,21 @@ func (a *authorizer) exchange(ctx context.Context, c challenge, cred authn.AuthC
 	if t.AccessToken != "" && a.host.answers(AccessTokens) {
 		got.value = t.AccessToken
 	}
+	if !isHeaderValue(got.value) {
+		return token{}, a.host.tokenError(ctx, realm, errNoToken)
+	}
 	if got.life <= 0 {
 		got.life = time.Minute // what the token specification says of servers that say nothing
 	}
 	return got, nil
+}
+
+// errNoToken is what no header can carry.
+var errNoToken = errors.New("not a token")
+
+// isHeaderValue reports whether a header can carry s.
+func isHeaderValue(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
 // params returns what the token server is asked with. For a name and password it
@@ -171,7 +182,7 @@ func (a *authorizer) params(c challenge, realm *url.URL, cred authn.AuthConfig) 
 // tokenError says what a token server answered, without the answer but for its
 // codes: it may hold the secrets it was asked with or for.
 func (h *host) tokenError(ctx context.Context, realm *url.URL, err error) error {
-	e := &Error{Method: http.MethodGet, URL: h.secrets.mask(httpx.Redact(realm))}
+	e := &Error{Method: http.MethodGet, URL: h.secrets.mask(httpx.Redact(realm)), token: true}
 	var (
 		answer *transport.Error
 		trip   *url.Error

@@ -195,6 +195,9 @@ func changed(path string, change func(auths map[string]json.RawMessage)) ([]byte
 			return nil, fmt.Errorf("credentials in %s: not of the form docker and podman write", path)
 		}
 	}
+	if all == nil { // the file says null
+		all = map[string]json.RawMessage{}
+	}
 	auths := map[string]json.RawMessage{}
 	if part, ok := all["auths"]; ok {
 		if err := json.Unmarshal(part, &auths); err != nil {

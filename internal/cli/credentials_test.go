@@ -177,6 +177,21 @@ func TestLoginWritesToTheFileInUse(t *testing.T) {
 	}
 }
 
+func TestLoginTakesAnEmptyFileOfCredentials(t *testing.T) {
+	for _, text := range []string{"", " ", "null", "{}", `{"auths": null}`} {
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := editAuthFile(t.Context(), path, func(auths map[string]json.RawMessage) { auths["r.example"] = []byte("{}") }); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if raw, err := os.ReadFile(path); err != nil || !strings.Contains(string(raw), "r.example") {
+			t.Errorf("%q became %q, %v", text, raw, err)
+		}
+	}
+}
+
 func TestAFileOfCredentialsKeepsWhatItHas(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"real.json": `{"plugins": {"x": {"y": "z"}}, "auths": {"other.io": {"auth": "YTpi", "email": "e"}}, "n": 12345678901234567890}`})

@@ -123,16 +123,16 @@ func (h helper) run(ctx context.Context, op string, in []byte, secrets ...string
 	switch {
 	case ctx.Err() != nil:
 		return nil, h.fail(op, context.Cause(ctx))
-	case err == nil && out.over:
-		return nil, h.fail(op, fmt.Errorf("it says more than %d bytes", maxHelperSays))
+	case out.over, complaint.over:
+		return nil, h.fail(op, errTooMuch)
 	case err == nil:
-		return out.Bytes(), nil
+		return out.kept.Bytes(), nil
 	}
 	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 		return nil, h.fail(op, err)
 	}
 	// Helpers complain on standard output (the protocol has it so), some on standard error.
-	reason := strings.TrimSpace(out.String() + " " + complaint.String())
+	reason := strings.TrimSpace(out.kept.String() + " " + complaint.kept.String())
 	if strings.Contains(reason, errNoCredentials.Error()) {
 		return nil, errNoCredentials
 	}
@@ -177,16 +177,19 @@ func plainWords(text string) string {
 
 // bounded keeps what is written to it up to maxHelperSays.
 type bounded struct {
-	bytes.Buffer
+	kept bytes.Buffer // not embedded: its ReadFrom would read without end
 	over bool
 }
 
+// Write implements [io.Writer]. What is too much ends the reading, and with it
+// whoever goes on writing.
 func (b *bounded) Write(p []byte) (int, error) {
-	room := maxHelperSays - b.Len()
-	if len(p) > room {
-		b.over = true
-		b.Buffer.Write(p[:room])
-		return len(p), nil
+	room := min(len(p), maxHelperSays-b.kept.Len())
+	b.kept.Write(p[:room])
+	if b.over = room < len(p); b.over {
+		return room, errTooMuch
 	}
-	return b.Buffer.Write(p)
+	return room, nil
 }
+
+var errTooMuch = fmt.Errorf("it says more than %d bytes", maxHelperSays)

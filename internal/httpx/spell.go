@@ -29,13 +29,14 @@ func Spellings(secret string) []string {
 	inJSON := string(quoted[1 : len(quoted)-1])
 	inHex := hex.EncodeToString([]byte(secret))
 	all := []string{
-		secret, html.EscapeString(secret), inJSON, strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(inJSON),
+		secret, html.EscapeString(secret), namedEntities.Replace(html.EscapeString(secret)), hexEntities.Replace(html.EscapeString(secret)), inJSON, strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(inJSON),
 		strings.Trim(strconv.QuoteToASCII(secret), `"`), inHex, strings.ToUpper(inHex),
 	}
 	for _, s := range []string{
-		url.QueryEscape(secret), url.PathEscape(secret), strings.TrimPrefix((&url.URL{Path: "/" + secret}).EscapedPath(), "/"), escapeAll(secret),
+		url.QueryEscape(secret), url.PathEscape(secret), strings.TrimPrefix((&url.URL{Path: "/" + secret}).EscapedPath(), "/"), escapeBut(secret, ""),
+		escapeBut(secret, "_.-~/"), escapeBut(secret, "-_.!~*'()"),
 	} {
-		all = append(all, s, lowerEscapes(s))
+		all = append(all, s, lowerEscapes(s), url.QueryEscape(s))
 	}
 	if i := strings.IndexAny(secret, "?#"); i >= leastHidden { // as a URL, it ends there
 		all = append(all, secret[:i], strings.TrimPrefix((&url.URL{Path: "/" + secret[:i]}).EscapedPath(), "/"))
@@ -68,11 +69,12 @@ func lowerEscapes(s string) string {
 	return string(b)
 }
 
-// escapeAll is url.PathEscape of all that is neither letter nor digit.
-func escapeAll(s string) string {
+// escapeBut is url.PathEscape of all that is neither letter nor digit, nor in but:
+// Python leaves other characters as they are than browsers do.
+func escapeBut(s, but string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
-		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
+		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte(but, c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}
@@ -80,6 +82,12 @@ func escapeAll(s string) string {
 	}
 	return b.String()
 }
+
+// Quotes have several names in HTML.
+var (
+	namedEntities = strings.NewReplacer("&#34;", "&quot;", "&#39;", "&apos;")
+	hexEntities   = strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;")
+)
 
 // middle returns the characters that s has in base64 behind so many bytes,
 // whatever those are and whatever follows.
