@@ -95,9 +95,16 @@ func misread(err error) string {
 	case errors.As(err, &wrong) && wrong.Field != "":
 		return "setting " + wrong.Field + " is not of its kind; there are " + settings
 	case isSyntax:
-		return "not YAML: " + quotedWord.ReplaceAllString(syntax, "…")
+		return "not YAML: " + tidied(syntax)
 	}
 	return "not a list of settings; there are " + settings
+}
+
+// tidied returns on one line what the parser says, without the words of the file.
+func tidied(said string) string {
+	said = quotedWord.ReplaceAllString(strings.TrimPrefix(said, "unmarshal errors:"), "…")
+	said = strings.ReplaceAll(said, "key … already set in map", "a key is here twice")
+	return strings.ReplaceAll(strings.TrimSpace(said), "\n  ", "; ")
 }
 
 // namedFile makes a wrong command line of err where it is about a file that the

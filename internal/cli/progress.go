@@ -21,7 +21,7 @@ func (f *Factory) progressMode() (term.Mode, error) {
 			return "", err
 		}
 		if err := mode.Set(cmp.Or(config.Progress, string(term.Auto))); err != nil {
-			return "", usagef("progress: %w", err)
+			return "", usagef("%s: progress: %w", config.path, err)
 		}
 	}
 	return mode.On(f.Err.Output()), nil

@@ -147,10 +147,10 @@ func (r *reader) rate(n *node) Value[float64] {
 
 // duration reads a duration in Go's form, such as 3s.
 func (r *reader) duration(n *node) Value[time.Duration] {
-	text := r.text(n)
-	if text.Value == "" {
+	if !r.said(n, "a duration, such as 3s", kindText) || n.text == "" {
 		return Value[time.Duration]{}
 	}
+	text := r.text(n)
 	d, err := time.ParseDuration(text.Value)
 	if err != nil || d < 0 {
 		r.refuse(n.at, "not a duration, such as 3s")
