@@ -20,7 +20,7 @@ func (f *Factory) ask(ctx context.Context, h helper, from string, q question) (f
 	case errors.Is(err, errNoCredentials):
 		return found{}, nil
 	case err != nil:
-		return found{}, fmt.Errorf("%s: %w", from, err)
+		return found{}, &credentialError{fmt.Errorf("%s: %w", from, err), h.mend(from)}
 	}
 	return found{c, h.program() + ", which " + from + " names"}, nil
 }

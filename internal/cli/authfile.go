@@ -68,12 +68,24 @@ func (a *authFile) parse(name string, raw []byte) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Errorf("credentials in %s: not JSON, at byte %d", name, syntax.Offset)
+		err = fmt.Errorf("credentials in %s: not JSON, at byte %d", name, syntax.Offset)
 	case err != nil:
-		return fmt.Errorf("credentials in %s: not of the form docker and podman write", name)
+		err = fmt.Errorf("credentials in %s: not of the form docker and podman write", name)
+	default:
+		return nil
 	}
-	return nil
+	return &credentialError{err, "mend " + name}
 }
+
+// A credentialError is a place of credentials that is broken. It is not passed
+// over: who would be logged in is not known.
+type credentialError struct {
+	err  error
+	mend string // what to do about it
+}
+
+func (e *credentialError) Error() string { return e.err.Error() }
+func (e *credentialError) Unwrap() error { return e.err }
 
 func readBounded(path string, most int64) (raw []byte, err error) {
 	file, err := os.Open(path)
@@ -127,7 +139,7 @@ func (a *authFile) entryKey(host, repository string) (string, bool) {
 func (a *authFile) entry(key string) (registry.Credential, error) {
 	c, err := a.Auths[key].credential()
 	if err != nil {
-		err = fmt.Errorf("credentials for %s in %s: %w", key, a.path, err)
+		err = &credentialError{fmt.Errorf("credentials for %s in %s: %w", key, a.path, err), "mend " + a.path}
 	}
 	return c, err
 }

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"log/slog"
+	"net/http"
+	"net/url"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -14,24 +17,30 @@ import (
 )
 
 // newClient returns the client that flags, configuration and environment ask for.
+// What is known about registries is read where one is named, else when one is asked
+// for: the files of other programs are nothing to a verb that looks at a layout.
 func (f *Factory) newClient() (*registry.Client, error) {
-	view, err := f.View()
-	if err != nil {
+	if _, err := f.given(); err != nil {
 		return nil, err
 	}
-	directory := &endpoint.Directory{View: view}
+	if f.SrcHost != "" || f.DstHost != "" {
+		if _, err := f.View(); err != nil {
+			return nil, err
+		}
+	}
 	if err := f.checkAuthFile(); err != nil {
 		return nil, err
 	}
+	directory := directory{sync.OnceValues(f.newDirectory)}
 	given, err := f.flagCredentials(f.SrcHost, f.DstHost)
 	if err != nil {
 		return nil, err
 	}
 	c := &registry.Client{
 		Keychain:     registry.CredentialFunc((&credentials{f: f, host: given}).forRepository),
-		Hosts:        directory.Host,
-		Routes:       directory.Route,
-		Proxy:        directory.Proxy,
+		Hosts:        directory.host,
+		Routes:       directory.route,
+		Proxy:        directory.proxy,
 		UserAgent:    "wherry/" + version(),
 		Retries:      f.Flags.Retries,
 		MaxWait:      max(f.Flags.MaxWait, time.Nanosecond), // the client takes 0 for its default
@@ -44,6 +53,43 @@ func (f *Factory) newClient() (*registry.Client, error) {
 		c.Facts = &durable.Facts{Dir: filepath.Join(state, "wherry", "facts")}
 	}
 	return c, nil
+}
+
+func (f *Factory) newDirectory() (*endpoint.Directory, error) {
+	view, err := f.View()
+	return &endpoint.Directory{View: view}, err
+}
+
+// A directory is what a client asks about hosts. What is wrong there is a setting,
+// and no answer of a registry.
+type directory struct {
+	open func() (*endpoint.Directory, error)
+}
+
+func (d directory) host(name string) (*registry.Host, error) {
+	opened, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	host, err := opened.Host(name)
+	return host, unusable(err)
+}
+
+func (d directory) route(host, repository string) (registry.Route, error) {
+	opened, err := d.open()
+	if err != nil {
+		return registry.Route{}, err
+	}
+	route, err := opened.Route(host, repository)
+	return route, unusable(err)
+}
+
+func (d directory) proxy(req *http.Request) (*url.URL, error) {
+	opened, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	return opened.Proxy(req)
 }
 
 func (f *Factory) newLog() *slog.Logger {

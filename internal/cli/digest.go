@@ -65,7 +65,7 @@ func newExists(f *Factory) *cobra.Command {
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		result, err := runDigest(ctx, f, args[0], Platform{})
-		if errors.Is(err, content.ErrNotFound) {
+		if errors.Is(err, content.ErrNotFound) && !isUsage(err) {
 			result.Name = args[0]
 			if f.Flags.Quiet {
 				err = &silentError{err}

@@ -62,6 +62,9 @@ type Factory struct {
 	// Config returns what the configuration file says.
 	Config func() (Config, error)
 
+	// given returns what flags say about hosts.
+	given func() (map[string]config.Host, error)
+
 	// View returns what is known about registries, by flags, configuration and environment.
 	View func() (*config.View, error)
 
@@ -88,6 +91,7 @@ func newFactory(stdio Stdio, env func(string) string) *Factory {
 	}
 	f.Log = sync.OnceValue(f.newLog)
 	f.Config = sync.OnceValues(f.readConfig)
+	f.given = sync.OnceValues(f.givenSettings)
 	f.View = sync.OnceValues(f.newView)
 	f.Client = sync.OnceValues(f.newClient)
 	f.Cloud = sync.OnceValues(f.newCloud)

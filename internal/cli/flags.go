@@ -60,7 +60,7 @@ func (o *Flags) bind(set *pflag.FlagSet) {
 	set.Var(&o.LimitRate, "limit-rate", "move no more than `RATE`, such as 5MB/s")
 	set.IntVar(&o.Retries, "retries", 5, "give up after `N` tries in a row that brought nothing")
 	set.DurationVar(&o.StallTimeout, "stall-timeout", 30*time.Second, "count a connection as broken after `DURATION` of silence")
-	set.DurationVar(&o.MaxWait, "max-wait", 5*time.Minute, "wait no longer than `DURATION` when a registry asks to")
+	set.DurationVar(&o.MaxWait, "max-wait", 5*time.Minute, "wait no longer than `DURATION` each time a registry asks to; --retries bounds how often")
 
 	set.StringVar(&o.AuthFile, "authfile", "", "take credentials from `FILE`")
 	set.StringVar(&o.Username, "username", "", "log in to the (source) registry as `USER`")

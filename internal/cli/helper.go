@@ -95,6 +95,14 @@ func (h helper) valid() bool {
 
 func (h helper) program() string { return "docker-credential-" + string(h) }
 
+// mend says what to do about a helper that does not work, which from names.
+func (h helper) mend(from string) string {
+	if !h.valid() {
+		return "mend what " + from + " calls a credential helper"
+	}
+	return "install or mend " + h.program() + ", or take it out of " + from
+}
+
 func (h helper) fail(op string, err error) error {
 	return fmt.Errorf("credential helper %s %s: %w", h.program(), op, err)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/url"
@@ -23,7 +22,7 @@ import (
 func (f *Factory) hint(err error) string {
 	var usage *usageError
 	if errors.As(err, &usage) && usage.command != "" {
-		return "see: " + usage.command + " --help"
+		return cmp.Or(usage.instead, "see: "+usage.command+" --help")
 	}
 	if hint := f.mistaken(err); hint != "" {
 		return hint
@@ -37,8 +36,8 @@ func (f *Factory) hint(err error) string {
 	if hint := outdated(err); hint != "" {
 		return hint
 	}
-	if _, ok := errors.AsType[*settingsError](err); ok {
-		return "mend the file; WHERRY_OWN_ONLY=1 leaves those of podman, containerd and docker alone"
+	if hint := f.forbidden(err); hint != "" {
+		return hint
 	}
 	if hint := cloudHint(err); hint != "" {
 		return hint
@@ -60,7 +59,7 @@ func (f *Factory) hint(err error) string {
 	case errors.Is(err, content.ErrDenied):
 		return f.denied(host)
 	case errors.Is(err, content.ErrRateLimited):
-		return f.rateLimited(host)
+		return f.rateLimited(err, host)
 	case errors.Is(err, content.ErrCorrupt) && isAtDestination(err):
 		return "what is at the destination is damaged; wherry validate tells all that is"
 	case errors.Is(err, content.ErrCorrupt):
@@ -70,20 +69,25 @@ func (f *Factory) hint(err error) string {
 	case errors.Is(err, content.ErrConflict):
 		return f.conflict(err, host)
 	}
-	return network(err, host)
+	return f.network(err, host)
 }
 
-// rateLimited tells a limit that is spent from a time to wait.
-func (f *Factory) rateLimited(host string) string {
+// rateLimited tells a limit that is spent from a time to wait, and one that is too
+// long from those that were waited for in vain.
+func (f *Factory) rateLimited(err error, host string) string {
 	later := "run the same command again later" + f.goesOn()
-	if host != "" {
-		client, err := f.Client()
-		if err != nil {
-			return later
-		}
-		if l, named := client.RateLimit(host); named && l.Remaining == 0 {
-			return later + "; what is left tells: wherry ratelimit " + host
-		}
+	if host == "" {
+		return later
+	}
+	client, broken := f.Client()
+	if broken != nil {
+		return later
+	}
+	if l, named := client.RateLimit(host); named && l.Limit > 0 && l.Remaining == 0 {
+		return later + "; what is left tells: wherry ratelimit " + host
+	}
+	if e, ok := errors.AsType[*registry.Error](err); ok && e.Status != 0 && e.RetryAfter <= f.Flags.MaxWait {
+		return later + "; --retries lets it wait more often by itself"
 	}
 	return later + "; --max-wait lets it wait longer by itself"
 }
@@ -134,6 +138,8 @@ func isAtDestination(err error) bool {
 
 func (f *Factory) unauthorized(host string) string {
 	switch {
+	case f.runs("login") && f.flag("get-login") == "true":
+		return "log in with: wherry login " + cmp.Or(f.SrcHost, host, "HOST")
 	case f.runs("login"):
 		return wrongPassword
 	case host == "":
@@ -249,26 +255,6 @@ func looksLikeHost(arg string) bool {
 		return false
 	}
 	return host == "localhost" || strings.Contains(host, ".") || len(port) > longest
-}
-
-// network tells the failures apart that a flag cures.
-func network(err error, host string) string {
-	var authority x509.UnknownAuthorityError
-	var name x509.HostnameError
-	e, _ := errors.AsType[*registry.Error](err)
-	switch {
-	case host == "" || !isNetwork(err):
-		return ""
-	case errors.As(err, &authority):
-		return "if you know who signed the certificate of " + host + ", name theirs with --ca FILE"
-	case errors.As(err, &name):
-		return "the certificate is somebody else's; check how " + host + " is spelt"
-	case e.Speaks() == "http":
-		return "if " + host + " speaks http: --plain-http " + host
-	case e.Speaks() == "https":
-		return host + " speaks https; leave --plain-http out, in the configuration file too"
-	}
-	return ""
 }
 
 // hostOf returns the registry that err is about, as it is given to login. What a

@@ -4,7 +4,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -21,18 +24,18 @@ func TestHintsAreAboutTheSchemeThatAHostSpeaks(t *testing.T) {
 	}{
 		{
 			"no TLS there", &registry.Error{URL: "https://r.test:5000/v2/", Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}},
-			9, "if r.test:5000 speaks http: --plain-http r.test:5000",
+			9, "if r.test:5000 speaks http: --plain-http r.test:5000; wherry doctor r.test:5000 finds out why",
 		},
 		{
 			"an answer in http", &registry.Error{URL: "https://r.test/v2/", Err: http.ErrSchemeMismatch},
-			9, "if r.test speaks http: --plain-http r.test",
+			9, "if r.test speaks http: --plain-http r.test; wherry doctor r.test finds out why",
 		},
 		{
 			"TLS there", &registry.Error{URL: "http://r.test:443/v2/", Status: 400, Message: "Client sent an HTTP request to an HTTPS server."},
 			9, "r.test:443 speaks https; leave --plain-http out, in the configuration file too",
 		},
 		{"another 400", &registry.Error{URL: "http://r.test/v2/", Status: 400, Message: "no"}, 6, ""},
-		{"nothing to be done", &registry.Error{URL: "http://r.test/v2/", Err: errors.New("refused")}, 9, ""},
+		{"nothing to be done", &registry.Error{URL: "http://r.test/v2/", Err: errors.New("refused")}, 9, "wherry doctor r.test finds out why"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -44,6 +47,20 @@ func TestHintsAreAboutTheSchemeThatAHostSpeaks(t *testing.T) {
 				t.Errorf("hint %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestAServerThatWantsAClientCertificateIsSaidTo(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	host := server.Listener.Addr().String()
+	got := run(t, "digest", "--retries", "1", "--tls-skip-verify", host, host+"/app:v1")
+	want := "hint: " + host + " wants a client certificate: clientCertificate and clientKey of " + host + " in "
+	if got.code != 9 || !strings.Contains(got.errors, want) {
+		t.Errorf("exit code %d, want 9 and %q:\n%s", got.code, want, got.errors)
 	}
 }
 

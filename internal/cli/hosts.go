@@ -17,20 +17,35 @@ func (f *Factory) newView() (*config.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	given, err := f.givenSettings(own)
+	given, err := f.given()
 	if err != nil {
 		return nil, err
 	}
-	view, err := config.Load(config.From{Env: f.Env, Home: f.home(), Own: own.path, OwnOnly: f.ownOnly(own), Given: given})
+	from := config.From{Env: f.Env, Home: f.home(), Own: own.path, OwnOnly: f.ownOnly(own), Given: given}
+	view, err := config.Load(from)
 	if errors.Is(err, content.ErrInvalid) {
-		return nil, &usageError{err: &settingsError{err}}
+		from.OwnOnly = true
+		_, ours := config.Load(from)
+		return nil, &usageError{err: &settingsError{err: err, others: ours == nil}}
 	}
 	return view, err
 }
 
+// unusable is about settings that can be understood, and not followed: a file that
+// they name is not there, or is not what it should be.
+func unusable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err: &settingsError{err: err}}
+}
+
 // A settingsError is a file about registries that cannot be understood. It is not
 // passed over: what it would have forbidden is not known.
-type settingsError struct{ err error }
+type settingsError struct {
+	err    error
+	others bool // it is a file of another program
+}
 
 func (e *settingsError) Error() string {
 	return "settings of registries: " + strings.TrimSuffix(e.err.Error(), ": "+content.ErrInvalid.Error())
@@ -62,7 +77,11 @@ func (f *Factory) isSet(variable string) bool {
 
 // givenSettings returns what flags, and the list of hosts in our own file, say
 // about hosts; "" is every host.
-func (f *Factory) givenSettings(own Config) (map[string]config.Host, error) {
+func (f *Factory) givenSettings() (map[string]config.Host, error) {
+	own, err := f.Config()
+	if err != nil {
+		return nil, err
+	}
 	given := map[string]config.Host{}
 	for _, list := range []struct {
 		hosts []string

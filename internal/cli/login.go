@@ -58,6 +58,7 @@ func newLogin(f *Factory) *cobra.Command {
 		if err != nil {
 			return render.Result{}, err
 		}
+		f.SrcHost = host
 		if o.GetLogin {
 			return getLogin(ctx, f, host)
 		}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/wherry-dev/wherry/registry"
+)
+
+// forbidden is about settings and credentials that are broken, and about what
+// settings forbid.
+func (f *Factory) forbidden(err error) string {
+	if wrong, ok := errors.AsType[*settingsError](err); ok {
+		return f.mendSettings(wrong)
+	}
+	if broken, ok := errors.AsType[*credentialError](err); ok {
+		return broken.mend
+	}
+	if blocked, ok := errors.AsType[*registry.BlockedError](err); ok {
+		return "take the line at " + blocked.By + " out if you may"
+	}
+	return ""
+}
+
+// mendSettings says what to mend, and of others' files that they can be left alone.
+func (f *Factory) mendSettings(wrong *settingsError) string {
+	named, _, _ := strings.Cut(wrong.err.Error(), ":")
+	switch {
+	case wrong.others:
+		return "mend the file; WHERRY_OWN_ONLY=1 leaves those of podman, containerd and docker alone"
+	case f.Env(named) != "":
+		return "mend or unset " + named
+	}
+	return "mend the file"
+}
+
+// ownFile returns the path of the configuration file, or of the one that there may be.
+func (f *Factory) ownFile() string {
+	own, err := f.Config()
+	if err == nil && own.path != "" {
+		return own.path
+	}
+	return filepath.Join(f.configFolder(), "wherry", "config.yaml")
+}
