@@ -100,9 +100,17 @@ func (l *loader) certs(folder string) (certsConf, error) {
 		if err != nil {
 			return nil, err
 		}
+		l.saw(inside, h)
 		found[canonical(name)] = h
 	}
 	return found, nil
+}
+
+// saw notes a folder that has certificates.
+func (l *loader) saw(folder string, h Host) {
+	if h.CA.Set() || h.Client.Set() {
+		l.files = append(l.files, File{Path: folder})
+	}
 }
 
 // absent reports whether err says that nothing is there. What is there and may

@@ -100,7 +100,7 @@ type View struct {
 	files   []File
 }
 
-// A File is one that was found.
+// A File is one that was found, or a folder of certificates.
 type File struct {
 	Path   string
 	Unread error // why nothing was taken from it; nil for one that was read

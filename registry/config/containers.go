@@ -50,7 +50,7 @@ func (c *containersConf) update(later containersConf) {
 
 // said counts what a file has.
 func (c *containersConf) said() File {
-	f := File{Registries: len(c.registries) + len(c.search.Value), ShortNames: len(c.aliases)}
+	f := File{Registries: len(c.registries), ShortNames: len(c.aliases)}
 	for _, one := range c.registries {
 		f.Mirrors += len(one.mirrors)
 	}

@@ -221,6 +221,7 @@ func (l *loader) hosts(folder string) (hostsFile, error) {
 	if l.absent(folder, err) {
 		err = nil
 	}
+	l.saw(folder, h)
 	return hostsFile{server: hostsEntry{path: apiPath, capabilities: Value[Capabilities]{Value: pullResolvePush}, settings: h}}, err
 }
 

@@ -130,7 +130,7 @@ func TestFilesAreThoseThatWereThereInOrder(t *testing.T) {
 	want := []string{
 		"own.yaml", "etc/containers/registries.conf",
 		"home/.config/containers/registries.conf.d/10.conf", "etc/containers/registries.conf.d/20.conf",
-		"home/.cache/containers/short-name-aliases.conf", "etc/containerd/certs.d/docker.io/hosts.toml",
+		"home/.cache/containers/short-name-aliases.conf", "etc/containerd/certs.d/docker.io/hosts.toml", "etc/containerd/certs.d/quay.io",
 		"home/.docker/daemon.json", "etc/docker/daemon.json",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -112,7 +112,7 @@ func TestFilesSayHowMuchTheyHave(t *testing.T) {
 	}
 	want := map[string][3]int{
 		"own.yaml":                       {3, 2, 0},
-		"etc/containers/registries.conf": {4, 1, 1},
+		"etc/containers/registries.conf": {3, 1, 1}, "etc/containers/certs.d/certs.example": {},
 		"etc/containerd/certs.d/reg.example_5000_/hosts.toml": {1, 1, 0},
 		"etc/containerd/certs.d/_default/hosts.toml":          {1, 1, 0},
 		"etc/docker/daemon.json":                              {3, 1, 0},
