@@ -75,3 +75,38 @@ func TestTheDocumentationHasEveryExitCodeAndSetting(t *testing.T) {
 		}
 	}
 }
+
+// CONTRIBUTING.md has whoever adds a verb name it there.
+func TestTheReadmeNamesEveryVerb(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, _ := strings.Cut(string(raw), "\n## Verbs\n")
+	page, _, _ = strings.Cut(page, "\n## ")
+	for _, cmd := range newRoot(testFactory(t, nil)).Commands() {
+		if !cmd.Hidden && !strings.Contains(page, "`"+cmd.Name()+"`") {
+			t.Errorf("README.md does not have the verb %s", cmd.Name())
+		}
+	}
+}
+
+func TestTheDocumentationHasEveryCauseOfDoctor(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join("..", "doctor", "cause.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "verbs.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	causes := regexp.MustCompile(`Cause\s+= "([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(causes) == 0 {
+		t.Fatal("there is no cause")
+	}
+	for _, m := range causes {
+		if !strings.Contains(string(page), "`"+m[1]+"`") {
+			t.Errorf("docs/verbs.md does not have the cause %s", m[1])
+		}
+	}
+}
