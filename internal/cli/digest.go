@@ -9,6 +9,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/registry"
 )
 
 // DigestResult is what `wherry digest` and `wherry exists` say.
@@ -65,6 +66,7 @@ func newExists(f *Factory) *cobra.Command {
 	}
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		result, err := runDigest(ctx, f, args[0], Platform{})
+		err = answered(err)
 		if errors.Is(err, content.ErrNotFound) && !isUsage(err) {
 			result.Name = args[0]
 			if f.Flags.Quiet {
@@ -78,3 +80,24 @@ func newExists(f *Factory) *cobra.Command {
 		return render.Result{Value: result, Quiet: []string{}}, nil
 	})
 }
+
+// answered returns err, with another class where it is the 404 of somebody who was
+// not asked for the image, such as a token server.
+func answered(err error) error {
+	e, ok := errors.AsType[*registry.Error](err)
+	if ok && e.Repository == "" && errors.Is(err, content.ErrNotFound) {
+		return &noAnswerError{err}
+	}
+	return err
+}
+
+// A noAnswerError is in the way of an answer, which [errors.As] finds.
+type noAnswerError struct{ err error }
+
+func (e *noAnswerError) Error() string { return e.err.Error() }
+
+// As finds what is in the way, whose class does not count.
+func (e *noAnswerError) As(target any) bool { return errors.As(e.err, target) }
+
+// Unwrap returns ErrUnavailable.
+func (e *noAnswerError) Unwrap() error { return content.ErrUnavailable }
