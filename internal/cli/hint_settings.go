@@ -29,6 +29,8 @@ func (f *Factory) mendSettings(wrong *settingsError) string {
 	switch {
 	case wrong.others:
 		return "mend the file; WHERRY_OWN_ONLY=1 leaves those of podman, containerd and docker alone"
+	case wrong.names:
+		return "mend the setting, or the file that it names"
 	case f.Env(named) != "":
 		return "mend or unset " + named
 	}

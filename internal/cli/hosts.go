@@ -37,7 +37,7 @@ func unusable(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &usageError{err: &settingsError{err: err}}
+	return &usageError{err: &settingsError{err: err, names: true}}
 }
 
 // A settingsError is a file about registries that cannot be understood. It is not
@@ -45,6 +45,7 @@ func unusable(err error) error {
 type settingsError struct {
 	err    error
 	others bool // it is a file of another program
+	names  bool // it is a file that a setting names
 }
 
 func (e *settingsError) Error() string {
