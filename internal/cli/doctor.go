@@ -139,7 +139,7 @@ func doctorResult(r *doctor.Report) render.Result {
 	lines := []string{"", "Verdict: " + r.Verdict}
 	for _, p := range r.Problems {
 		value.Problems = append(value.Problems, DoctorProblem{
-			Cause: string(p.Cause), Fails: p.Cause.Fails(), Subject: p.Subject, Evidence: p.Evidence, Remedy: p.Remedy,
+			Cause: string(p.Cause), Fails: r.Fails(p), Subject: p.Subject, Evidence: p.Evidence, Remedy: p.Remedy,
 		})
 		lines = append(lines, "Remedy ("+strings.ReplaceAll(string(p.Cause), "-", " ")+", "+p.Subject+"): "+p.Remedy)
 	}

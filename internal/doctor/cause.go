@@ -132,10 +132,8 @@ var causes = map[Cause]struct {
 	MirrorLies:    {fails, content.ErrCorrupt},
 }
 
-// Fails reports whether pulls fail for that cause. Others are worth knowing.
-func (c Cause) Fails() bool { return causes[c].weight == fails }
-
-func (c Cause) weight() int { return int(causes[c].weight) }
+// fails reports whether pulls fail for that cause, as a rule.
+func (c Cause) fails() bool { return causes[c].weight == fails }
 
 // words is the cause as it stands in a sentence.
 func (c Cause) words() string { return strings.ReplaceAll(string(c), "-", " ") }

@@ -140,6 +140,7 @@ func (d *Doctor) Examine(ctx context.Context, target string) (*Report, error) {
 	if err := d.walk(ctx, plan); err != nil {
 		return nil, err
 	}
+	r.Through = plan.through()
 	for _, x := range plan.exams {
 		r.add(x)
 	}
@@ -159,6 +160,7 @@ func (d *Doctor) walk(ctx context.Context, p *plan) error {
 		defer cancel()
 		defer origin.close()
 		origin.registry(ctx, p.target)
+		_, origin.image.fails = origin.silent()
 		return nil
 	})
 	for _, m := range mirrors {

@@ -259,7 +259,72 @@ var faults = []fault{
 			s.refuse("registry.test")
 			s.mirrors["mirror.test"] = func(r *testregistry.Registry) { image.PutTo(r, "team/app", "v1") }
 		},
+		want:    []doctor.Cause{doctor.ConnectionRefused},
+		verdict: "registry.test/team/app:v1 can be reached through mirror mirror.test, but: connection refused: registry.test", remedy: "check the port",
+	},
+	{
+		name: "a registry that is down while its mirror may not tell what tags stand for",
+		inject: func(s *scene) {
+			s.refuse("registry.test")
+			s.mirrorsMay = "pull"
+			s.mirrors["mirror.test"] = func(r *testregistry.Registry) { image.PutTo(r, "team/app", "v1") }
+		},
+		want: []doctor.Cause{doctor.ConnectionRefused}, class: content.ErrUnavailable, verdict: "connection refused: registry.test",
+	},
+	{
+		name: "a registry that is down while a mirror that may only pull has the digest",
+		inject: func(s *scene) {
+			s.refuse("registry.test")
+			s.mirrorsMay = "pull"
+			s.target = "registry.test/team/app@" + image.Root.Digest.String()
+			s.mirrors["mirror.test"] = func(r *testregistry.Registry) { image.PutTo(r, "team/app", "v1") }
+		},
+		want: []doctor.Cause{doctor.ConnectionRefused}, verdict: " can be reached through mirror mirror.test, but: connection refused",
+	},
+	{
+		name: "a registry that is down while its mirror lacks a layer",
+		inject: func(s *scene) {
+			s.refuse("registry.test")
+			s.mirrors["mirror.test"] = func(r *testregistry.Registry) {
+				image.PutTo(r, "team/app", "v1")
+				r.SetFaults(testregistry.Fault{Effect: testregistry.Answer, N: 404, Kind: testregistry.KindBlob})
+			}
+		},
+		want: []doctor.Cause{doctor.ConnectionRefused}, class: content.ErrUnavailable, verdict: "connection refused: registry.test",
+	},
+	{
+		name: "a registry that is down while its mirror does not have the image",
+		inject: func(s *scene) {
+			s.refuse("registry.test")
+			s.mirrors["mirror.test"] = func(*testregistry.Registry) {}
+		},
+		want: []doctor.Cause{doctor.ConnectionRefused}, class: content.ErrUnavailable, verdict: "connection refused: registry.test",
+	},
+	{
+		name: "a registry that is down and has no image named, while its mirror is well",
+		inject: func(s *scene) {
+			s.target = "registry.test"
+			s.refuse("registry.test")
+			s.mirrors["mirror.test"] = func(r *testregistry.Registry) { image.PutTo(r, "team/app", "v1") }
+		},
 		want: []doctor.Cause{doctor.ConnectionRefused}, class: content.ErrUnavailable,
+	},
+	{
+		name: "a blob host that is down while the mirror is well",
+		inject: func(s *scene) {
+			s.refuse("cdn.test")
+			s.mirrorsMay = "pull"
+			s.mirrors["mirror.test"] = func(r *testregistry.Registry) { image.PutTo(r, "team/app", "v1") }
+		},
+		want: []doctor.Cause{doctor.BlobHost}, verdict: "can be reached through mirror mirror.test, but: blob host unreachable: cdn.test",
+	},
+	{
+		name: "a login that is wanted while the mirror would speak for a registry that is silent",
+		inject: func(s *scene) {
+			s.registry.Auth.AnonymousPull = false
+			s.mirrors["mirror.test"] = func(r *testregistry.Registry) { image.PutTo(r, "team/app", "v1") }
+		},
+		want: []doctor.Cause{doctor.MissingOrDenied}, class: content.ErrUnauthorized,
 	},
 	{
 		name: "a login page",

@@ -32,7 +32,9 @@ type exam struct {
 	plain  *http.Transport // for what is asked without a client
 
 	resolves bool          // a mirror that may tell what tags stand for
+	tagsOnly bool          // a mirror that is not asked for what is named by digest
 	from     config.Origin // who named the mirror
+	serves   bool          // a mirror that was found to be right, and to have all that the registry fails to give
 
 	findings []finding
 	pulls    int
@@ -52,6 +54,7 @@ type exam struct {
 type picture struct {
 	root  ocispec.Descriptor // empty where it was not found
 	blobs []ocispec.Descriptor
+	fails bool // pulls fail at the registry it was learnt from
 }
 
 // A source says which credential was looked up, and where it comes from.

@@ -39,7 +39,7 @@ func (x *exam) mirror(ctx context.Context, t target, origin picture) {
 	if !x.fresh(ctx, t, repo, origin.root) {
 		return
 	}
-	x.honest(ctx, repo, origin)
+	x.serves = x.honest(ctx, repo, origin) && x.problems() == 0
 }
 
 // fresh asks a mirror what the target stands for, and reports whether it has it.
@@ -92,10 +92,12 @@ type sample struct {
 	lies    error // bytes that are not what they should be
 	err     error
 	checked int
+	blobs   []ocispec.Descriptor // of the image
 }
 
-// honest reads of what a mirror has and compares it with its digests.
-func (x *exam) honest(ctx context.Context, repo *registry.Repository, origin picture) {
+// honest reads of what a mirror has and compares it with its digests. Where pulls
+// fail at the registry it reports whether the mirror has all of the image.
+func (x *exam) honest(ctx context.Context, repo *registry.Repository, origin picture) (all bool) {
 	const most = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, min(most, x.limits.Request))
 	defer cancel()
@@ -105,8 +107,23 @@ func (x *exam) honest(ctx context.Context, repo *registry.Repository, origin pic
 		if x.problems() > before {
 			return skipped(HopBytes, x.at.Host, "the way there is not open")
 		}
+		all = s.err == nil && s.lies == nil && origin.fails && has(ctx, repo, s.blobs)
 		return judgeSample(x.at.Host, s, x.limits.Rate, x.where())
 	})
+	return all
+}
+
+// has reports whether a mirror has all blobs of an image, which has some.
+func has(ctx context.Context, repo *registry.Repository, blobs []ocispec.Descriptor) bool {
+	for _, d := range blobs {
+		if content.IsForeign(d.MediaType) {
+			continue
+		}
+		if there, err := repo.Has(ctx, d); err != nil || !there {
+			return false
+		}
+	}
+	return len(blobs) > 0
 }
 
 // sample gets manifests and the smaller blobs from a mirror.
@@ -123,6 +140,7 @@ func (x *exam) sample(ctx context.Context, repo *registry.Repository, origin pic
 		s.note(err)
 		return s
 	}
+	s.blobs = blobs
 	const largest, enough = 4 << 20, 3
 	blobs = slices.DeleteFunc(slices.Clone(blobs), func(d ocispec.Descriptor) bool {
 		return d.Size == 0 || d.Size > largest || content.IsForeign(d.MediaType)

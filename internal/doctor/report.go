@@ -69,15 +69,22 @@ type Report struct {
 	Steps    []Step    // in order; those of mirrors last, one mirror after the other
 	Problems []Problem // the worst first
 	Verdict  string    // one line
+	Through  string    // the mirror that pulls go through though the registry fails; "" is none
 	Pulls    int       // manifests that were got, which a host that counts pulls may count
+
+	failing map[Problem]bool
 }
+
+// Fails reports whether pulls fail for p, a problem of the report. Others are
+// worth knowing.
+func (r *Report) Fails(p Problem) bool { return r.failing[p] }
 
 // Err returns nothing where nothing failed: mere warnings are none. Otherwise
 // the error is of the classes of all that did.
 func (r *Report) Err() error {
 	var errs []error
 	for _, p := range r.Problems {
-		if p.Cause.Fails() {
+		if r.Fails(p) {
 			errs = append(errs, &failure{p})
 		}
 	}
@@ -107,7 +114,7 @@ func fine(hop Hop, subject, detail string) finding {
 // wrong is a hop at which p was found.
 func wrong(hop Hop, p Problem) finding {
 	status := Warn
-	if p.Cause.Fails() {
+	if p.Cause.fails() {
 		status = Fail
 	}
 	return finding{Step: Step{Hop: hop, Subject: p.Subject, Status: status, Detail: p.Evidence}, problem: &p}
@@ -125,8 +132,15 @@ func (r *Report) take(f finding) {
 	if f.Hop != "" {
 		r.Steps = append(r.Steps, f.Step)
 	}
-	if f.problem != nil {
-		r.Problems = append(r.Problems, *f.problem)
+	if f.problem == nil {
+		return
+	}
+	r.Problems = append(r.Problems, *f.problem)
+	if f.failed() {
+		if r.failing == nil {
+			r.failing = map[Problem]bool{}
+		}
+		r.failing[*f.problem] = true
 	}
 }
 
@@ -135,6 +149,9 @@ func (r *Report) take(f finding) {
 func (r *Report) add(x *exam) {
 	for _, f := range x.findings {
 		f.Detail = x.client.Mask(f.Detail)
+		if f.failed() && x.role == registryHost && r.Through != "" {
+			f.Status = Warn
+		}
 		if p := f.problem; p != nil {
 			f.problem = &Problem{p.Cause, p.Subject, x.client.Mask(p.Evidence), x.client.Mask(p.Remedy)}
 		}
@@ -151,22 +168,30 @@ func (r *Report) conclude() {
 			each = append(each, p)
 		}
 	}
-	slices.SortStableFunc(each, func(p, q Problem) int { return q.Cause.weight() - p.Cause.weight() })
-	r.Problems = each
-	r.Verdict = verdict(r.Target, each)
+	r.Problems = slices.Concat(r.those(each, r.Fails), r.those(each, func(p Problem) bool { return !r.Fails(p) }))
+	r.Verdict = r.verdict()
 }
 
-// verdict sums up problems, the worst first, in one line.
-func verdict(target string, problems []Problem) string {
-	if len(problems) == 0 {
-		return "nothing is wrong on the way to " + target
+func (r *Report) those(problems []Problem, are func(Problem) bool) []Problem {
+	return slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return !are(p) })
+}
+
+// verdict sums the problems up, the worst first, in one line.
+func (r *Report) verdict() string {
+	if len(r.Problems) == 0 {
+		return "nothing is wrong on the way to " + r.Target
 	}
-	line := problems[0].String()
-	if !problems[0].Cause.Fails() {
-		line = target + " can be reached, but: " + line
+	first := r.Problems[0]
+	line := first.String()
+	switch {
+	case r.Fails(first):
+	case r.Through != "":
+		line = r.Target + " can be reached through mirror " + r.Through + ", but: " + line
+	default:
+		line = r.Target + " can be reached, but: " + line
 	}
 	var also []string
-	for _, p := range problems[1:] {
+	for _, p := range r.Problems[1:] {
 		also = append(also, p.Cause.words()+" ("+p.Subject+")")
 	}
 	if len(also) > 0 {

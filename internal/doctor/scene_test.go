@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -46,26 +47,27 @@ const (
 type scene struct {
 	t *testing.T
 
-	registry testregistry.Config // of registry.test
-	tags     []string            // of team/app there
-	cdn      []testregistry.Fault
-	leaf     func(*x509.Certificate)                   // changes registry.test's certificate
-	signer   string                                    // who signs it; "" is the authority
-	front    func(http.Handler) http.Handler           // stands in front of it
-	mirrors  map[string]func(r *testregistry.Registry) // by name: what is in it
-	names    map[string]string                         // to addresses
-	open     map[string]string                         // "ip:port" to where somebody listens
-	unknown  map[string]bool                           // names that DNS does not have
-	dropped  map[string]bool                           // "ip:port" from which nothing comes back
-	settings []string                                  // of registry.test, in our own file
-	env      map[string]string
-	alias    string // that stands for registry.test/team/app
-	blocked  bool   // registry.test is
-	user     string // whose credential there is, with password
-	lack     error  // why there is none
-	trusted  bool   // the authority is known
-	target   string
-	doctor   doctor.Doctor
+	registry   testregistry.Config // of registry.test
+	tags       []string            // of team/app there
+	cdn        []testregistry.Fault
+	leaf       func(*x509.Certificate)                   // changes registry.test's certificate
+	signer     string                                    // who signs it; "" is the authority
+	front      func(http.Handler) http.Handler           // stands in front of it
+	mirrors    map[string]func(r *testregistry.Registry) // by name: what is in it
+	mirrorsMay string                                    // "" is pull, resolve
+	names      map[string]string                         // to addresses
+	open       map[string]string                         // "ip:port" to where somebody listens
+	unknown    map[string]bool                           // names that DNS does not have
+	dropped    map[string]bool                           // "ip:port" from which nothing comes back
+	settings   []string                                  // of registry.test, in our own file
+	env        map[string]string
+	alias      string // that stands for registry.test/team/app
+	blocked    bool   // registry.test is
+	user       string // whose credential there is, with password
+	lack       error  // why there is none
+	trusted    bool   // the authority is known
+	target     string
+	doctor     doctor.Doctor
 
 	mu     sync.Mutex
 	tokens []string
@@ -222,7 +224,7 @@ func (s *scene) serveMirrors() {
 		r := testregistry.New(testregistry.Config{TLS: true})
 		s.mirrors[name](r)
 		s.listen(name, r, nil)
-		list = append(list, "{location: "+name+", capabilities: [pull, resolve]}")
+		list = append(list, "{location: "+name+", capabilities: ["+cmp.Or(s.mirrorsMay, "pull, resolve")+"]}")
 	}
 	if list != nil {
 		s.settings = append(s.settings, "mirrors: ["+strings.Join(list, ", ")+"]")

@@ -161,7 +161,7 @@ func (d *Doctor) plan(t target) (*plan, finding) {
 		if err != nil {
 			return broken(err)
 		}
-		x.resolves, x.from = m.ResolvesTags, originOf(known, m.Endpoint)
+		x.resolves, x.tagsOnly, x.from = m.ResolvesTags, m.TagsOnly, originOf(known, m.Endpoint)
 		p.exams = append(p.exams, x)
 	}
 	return p, d.configured(known, t)
