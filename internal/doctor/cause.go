@@ -55,6 +55,7 @@ const (
 	MissingBlob          Cause = "missing-blob"
 	WrongBytes           Cause = "wrong-bytes"
 	RefusedURL           Cause = "refused-url"
+	InvalidContent       Cause = "invalid-content"
 	BlobHost             Cause = "blob-host-unreachable"
 	NoRange              Cause = "no-range"
 
@@ -122,6 +123,7 @@ var causes = map[Cause]struct {
 	MissingBlob:          {fails, content.ErrNotFound},
 	WrongBytes:           {fails, content.ErrCorrupt},
 	RefusedURL:           {fails, content.ErrInvalid},
+	InvalidContent:       {fails, content.ErrInvalid},
 	BlobHost:             {fails, content.ErrUnavailable},
 	NoRange:              {warns, nil},
 

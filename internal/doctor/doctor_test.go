@@ -442,6 +442,28 @@ var faults = []fault{
 		want:   []doctor.Cause{doctor.TokenServer}, class: content.ErrUnavailable, verdict: "auth.test",
 	},
 	{
+		name: "a manifest that is none",
+		inject: func(s *scene) {
+			s.answer("/manifests/", func(w http.ResponseWriter) {
+				w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+				_, _ = io.WriteString(w, "{}") // whoever is gone reads nothing
+			})
+		},
+		want: []doctor.Cause{doctor.InvalidContent}, class: content.ErrInvalid,
+		verdict: "invalid content: registry.test answers for ", remedy: "a proxy may rewrite answers",
+	},
+	{
+		name: "a manifest that breaks off",
+		inject: func(s *scene) {
+			s.answer("/manifests/", func(w http.ResponseWriter) {
+				w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+				w.Header().Set("Content-Length", "1000")
+				_, _ = io.WriteString(w, "{}") // whoever is gone reads nothing
+			})
+		},
+		want: []doctor.Cause{doctor.ConnectionBroken}, class: content.ErrUnavailable,
+	},
+	{
 		name: "a blob host that is nearer than the registry",
 		inject: func(s *scene) {
 			s.front = func(next http.Handler) http.Handler {
@@ -503,6 +525,19 @@ func (f fault) check(t *testing.T, report *doctor.Report) {
 	}
 	if err := report.Err(); (err == nil) != (f.class == nil) || f.class != nil && !errors.Is(err, f.class) {
 		t.Errorf("error %v, want %v", err, f.class)
+	}
+}
+
+// answer lets what stands in front of registry.test answer for a part of it.
+func (s *scene) answer(part string, with func(http.ResponseWriter)) {
+	s.front = func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if strings.Contains(req.URL.Path, part) {
+				with(w)
+				return
+			}
+			next.ServeHTTP(w, req)
+		})
 	}
 }
 

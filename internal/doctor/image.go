@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
 	"github.com/wherry-dev/wherry/registry"
 )
 
@@ -185,6 +186,7 @@ func statusOrSilence(status int) string {
 func judgeRefusal(hop Hop, a asked) finding {
 	e := a.last()
 	failure, _ := errors.AsType[*registry.Error](a.err)
+	_, refused := errors.AsType[*httpx.RefusedError](a.err)
 	problem := func(c Cause, evidence, remedy string) finding {
 		return wrong(hop, Problem{c, a.host, evidence, remedy})
 	}
@@ -203,12 +205,17 @@ func judgeRefusal(hop Hop, a asked) finding {
 		return problem(LoginPage, "answers with a web page where a registry answers with JSON", loginPageRemedy)
 	case e.status >= http.StatusInternalServerError:
 		return problem(ServerError, "is broken or overloaded: "+statusText(e.status), "try again later; if it is yours, look at its log and at what stands in front of it")
+	case refused:
+		return problem(RefusedURL, "leads where wherry does not follow ("+a.err.Error()+")", "what the registry names must be at least as far away and as well secured as itself: have its settings mended")
 	case a.over || e.status == 0 && !errors.Is(a.err, content.ErrInvalid):
 		return problem(NoAnswer, "takes the request for "+a.what+" and does not answer in time", "try again; a registry that is so slow is overloaded, or a proxy holds it up")
 	case e.status != 0 && e.status/100 == 4:
 		return problem(NotARegistry, "does not understand the request for "+a.what+": "+statusText(e.status), "check that this is a registry of the OCI or docker kind")
 	}
-	return problem(RefusedURL, "leads where wherry does not follow ("+a.err.Error()+")", "what the registry names must be at least as far away and as well secured as itself: have its settings mended")
+	if errors.Is(a.err, content.ErrUnavailable) {
+		return problem(ConnectionBroken, "breaks off its answer for "+a.what+" ("+a.err.Error()+")", "try again; if it stays so, a proxy or firewall between here and "+a.host+" breaks connections off")
+	}
+	return problem(InvalidContent, "answers for "+a.what+" with what is none ("+a.err.Error()+")", "a proxy may rewrite answers: ask past it; else what the registry has is damaged: have it pushed again")
 }
 
 // judgeAccess is about a refusal, which may hide that something is missing.
