@@ -81,20 +81,55 @@ func pullsOf(exchanges []exchange) (n int) {
 
 // platform picks the image for the wanted platform out of an index.
 func (x *exam) platform(ctx context.Context, repo *registry.Repository, m content.Manifest) (content.Manifest, bool) {
-	if !m.IsIndex() {
-		x.add(fine(HopPlatform, x.at.Host, "one image, not one for each platform"), 0)
-		return m, true
-	}
 	want := x.doctor.platform()
+	if !m.IsIndex() {
+		return m, x.single(ctx, repo, m)
+	}
 	d, err := content.PickPlatform(m, want)
 	if err != nil {
-		x.add(wrong(HopPlatform, Problem{
-			MissingPlatform, x.at.Host, "has this image not for " + want.String() + " (" + err.Error() + ")", "take one of the platforms there are: --platform OS/ARCH",
-		}), 0)
+		x.add(x.doctor.missingPlatform(x.at.Host, err), 0)
 		return content.Manifest{}, false
 	}
 	x.add(fine(HopPlatform, x.at.Host, want.String()+" is "+d.Digest.String()), 0)
 	return x.manifest(ctx, repo, d)
+}
+
+// single compares what an image is for that is not in an index with the platform
+// that was named.
+func (x *exam) single(ctx context.Context, repo *registry.Repository, m content.Manifest) bool {
+	if !x.doctor.namesPlatform() {
+		return x.add(fine(HopPlatform, x.at.Host, "one image, not one for each platform"), 0)
+	}
+	want := x.doctor.platform()
+	before := x.problems()
+	began := time.Now()
+	a := x.ask(ctx, "the config of "+m.Digest().String(), func(ctx context.Context) error {
+		return content.CheckPlatform(ctx, repo, m, []content.Platform{want}, content.Limits{})
+	})
+	failure, answered := errors.AsType[*registry.Error](a.err)
+	switch took := time.Since(began); {
+	case x.problems() > before:
+		return false // the way to where the config is is not open, which was said
+	case a.err == nil:
+		return x.add(fine(HopPlatform, x.at.Host, "one image, for "+want.String()), took)
+	case errors.Is(a.err, content.ErrNotFound) && !(answered && failure.Status != 0):
+		return x.add(x.doctor.missingPlatform(x.at.Host, a.err), took)
+	case errors.Is(a.err, content.ErrInvalid), errors.Is(a.err, content.ErrCorrupt):
+		return x.add(judgeRefusal(HopPlatform, a), took)
+	}
+	return x.add(judgeBlob(a), 0)
+}
+
+// missingPlatform is about an image that there is not for our platform. Whoever
+// named the platform gets nothing.
+func (d *Doctor) missingPlatform(host string, err error) finding {
+	f := wrong(HopPlatform, Problem{
+		MissingPlatform, host, "has this image not for " + d.platform().String() + " (" + err.Error() + ")", "take one of the platforms there are: --platform OS/ARCH",
+	})
+	if d.namesPlatform() {
+		f.Status = Fail
+	}
+	return f
 }
 
 // blob reads one byte of a blob, which is not its first.

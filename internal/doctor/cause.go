@@ -119,7 +119,7 @@ var causes = map[Cause]struct {
 	MissingRepository:    {fails, content.ErrNotFound},
 	MissingTag:           {fails, content.ErrNotFound},
 	MissingManifest:      {fails, content.ErrNotFound},
-	MissingPlatform:      {warns, nil},
+	MissingPlatform:      {warns, content.ErrNotFound}, // fails for who names a platform
 	MissingBlob:          {fails, content.ErrNotFound},
 	WrongBytes:           {fails, content.ErrCorrupt},
 	RefusedURL:           {fails, content.ErrInvalid},

@@ -45,7 +45,7 @@ type Doctor struct {
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error) // to "ip:port"; nil is what net.Dialer does
 	Now      func() time.Time                                                     // nil is time.Now
 
-	Platform content.Platform // whose image is looked for in an index; the zero Platform is this machine's
+	Platform content.Platform // whose image is looked for; the zero Platform is this machine's, and an image for others is no failure
 	Limits   Limits
 }
 
@@ -107,8 +107,10 @@ func (d *Doctor) connect(ctx context.Context, address string) (net.Conn, error) 
 // file is where settings of ours would be put.
 func (d *Doctor) file() string { return cmp.Or(d.Own, "the configuration file") }
 
+func (d *Doctor) namesPlatform() bool { return d.Platform != (content.Platform{}) }
+
 func (d *Doctor) platform() content.Platform {
-	if d.Platform == (content.Platform{}) {
+	if !d.namesPlatform() {
 		return content.HostPlatform()
 	}
 	return d.Platform

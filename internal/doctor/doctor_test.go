@@ -411,7 +411,43 @@ var faults = []fault{
 	{
 		name:   "no image for our platform",
 		inject: func(s *scene) { s.doctor.Platform = content.Platform{OS: "plan9", Architecture: "mips"} },
-		want:   []doctor.Cause{doctor.MissingPlatform}, remedy: "--platform",
+		want:   []doctor.Cause{doctor.MissingPlatform}, remedy: "--platform", class: content.ErrNotFound,
+	},
+	{
+		name: "an image for another platform, which nobody named",
+		inject: func(s *scene) {
+			s.target = "registry.test/team/other:v1"
+			s.more = func(r *testregistry.Registry) { testimage.IndexOf(3, "plan9/mips").PutTo(r, "team/other", "v1") }
+		},
+		want: []doctor.Cause{doctor.MissingPlatform}, remedy: "--platform",
+	},
+	{
+		name: "a single image for another platform than the one that is named",
+		inject: func(s *scene) {
+			s.doctor.Platform = content.Platform{OS: "windows", Architecture: "amd64"}
+			s.target = "registry.test/team/single:v1"
+			s.more = func(r *testregistry.Registry) { testimage.Single(3).PutTo(r, "team/single", "v1") }
+		},
+		want: []doctor.Cause{doctor.MissingPlatform}, class: content.ErrNotFound, verdict: "has this image not for windows/amd64",
+	},
+	{
+		name: "a single image for the platform that is named",
+		inject: func(s *scene) {
+			s.doctor.Platform = content.Platform{OS: "linux", Architecture: "amd64"}
+			s.target = "registry.test/team/single:v1"
+			s.more = func(r *testregistry.Registry) { testimage.Single(3).PutTo(r, "team/single", "v1") }
+		},
+		verdict: "nothing is wrong",
+	},
+	{
+		name: "a single image whose config is missing",
+		inject: func(s *scene) {
+			s.doctor.Platform = content.Platform{OS: "linux", Architecture: "amd64"}
+			s.target = "registry.test/team/single:v1"
+			s.more = func(r *testregistry.Registry) { testimage.Single(3).PutTo(r, "team/single", "v1") }
+			s.cdn = []testregistry.Fault{{Effect: testregistry.Answer, N: 404, Kind: testregistry.KindBlob}}
+		},
+		want: []doctor.Cause{doctor.BlobHost}, class: content.ErrUnavailable,
 	},
 	{
 		name: "a host that looks like another",

@@ -47,8 +47,9 @@ const (
 type scene struct {
 	t *testing.T
 
-	registry   testregistry.Config // of registry.test
-	tags       []string            // of team/app there
+	registry   testregistry.Config            // of registry.test
+	more       func(r *testregistry.Registry) // puts more into it; nil is nothing
+	tags       []string                       // of team/app there
 	cdn        []testregistry.Fault
 	leaf       func(*x509.Certificate)                   // changes registry.test's certificate
 	signer     string                                    // who signs it; "" is the authority
@@ -181,6 +182,9 @@ func (s *scene) serveRegistry() {
 	for _, tag := range s.tags {
 		image.PutTo(r, "team/app", tag)
 	}
+	if s.more != nil {
+		s.more(r)
+	}
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch {
 		case req.URL.Path == "/token":
@@ -215,6 +219,9 @@ func (s *scene) noteToken(w http.ResponseWriter, r *testregistry.Registry, req *
 func (s *scene) serveBlobs() {
 	r := testregistry.New(testregistry.Config{TLS: true, Faults: s.cdn})
 	image.PutTo(r, "team/app", "v1")
+	if s.more != nil {
+		s.more(r)
+	}
 	s.listen("cdn.test", r, nil)
 }
 

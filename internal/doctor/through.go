@@ -9,7 +9,7 @@ import "slices"
 func (p *plan) through() string {
 	origin := p.exams[0]
 	silent, failed := origin.silent()
-	if !failed {
+	if !failed || origin.found(MissingPlatform) {
 		return ""
 	}
 	for _, m := range p.exams[1:] {
@@ -35,6 +35,11 @@ func (x *exam) silent() (silent, failed bool) {
 		silent = silent && slices.Contains(silences, f.problem.Cause)
 	}
 	return silent, failed
+}
+
+// found reports whether c was found at the host.
+func (x *exam) found(c Cause) bool {
+	return slices.ContainsFunc(x.findings, func(f finding) bool { return f.problem != nil && f.problem.Cause == c })
 }
 
 // silences are the causes for which a client hears nothing of a registry that
