@@ -1,6 +1,9 @@
 package doctor
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // tolerance is by how much clocks may differ: tokens and signed URLs that are not
 // valid yet, or not any more, come beyond it.
@@ -10,7 +13,18 @@ const clockRemedy = "set the clock: timedatectl set-ntp true, or w32tm /resync, 
 
 func isSkewed(ours, theirs time.Time) bool { return ours.Sub(theirs).Abs() > tolerance }
 
-func skew(ours, theirs time.Time) string { return ours.Sub(theirs).Abs().Round(time.Minute).String() }
+// skew returns by how much clocks differ, in the unit people count that in.
+func skew(ours, theirs time.Time) string {
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
+	switch far := ours.Sub(theirs).Abs(); {
+	case far >= 2*year:
+		return fmt.Sprintf("%d years", far.Round(year)/year)
+	case far >= 2*day:
+		return fmt.Sprintf("%d days", far.Round(day)/day)
+	default:
+		return far.Round(time.Minute).String()
+	}
+}
 
 func direction(ours, theirs time.Time) string {
 	if ours.After(theirs) {

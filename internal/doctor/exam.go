@@ -34,6 +34,7 @@ type exam struct {
 	resolves bool          // a mirror that may tell what tags stand for
 	tagsOnly bool          // a mirror that is not asked for what is named by digest
 	from     config.Origin // who named the mirror
+	moved    config.Origin // who says that another address is contacted
 	serves   bool          // a mirror that was found to be right, and to have all that the registry fails to give
 
 	findings []finding

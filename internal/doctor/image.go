@@ -154,7 +154,10 @@ func judgeToken(a asked) (finding, time.Duration) {
 	e, was := a.token()
 	switch {
 	case !was && a.wants.Scheme == "basic":
-		return fine(HopToken, a.host, "none is needed; "+who), 0
+		if who == "anonymous" {
+			who = "no credential"
+		}
+		return fine(HopToken, a.host, "no token server; basic; "+who), 0
 	case !was || e.status == http.StatusUnauthorized || e.status == http.StatusForbidden:
 		return finding{}, 0 // said where the refusal is
 	case e.status == http.StatusTooManyRequests:

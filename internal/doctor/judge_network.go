@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,13 +19,17 @@ import (
 func judgeDNS(p place, host string, addrs []netip.AddrPort, err error) finding {
 	if err == nil && len(addrs) > 0 {
 		if _, literal := netip.ParseAddr(host); literal == nil {
-			return fine(HopDNS, p.name, "is an address itself")
+			return fine(HopDNS, p.name, cmp.Or(p.instead(), "is an address itself"))
 		}
 		var list []string
 		for _, a := range addrs {
 			list = append(list, a.Addr().String())
 		}
-		return fine(HopDNS, p.name, host+" has "+strings.Join(list, ", "))
+		detail := host + " has " + strings.Join(list, ", ")
+		if instead := p.instead(); instead != "" {
+			detail = instead + ": " + detail
+		}
+		return fine(HopDNS, p.name, detail)
 	}
 	if errors.Is(err, errNearer) {
 		return wrong(HopDNS, Problem{

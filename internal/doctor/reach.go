@@ -28,8 +28,20 @@ type place struct {
 	name     string // as people call it
 	url      *url.URL
 	settings *registry.Host
-	file     string // of our own settings, for remedies
-	proxied  string // who set the proxy, or kept it away
+	file     string        // of our own settings, for remedies
+	proxied  string        // who set the proxy, or kept it away
+	moved    config.Origin // who set the address that is contacted instead
+}
+
+// instead says what is contacted in place of the host, "" for nothing.
+func (p place) instead() string {
+	switch {
+	case p.settings.Address == "":
+		return ""
+	case p.moved == config.Origin{}:
+		return "contacted at " + p.settings.Address
+	}
+	return "contacted at " + p.settings.Address + " (" + p.moved.String() + ")"
 }
 
 // named reports whether the user named the host, not a server.
@@ -37,7 +49,7 @@ func (p place) named() bool { return p.role == registryHost || p.role == mirrorH
 
 // own is the place of the host that is examined.
 func (x *exam) own() place {
-	return place{role: x.role, name: x.at.Host, url: x.url(), settings: &x.host, file: x.doctor.file()}
+	return place{role: x.role, name: x.at.Host, url: x.url(), settings: &x.host, file: x.doctor.file(), moved: x.moved}
 }
 
 // settingsOf returns what is known about a host that the registry leads to.

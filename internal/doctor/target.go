@@ -80,6 +80,9 @@ func (t target) reference() finding {
 			"write " + known + " if that is what you mean; send " + t.host + " no credentials before you know whose it is",
 		})
 	}
+	if t.short != "" {
+		return fine(HopReference, t.short, "a short name, "+t.what())
+	}
 	detail := "a registry"
 	if t.repository != "" {
 		detail = "repository " + t.repository + " at " + t.host + ", " + t.what()
@@ -156,12 +159,16 @@ func (d *Doctor) plan(t target) (*plan, finding) {
 	}
 	p.exams = append(p.exams, origin)
 	known := d.known(t)
+	if known != nil {
+		origin.moved = known.Origin.Settings.Address.From
+	}
 	for _, m := range route.Mirrors {
 		x, err := d.exam(mirrorHost, m.Endpoint, t)
 		if err != nil {
 			return broken(err)
 		}
-		x.resolves, x.tagsOnly, x.from = m.ResolvesTags, m.TagsOnly, originOf(known, m.Endpoint)
+		x.resolves, x.tagsOnly = m.ResolvesTags, m.TagsOnly
+		x.from, x.moved = originOf(known, m.Endpoint)
 		p.exams = append(p.exams, x)
 	}
 	return p, d.configured(known, t)
@@ -203,17 +210,17 @@ func (d *Doctor) known(t target) *config.Registry {
 	return r
 }
 
-// originOf returns who named a mirror.
-func originOf(known *config.Registry, e registry.Endpoint) config.Origin {
+// originOf returns who named a mirror, and who says at which address it is contacted.
+func originOf(known *config.Registry, e registry.Endpoint) (from, moved config.Origin) {
 	if known == nil {
-		return config.Origin{}
+		return from, moved
 	}
 	for _, m := range known.Mirrors {
 		if m.Host == e.Host && m.Repository == e.Repository {
-			return m.From
+			return m.From, m.Settings.Address.From
 		}
 	}
-	return config.Origin{}
+	return from, moved
 }
 
 // configured says which settings are in force, and where they were found.
