@@ -101,6 +101,24 @@ var faults = []fault{
 		remedy: "--plain-http registry.test",
 	},
 	{
+		name: "plain http on this machine, by a server that only closes on TLS",
+		inject: func(s *scene) {
+			s.target = "localhost:5000/team/app:v1"
+			s.names["localhost"] = "127.0.0.1"
+			s.open["127.0.0.1:5000"] = s.deafToTLS()
+		},
+		verdict: "nothing is wrong",
+	},
+	{
+		name: "a server on this machine that only closes",
+		inject: func(s *scene) {
+			s.target = "localhost:5000/team/app:v1"
+			s.names["localhost"] = "127.0.0.1"
+			s.open["127.0.0.1:5000"] = s.closing()
+		},
+		want: []doctor.Cause{doctor.TLSFailure}, class: content.ErrUnavailable,
+	},
+	{
 		name:   "407 of a proxy",
 		inject: func(s *scene) { s.proxy(http.StatusProxyAuthRequired) },
 		want:   []doctor.Cause{doctor.ProxyLogin}, class: content.ErrUnauthorized,
@@ -575,6 +593,63 @@ func (s *scene) answer(part string, with func(http.ResponseWriter)) {
 			next.ServeHTTP(w, req)
 		})
 	}
+}
+
+// deafToTLS serves team/app in plain http and closes, without a word, on whoever
+// begins with anything else.
+func (s *scene) deafToTLS() string {
+	r := testregistry.New(testregistry.Config{})
+	image.PutTo(r, "team/app", "v1")
+	server := httptest.NewUnstartedServer(r)
+	server.Listener = &onlyLetters{Listener: server.Listener}
+	server.Start()
+	s.t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// closing closes on everybody.
+func (s *scene) closing() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close() // that is all there is to see
+		}
+	}()
+	s.t.Cleanup(func() { _ = l.Close(); <-done })
+	return l.Addr().String()
+}
+
+// onlyLetters closes connections whose first byte is no letter.
+type onlyLetters struct{ net.Listener }
+
+func (l *onlyLetters) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return &lettered{Conn: conn}, err
+}
+
+type lettered struct {
+	net.Conn
+	begun bool
+}
+
+func (c *lettered) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.begun {
+		c.begun = true
+		if p[0] < 'A' || p[0] > 'Z' {
+			return 0, errors.Join(io.EOF, c.Close())
+		}
+	}
+	return n, err
 }
 
 // intercept has registry.test's certificate signed by somebody of that name.

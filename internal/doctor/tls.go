@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
 // tls returns how connections to the host that is examined are secured.
@@ -34,19 +32,18 @@ type handshake struct {
 	now    time.Time // ours
 	via    string    // the proxy; "" is none
 	skip   bool      // any certificate is taken
-	http   bool      // plain http is allowed
+	plain  bool      // plain http is allowed, and answered
 }
 
 // secure tries out TLS with a place. Where plain http is allowed and spoken, that
 // is what the host will be asked in.
 func (x *exam) secure(ctx context.Context, p place, conn net.Conn, via *url.URL) bool {
-	ctx, cancel := context.WithTimeout(ctx, x.limits.TLS)
-	defer cancel()
-	plain := p.named() && (p.settings.AllowHTTP || httpx.IsLoopbackHost(p.url.Hostname()) && !p.settings.SkipVerify)
+	plain := p.named() && slices.Contains(p.settings.Schemes(p.url.Host), "http")
 	var seen handshake
 	ok := x.timed(func() finding {
-		seen = shake(ctx, conn, p, x.doctor.now())
-		seen.skip, seen.http = p.settings.SkipVerify, plain
+		seen = x.shake(ctx, conn, p)
+		seen.skip = p.settings.SkipVerify
+		seen.plain = plain && (isPlainHTTP(seen.err) || via == nil && breaksOff(seen.err) && x.answersPlain(ctx, p))
 		if via != nil {
 			seen.via = via.Host
 		}
@@ -54,16 +51,38 @@ func (x *exam) secure(ctx context.Context, p place, conn net.Conn, via *url.URL)
 	})
 	if ok && p.named() {
 		x.scheme = "https"
-		if isPlainHTTP(seen.err) {
+		if seen.plain {
 			x.scheme = "http"
 		}
 	}
 	return ok
 }
 
+// breaksOff reports whether a handshake came to nothing, with not a word of TLS
+// from the other side: which may be one that speaks http, and takes no notice.
+func breaksOff(err error) bool { return err != nil && !isPlainHTTP(err) && alertOf(err) == "" }
+
+// answersPlain reports whether a place answers anything in plain http, apart from
+// what servers that want TLS say to that.
+func (x *exam) answersPlain(ctx context.Context, p place) bool {
+	ctx, cancel := context.WithTimeout(ctx, x.limits.TLS)
+	defer cancel()
+	host, port := portOf(p.url)
+	conn, err := x.dial(ctx, "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return false
+	}
+	defer conn.Close() // it was tried out
+	status, _, err := head(ctx, conn, &url.URL{Scheme: "http", Host: p.url.Host})
+	return err == nil && status != http.StatusBadRequest
+}
+
 // shake does a handshake in which any certificate is taken, and then looks at it:
 // so all there is to say about it can be said.
-func shake(ctx context.Context, conn net.Conn, p place, now time.Time) handshake {
+func (x *exam) shake(ctx context.Context, conn net.Conn, p place) handshake {
+	ctx, cancel := context.WithTimeout(ctx, x.limits.TLS)
+	defer cancel()
+	now := x.doctor.now()
 	h := handshake{now: now}
 	c := tls.Client(conn, &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: p.url.Hostname(), Certificates: p.settings.Certificates,
@@ -94,22 +113,33 @@ func verify(chain []*x509.Certificate, p place, now time.Time) error {
 
 // dateOf asks a host that may be anybody what time it is.
 func dateOf(ctx context.Context, conn net.Conn, u *url.URL) time.Time {
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.JoinPath("/v2/").String(), http.NoBody)
-	if err != nil || req.Write(conn) != nil {
-		return time.Time{}
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	_, header, err := head(ctx, conn, u)
 	if err != nil {
 		return time.Time{}
 	}
-	_ = resp.Body.Close() // a HEAD has none
-	date, err := http.ParseTime(resp.Header.Get("Date"))
+	date, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
 		return time.Time{}
 	}
 	return date
+}
+
+// head sends HEAD /v2/ over a connection.
+func head(ctx context.Context, conn net.Conn, u *url.URL) (int, http.Header, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.JoinPath("/v2/").String(), http.NoBody)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := req.Write(conn); err != nil {
+		return 0, nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	if err != nil {
+		return 0, nil, err
+	}
+	return resp.StatusCode, resp.Header, resp.Body.Close() // a HEAD has no body
 }
 
 // isPlainHTTP reports whether a handshake was answered in plain http.
@@ -121,7 +151,7 @@ func isPlainHTTP(err error) bool {
 // judgeTLS is about a handshake.
 func judgeTLS(p place, h handshake) finding {
 	switch {
-	case isPlainHTTP(h.err) && h.http:
+	case h.plain:
 		return fine(HopTLS, p.name, "speaks plain http, which is allowed there")
 	case isPlainHTTP(h.err):
 		return wrong(HopTLS, Problem{
