@@ -27,10 +27,10 @@ type ping struct {
 // api asks for /v2/, which any registry has, and judges what comes back. It
 // reports whether it is worth going on.
 func (x *exam) api(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, x.limits.Request)
-	defer cancel()
 	var p ping
 	ok := x.timed(func() finding {
+		ctx, cancel := context.WithTimeout(ctx, x.limits.Request)
+		defer cancel()
 		p = x.ping(ctx)
 		return judgePing(x.own(), p)
 	})
@@ -50,8 +50,14 @@ func (x *exam) api(ctx context.Context) bool {
 		return false
 	}
 	wants, found := registry.ReadChallenge(p.header)
+	x.mu.Lock()
 	x.wants = wants
-	return x.add(judgeChallenge(x.at.Host, p.status, wants, found), 0)
+	x.mu.Unlock()
+	ok = x.add(judgeChallenge(x.at.Host, p.status, wants, found), 0)
+	if !ok || !found {
+		return ok
+	}
+	return x.credentialed(ctx)
 }
 
 func (x *exam) ping(ctx context.Context) ping {

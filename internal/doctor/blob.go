@@ -106,13 +106,14 @@ func (x *exam) single(ctx context.Context, repo *registry.Repository, m content.
 	a := x.ask(ctx, "the config of "+m.Digest().String(), func(ctx context.Context) error {
 		return content.CheckPlatform(ctx, repo, m, []content.Platform{want}, content.Limits{})
 	})
-	failure, answered := errors.AsType[*registry.Error](a.err)
+	failure, _ := errors.AsType[*registry.Error](a.err)
+	answered := failure != nil && failure.Status != 0
 	switch took := time.Since(began); {
 	case x.problems() > before:
 		return false // the way to where the config is is not open, which was said
 	case a.err == nil:
 		return x.add(fine(HopPlatform, x.at.Host, "one image, for "+want.String()), took)
-	case errors.Is(a.err, content.ErrNotFound) && !(answered && failure.Status != 0):
+	case errors.Is(a.err, content.ErrNotFound) && !answered:
 		return x.add(x.doctor.missingPlatform(x.at.Host, a.err), took)
 	case errors.Is(a.err, content.ErrInvalid), errors.Is(a.err, content.ErrCorrupt):
 		return x.add(judgeRefusal(HopPlatform, a), took)

@@ -46,6 +46,7 @@ const (
 	LoginNeeded          Cause = "login-needed"
 	CredentialRefused    Cause = "credential-refused"    //nolint:gosec // the name of a cause
 	CredentialUnreadable Cause = "credential-unreadable" //nolint:gosec // the name of a cause
+	CredentialSlow       Cause = "credential-slow"       //nolint:gosec // the name of a cause
 	Denied               Cause = "access-denied"
 	MissingOrDenied      Cause = "missing-or-denied" // the registry does not say which
 	MissingRepository    Cause = "missing-repository"
@@ -114,6 +115,7 @@ var causes = map[Cause]struct {
 	LoginNeeded:          {fails, content.ErrUnauthorized},
 	CredentialRefused:    {fails, content.ErrUnauthorized},
 	CredentialUnreadable: {fails, content.ErrUnauthorized},
+	CredentialSlow:       {warns, nil},
 	Denied:               {fails, content.ErrDenied},
 	MissingOrDenied:      {fails, content.ErrUnauthorized},
 	MissingRepository:    {fails, content.ErrNotFound},

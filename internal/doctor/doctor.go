@@ -55,7 +55,10 @@ type Limits struct {
 	Connect time.Duration // to one address; 2 s
 	TLS     time.Duration // 2 s
 	Request time.Duration // 4 s
-	Total   time.Duration // all together; 9 s
+
+	// Credential is for looking one up, by a helper maybe: 7 s.
+	Credential time.Duration
+	Total      time.Duration // all together; 9 s
 
 	Slow time.Duration // a mirror that takes longer to tell what a tag stands for is slow; 2 s
 	Rate int64         // one that gives fewer bytes a second is too; 100 KiB
@@ -70,6 +73,7 @@ func (l Limits) effective() Limits {
 		{&l.Connect, 2 * time.Second},
 		{&l.TLS, 2 * time.Second},
 		{&l.Request, 4 * time.Second},
+		{&l.Credential, 7 * time.Second},
 		{&l.Total, 9 * time.Second},
 		{&l.Slow, 2 * time.Second},
 	} {
@@ -157,8 +161,11 @@ func (d *Doctor) walk(ctx context.Context, p *plan) error {
 	origin, mirrors := p.exams[0], p.exams[1:]
 	var g errgroup.Group
 	g.Go(func() error {
-		// The rest of the time is the mirrors'.
-		ctx, cancel := context.WithTimeout(ctx, limits.Total*3/4)
+		most := limits.Total
+		if len(mirrors) > 0 {
+			most = most * 3 / 4 // the rest of the time is theirs
+		}
+		ctx, cancel := context.WithTimeout(ctx, most)
 		defer cancel()
 		defer origin.close()
 		origin.registry(ctx, p.target)

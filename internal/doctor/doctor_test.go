@@ -422,6 +422,27 @@ var faults = []fault{
 		want: []doctor.Cause{doctor.CredentialUnreadable}, class: content.ErrUnauthorized, verdict: "profile dev: no session",
 	},
 	{
+		name: "a helper that is slower than a request may be",
+		inject: func(s *scene) {
+			s.user = "ann"
+			s.registry.Auth.AnonymousPull = false
+			s.doctor.Limits.Request = 250 * time.Millisecond
+			s.helper = 300 * time.Millisecond
+		},
+		verdict: "nothing is wrong",
+	},
+	{
+		name: "a helper that is not done when our time is over",
+		inject: func(s *scene) {
+			s.user = "ann"
+			s.registry.Auth.AnonymousPull = false
+			s.doctor.Limits.Credential = 50 * time.Millisecond
+			s.helper = time.Hour
+		},
+		want: []doctor.Cause{doctor.CredentialSlow}, remedy: "run by hand",
+		verdict: "credential slow: registry.test has a credential that is not there after",
+	},
+	{
 		name:   "a registry that is blocked",
 		inject: func(s *scene) { s.blocked = true },
 		want:   []doctor.Cause{doctor.Blocked}, class: content.ErrDenied, verdict: "registries.conf:",
@@ -609,7 +630,7 @@ func (s *scene) deafToTLS() string {
 
 // closing closes on everybody.
 func (s *scene) closing() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(s.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -40,10 +40,11 @@ type exam struct {
 	findings []finding
 	pulls    int
 	image    picture
-	source   source
-	wants    registry.Challenge
 
 	mu     sync.Mutex
+	source source
+	wants  registry.Challenge
+	held   map[string]looked           // by host
 	scheme string                      // of the host itself, once that is known
 	good   map[string][]netip.AddrPort // addresses that can be connected to, by host:port
 	seen   map[string]bool             // whether the way to a host was found, by scheme://host:port
@@ -60,10 +61,11 @@ type picture struct {
 
 // A source says which credential was looked up, and where it comes from.
 type source struct {
-	asked bool // the host wanted one
-	has   bool // there is one
-	from  string
-	err   error
+	asked  bool // the host wanted one
+	has    bool // there is one
+	from   string
+	err    error
+	waited time.Duration // in vain: time ran out before it was there; 0 is not
 }
 
 // exam prepares the examination of one host.
@@ -74,7 +76,7 @@ func (d *Doctor) exam(r role, at registry.Endpoint, t target) (*exam, error) {
 	}
 	x := &exam{
 		doctor: d, limits: d.Limits.effective(), role: r, at: at, client: client,
-		good: map[string][]netip.AddrPort{}, seen: map[string]bool{},
+		good: map[string][]netip.AddrPort{}, seen: map[string]bool{}, held: map[string]looked{},
 	}
 	settings := at.Settings
 	if settings == nil && client.Hosts != nil {
@@ -104,9 +106,7 @@ func (x *exam) tune(t target) {
 		return
 	}
 	c.Keychain = registry.CredentialFunc(func(ctx context.Context, host, _ string) (registry.Credential, error) {
-		found, from, err := x.doctor.Credential(ctx, host, x.at.Repository)
-		x.source = source{asked: true, has: found != registry.Credential{}, from: from, err: err}
-		return found, err
+		return x.credential(ctx, host)
 	})
 }
 
@@ -185,6 +185,8 @@ func (x *exam) asMirror(f finding) finding {
 	case LoginNeeded, CredentialRefused, CredentialUnreadable, Denied, MissingOrDenied, RateLimited, ClientCertificate, ProxyLogin:
 		p.Remedy += "; or take the mirror out" + x.where()
 		p.Cause = MirrorRefuses
+	case CredentialSlow:
+		p.Cause = MirrorSlow
 	case WrongBytes:
 		p.Cause, p.Remedy = MirrorLies, remedy
 	case ClockSkew, NoRange, MissingPlatform, DeadAddress:

@@ -83,7 +83,10 @@ func (x *exam) ask(ctx context.Context, what string, do func(context.Context) er
 	defer cancel()
 	before := x.exchanged()
 	a := asked{host: x.at.Host, what: what, err: do(ctx)}
-	a.exchanges, a.wants, a.source, a.over = x.since(before), x.wants, x.source, isOver(ctx)
+	a.exchanges, a.over = x.since(before), isOver(ctx)
+	x.mu.Lock()
+	a.wants, a.source = x.wants, x.source
+	x.mu.Unlock()
 	a.source.has = a.source.has || slices.ContainsFunc(a.exchanges, func(e exchange) bool { return e.proven })
 	return a
 }
@@ -132,10 +135,13 @@ func (x *exam) resolved(ctx context.Context, t target, repo *registry.Repository
 }
 
 // token says what the token server gave.
-func (x *exam) token(a asked) bool { return x.add(judgeToken(a)) }
+func (x *exam) token(a asked) bool { return x.add(judgeToken(a)) && a.source.waited == 0 }
 
 // judgeToken is about the token that was needed to ask.
 func judgeToken(a asked) (finding, time.Duration) {
+	if a.source.waited > 0 {
+		return judgeWait(a.host, a.source), a.source.waited
+	}
 	goesOn := errors.Is(a.source.err, registry.ErrOptional) && !errors.Is(a.err, content.ErrUnauthorized)
 	if a.source.err != nil && !goesOn {
 		return wrong(HopToken, Problem{

@@ -184,7 +184,7 @@ func (r *Report) verdict() string {
 	first := r.Problems[0]
 	line := first.String()
 	switch {
-	case r.Fails(first):
+	case r.Fails(first), first.Cause == CredentialSlow: // nobody knows what comes after
 	case r.Through != "":
 		line = r.Target + " can be reached through mirror " + r.Through + ", but: " + line
 	default:

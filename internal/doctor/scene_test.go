@@ -62,11 +62,12 @@ type scene struct {
 	dropped    map[string]bool                           // "ip:port" from which nothing comes back
 	settings   []string                                  // of registry.test, in our own file
 	env        map[string]string
-	alias      string // that stands for registry.test/team/app
-	blocked    bool   // registry.test is
-	user       string // whose credential there is, with password
-	lack       error  // why there is none
-	trusted    bool   // the authority is known
+	alias      string        // that stands for registry.test/team/app
+	blocked    bool          // registry.test is
+	user       string        // whose credential there is, with password
+	helper     time.Duration // that is how long one works on a credential
+	lack       error         // why there is none
+	trusted    bool          // the authority is known
 	target     string
 	doctor     doctor.Doctor
 
@@ -101,7 +102,10 @@ func (s *scene) examine(ctx context.Context) *doctor.Report {
 	s.doctor.Client = func() (*registry.Client, error) {
 		return &registry.Client{Hosts: directory.Host, Routes: directory.Route, Proxy: directory.Proxy}, nil
 	}
-	s.doctor.Credential = func(_ context.Context, host, _ string) (registry.Credential, string, error) {
+	s.doctor.Credential = func(ctx context.Context, host, _ string) (registry.Credential, string, error) {
+		if err := wait(ctx, s.helper); err != nil {
+			return registry.Credential{}, "", err
+		}
 		if s.user == "" || host != "registry.test" {
 			return registry.Credential{}, "", s.lack
 		}
@@ -118,6 +122,17 @@ func (s *scene) examine(ctx context.Context) *doctor.Report {
 	}
 	s.checkSecrets(report)
 	return report
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // checkSecrets looks for what must not be told.

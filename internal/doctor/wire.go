@@ -118,8 +118,11 @@ func (x *exam) leadsTo(req *http.Request) bool {
 
 // isTokenServer reports whether u is what the registry named as its token server.
 func (x *exam) isTokenServer(u *url.URL) bool {
-	realm, err := url.Parse(x.wants.Realm)
-	return err == nil && x.wants.Realm != "" && httpx.SameOrigin(realm, u) && realm.Path == u.Path
+	x.mu.Lock()
+	named := x.wants.Realm
+	x.mu.Unlock()
+	realm, err := url.Parse(named)
+	return err == nil && named != "" && httpx.SameOrigin(realm, u) && realm.Path == u.Path
 }
 
 func isHTML(h http.Header) bool {
