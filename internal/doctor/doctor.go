@@ -135,7 +135,9 @@ func (d *Doctor) Examine(ctx context.Context, target string) (*Report, error) {
 	r.take(t.reference())
 	r.take(d.shortName(&t))
 	plan, found := d.plan(t)
-	r.take(found)
+	for _, f := range found {
+		r.take(f)
+	}
 	if plan == nil {
 		r.conclude()
 		return r, nil

@@ -61,6 +61,7 @@ type scene struct {
 	unknown    map[string]bool                           // names that DNS does not have
 	dropped    map[string]bool                           // "ip:port" from which nothing comes back
 	settings   []string                                  // of registry.test, in our own file
+	others     string                                    // settings of others, each a line
 	env        map[string]string
 	alias      string        // that stands for registry.test/team/app
 	blocked    bool          // registry.test is
@@ -264,7 +265,7 @@ func (s *scene) view() *config.View {
 		}
 		s.env["SSL_CERT_FILE"] = ca
 	}
-	text := "registries:\n  registry.test: {" + strings.Join(s.settings, ", ") + "}\n"
+	text := "registries:\n  registry.test: {" + strings.Join(s.settings, ", ") + "}\n" + s.others
 	if err := os.WriteFile(own, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
