@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,25 +58,38 @@ func newDoctor(f *Factory) *cobra.Command {
 	}
 	cmd.Flags().Var(&platform, "platform", "look for the image for `PLATFORM`, os/arch[/variant], in an index")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
-		d, err := f.newDoctor(args[0])
-		if err != nil {
-			return render.Result{}, err
-		}
-		if platform.given {
-			d.Platform = platform.Platform
-		}
-		report, err := d.Examine(ctx, args[0])
-		if err != nil {
-			return render.Result{}, err
-		}
-		if err := context.Cause(ctx); err != nil {
-			return render.Result{}, err
-		}
-		if err = report.Err(); err != nil {
-			err = &silentError{err}
-		}
-		return doctorResult(report), err
+		return f.examine(ctx, args[0], platform)
 	})
+}
+
+// examine lets a doctor look at the way to target. That the files of settings are
+// broken is an answer as well.
+func (f *Factory) examine(ctx context.Context, target string, platform Platform) (render.Result, error) {
+	d, err := f.newDoctor(target)
+	if unread, ok := errors.AsType[*settingsError](err); ok {
+		report, bad := doctor.Misconfigured(target, unread, f.hint(err))
+		if bad != nil {
+			return render.Result{}, bad
+		}
+		return doctorResult(report), &silentError{err}
+	}
+	if err != nil {
+		return render.Result{}, err
+	}
+	if platform.given {
+		d.Platform = platform.Platform
+	}
+	report, err := d.Examine(ctx, target)
+	if err != nil {
+		return render.Result{}, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return render.Result{}, err
+	}
+	if err = report.Err(); err != nil {
+		err = &silentError{err}
+	}
+	return doctorResult(report), err
 }
 
 // newDoctor returns a doctor that sees what the other verbs see.

@@ -156,6 +156,20 @@ func (d *Doctor) Examine(ctx context.Context, target string) (*Report, error) {
 	return r, nil
 }
 
+// Misconfigured is the report on a target that is not examined, since err keeps the
+// settings from being read. The remedy is what to do about it.
+func Misconfigured(target string, err error, remedy string) (*Report, error) {
+	t, bad := parseTarget(target)
+	if bad != nil {
+		return nil, bad
+	}
+	r := &Report{Target: target}
+	r.take(t.reference())
+	r.take(wrong(HopConfig, Problem{BadSetting, t.host, "is not asked: " + err.Error(), remedy}))
+	r.conclude()
+	return r, nil
+}
+
 // walk examines the registry and its mirrors at once. What mirrors have is
 // compared with what the registry says, which is waited for.
 func (d *Doctor) walk(ctx context.Context, p *plan) error {
