@@ -114,9 +114,10 @@ func (f *Factory) newDoctor(target string) (*doctor.Doctor, error) {
 		return nil, err
 	}
 	d := &doctor.Doctor{
-		View: view,
-		Own:  cmp.Or(own.path, filepath.Join(f.configFolder(), "wherry", "config.yaml")),
-		Now:  f.Now,
+		View:  view,
+		Own:   cmp.Or(own.path, filepath.Join(f.configFolder(), "wherry", "config.yaml")),
+		Now:   f.Now,
+		Login: f.cloudLogin,
 		Client: func() (*registry.Client, error) {
 			return &registry.Client{
 				Keychain: client.Keychain, Hosts: client.Hosts, Routes: client.Routes, Proxy: client.Proxy,

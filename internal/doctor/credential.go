@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/wherry-dev/wherry/registry"
@@ -39,7 +40,7 @@ func (x *exam) credentialed(ctx context.Context) bool {
 	if x.doctor.Credential == nil {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, x.limits.Credential)
+	ctx, cancel := context.WithTimeoutCause(ctx, x.limits.Credential, fmt.Errorf("no answer within %s", x.limits.Credential))
 	defer cancel()
 	_, _ = x.credential(ctx, x.at.Host) // what came of it is in the source
 	x.mu.Lock()

@@ -37,9 +37,10 @@ type Doctor struct {
 	// that is examined gets one, and Examine changes how it dials and how often it tries.
 	Client func() (*registry.Client, error)
 
-	View       *config.View   // tells where settings were found; nil tells nothing
-	Credential CredentialFunc // nil leaves it to the client's keychain
-	Own        string         // the path of our own file of settings, for remedies; may be ""
+	View       *config.View             // tells where settings were found; nil tells nothing
+	Credential CredentialFunc           // nil leaves it to the client's keychain
+	Login      func(host string) string // how to log in to a registry of a cloud, "" for others; may be nil
+	Own        string                   // the path of our own file of settings, for remedies; may be ""
 
 	Resolver Resolver                                                             // nil is the system's
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error) // to "ip:port"; nil is what net.Dialer does
@@ -106,6 +107,14 @@ func (d *Doctor) connect(ctx context.Context, address string) (net.Conn, error) 
 		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	}
 	return d.Dial(ctx, "tcp", address)
+}
+
+// cloudLogin is how to log in to host where that is a cloud's, else "".
+func (d *Doctor) cloudLogin(host string) string {
+	if d.Login == nil {
+		return ""
+	}
+	return d.Login(host)
 }
 
 // file is where settings of ours would be put.

@@ -150,6 +150,23 @@ var faults = []fault{
 		remedy: "wherry login registry.test",
 	},
 	{
+		name: "401 of a registry of a cloud",
+		inject: func(s *scene) {
+			s.registry.Auth = testregistry.Auth{Scheme: testregistry.Basic, Users: map[string]string{"ann": password}}
+			s.doctor.Login = func(host string) string { return "it takes an identity for " + host }
+		},
+		want: []doctor.Cause{doctor.LoginNeeded}, class: content.ErrUnauthorized,
+		remedy: "it takes an identity for registry.test",
+	},
+	{
+		name: "a registry of a cloud that has no name here",
+		inject: func(s *scene) {
+			s.unknown["registry.test"] = true
+			s.doctor.Login = func(string) string { return "it takes an identity" }
+		},
+		want: []doctor.Cause{doctor.UnknownHost}, class: content.ErrUnavailable, remedy: "check the region in it",
+	},
+	{
 		name:   "401 for a credential",
 		inject: func(s *scene) { s.user = "bob" },
 		want:   []doctor.Cause{doctor.CredentialRefused}, class: content.ErrUnauthorized,

@@ -48,6 +48,7 @@ type asked struct {
 	err       error
 	exchanges []exchange
 	wants     registry.Challenge
+	login     string // how to log in to the host, where a cloud has it
 	source    source
 	over      bool // the time was over
 }
@@ -82,7 +83,7 @@ func (x *exam) ask(ctx context.Context, what string, do func(context.Context) er
 	ctx, cancel := context.WithTimeout(ctx, x.limits.Request)
 	defer cancel()
 	before := x.exchanged()
-	a := asked{host: x.at.Host, what: what, err: do(ctx)}
+	a := asked{host: x.at.Host, what: what, login: x.doctor.cloudLogin(x.at.Host), err: do(ctx)}
 	a.exchanges, a.over = x.since(before), isOver(ctx)
 	x.mu.Lock()
 	a.wants, a.source = x.wants, x.source
@@ -246,9 +247,9 @@ func judgeAccess(hop Hop, a asked) finding {
 	case a.source.has:
 		return problem(Denied, "accepts the credential"+from+" and does not let it read "+a.what, "ask for the right to pull, or log in as somebody who has it: "+login+"; it may also be that the repository does not exist")
 	case tokenRefused, unauthorized && !exchanged:
-		return problem(LoginNeeded, "wants a login, and there is no credential for it", login)
+		return problem(LoginNeeded, "wants a login, and there is no credential for it", cmp.Or(a.login, login))
 	case exchanged:
-		return problem(MissingOrDenied, "does not let everybody read "+a.what+": it is private, or does not exist; the registry does not say which", "check the name; if it is private: "+login)
+		return problem(MissingOrDenied, "does not let everybody read "+a.what+": it is private, or does not exist; the registry does not say which", "check the name; if it is private: "+cmp.Or(a.login, login))
 	}
 	return problem(Denied, "refuses "+a.what+" to us, whoever we are", "a firewall of the registry may let in known addresses only; or the repository is blocked there")
 }

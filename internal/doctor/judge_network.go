@@ -59,6 +59,9 @@ func noName(p place) string {
 		return "let this machine's name servers resolve " + p.name + ": the registry sends its clients there"
 	case registryHost, mirrorHost:
 	}
+	if p.cloud {
+		return "the name is of the form that the cloud gives: check the region in it, and that this machine's name servers know public names, or those of your private endpoints"
+	}
 	if slices.Contains(wellKnown, p.name) {
 		return "it does exist: this machine sees no public names; set the proxy that leads out (HTTPS_PROXY), or a mirror inside your network, or check the name servers"
 	}

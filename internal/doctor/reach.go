@@ -30,6 +30,7 @@ type place struct {
 	settings *registry.Host
 	file     string        // of our own settings, for remedies
 	proxied  string        // who set the proxy, or kept it away
+	cloud    bool          // the name is of the form that a cloud gives its registries
 	moved    config.Origin // who set the address that is contacted instead
 }
 
@@ -49,7 +50,7 @@ func (p place) named() bool { return p.role == registryHost || p.role == mirrorH
 
 // own is the place of the host that is examined.
 func (x *exam) own() place {
-	return place{role: x.role, name: x.at.Host, url: x.url(), settings: &x.host, file: x.doctor.file(), moved: x.moved}
+	return place{role: x.role, name: x.at.Host, url: x.url(), settings: &x.host, file: x.doctor.file(), moved: x.moved, cloud: x.doctor.cloudLogin(x.at.Host) != ""}
 }
 
 // settingsOf returns what is known about a host that the registry leads to.
