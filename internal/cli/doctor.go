@@ -52,11 +52,12 @@ func newDoctor(f *Factory) *cobra.Command {
 			"byte of a blob, and name what fails and what to do about it. Mirrors are examined too: which are dead, stale, slow, or lie.\n\n" +
 			"What has no slash and a dot in it, or is localhost, is a registry: write docker://NAME for an image that is called so.\n" +
 			"Nothing is written anywhere, no secret is printed, and it takes ten seconds at most. A registry that counts pulls may\n" +
-			"count two for it; where it has few left, it is not asked for what counts. What pulls can live with exits with 0.",
+			"count two for it; where it has few left, it is not asked for what counts. What pulls can live with exits with 0, as a registry does\n" +
+			"that is down while a mirror that speaks for it has the image.",
 		Example: "  wherry doctor nginx:1.27\n  wherry doctor ghcr.io\n  wherry doctor --json registry.corp:5000/app:2",
 		Args:    exactArgs(1),
 	}
-	cmd.Flags().Var(&platform, "platform", "look for the image for `PLATFORM`, os/arch[/variant], in an index")
+	cmd.Flags().Var(&platform, "platform", "look for the image for `PLATFORM`, os/arch[/variant]; it fails where there is none")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return f.examine(ctx, args[0], platform)
 	})

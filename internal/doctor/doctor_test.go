@@ -30,6 +30,7 @@ type fault struct {
 	remedy  string // a part of that of the first problem
 	class   error  // of the report's error; nil is none
 	failed  bool   // there is an error, of no class
+	never   string // is not in the verdict; "" is nothing
 }
 
 var faults = []fault{
@@ -340,6 +341,17 @@ var faults = []fault{
 		want: []doctor.Cause{doctor.ConnectionRefused}, class: content.ErrUnavailable, verdict: "connection refused: registry.test",
 	},
 	{
+		name: "a registry that is down while its mirror lacks a layer of which nothing is read",
+		inject: func(s *scene) {
+			s.refuse("registry.test")
+			s.mirrors["mirror.test"] = func(r *testregistry.Registry) {
+				image.PutTo(r, "team/app", "v1")
+				r.SetFaults(testregistry.Fault{Method: http.MethodHead, Effect: testregistry.Answer, N: 404, Kind: testregistry.KindBlob})
+			}
+		},
+		want: []doctor.Cause{doctor.ConnectionRefused}, class: content.ErrUnavailable, verdict: "connection refused: registry.test",
+	},
+	{
 		name: "a registry that is down while its mirror does not have the image",
 		inject: func(s *scene) {
 			s.refuse("registry.test")
@@ -468,7 +480,7 @@ var faults = []fault{
 			s.doctor.Limits.Credential = 50 * time.Millisecond
 			s.helper = time.Hour
 		},
-		want: []doctor.Cause{doctor.CredentialSlow}, remedy: "run by hand",
+		want: []doctor.Cause{doctor.CredentialSlow}, remedy: "run by hand", never: "can be reached",
 		verdict: "credential slow: registry.test has a credential that is not there after",
 	},
 	{
@@ -618,6 +630,9 @@ func (f fault) check(t *testing.T, report *doctor.Report) {
 	}
 	if !strings.Contains(report.Verdict, f.verdict) || strings.Contains(report.Verdict, "\n") {
 		t.Errorf("verdict %q, want %q in it", report.Verdict, f.verdict)
+	}
+	if f.never != "" && strings.Contains(report.Verdict, f.never) {
+		t.Errorf("verdict %q has %q in it", report.Verdict, f.never)
 	}
 	for _, cause := range got {
 		if words := strings.ReplaceAll(string(cause), "-", " "); !strings.Contains(report.Verdict, words) {
