@@ -93,6 +93,7 @@ type Client struct {
 	hosts      map[hostKey]*host
 	avoided    map[string]bool // hosts that are written to, and not read from as mirrors
 	transports map[transportKey]*http.Transport
+	distances  map[reachKey]*distance
 	secrets    secrets // those of proxies
 }
 
@@ -112,6 +113,7 @@ func (c *Client) init() {
 		c.gates.backoff, c.gates.waiting, c.gates.low = c.backoff(), c.Waiting, c.warnLow
 		c.hosts, c.avoided = map[hostKey]*host{}, map[string]bool{}
 		c.transports = map[transportKey]*http.Transport{}
+		c.distances = map[reachKey]*distance{}
 	})
 }
 
@@ -239,7 +241,7 @@ func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
 		key.reach = l.host.reachable()
 	}
 	key.trusts, key.rootCAs = settings.SkipVerify, settings.RootCAs
-	return l.client.transport(key, l.host).RoundTrip(req)
+	return l.client.transport(key).RoundTrip(req)
 }
 
 // refuse ends a request as every RoundTripper does.
@@ -250,7 +252,7 @@ func refuse(req *http.Request, err error) error {
 	return err
 }
 
-func (c *Client) transport(key transportKey, h *host) *http.Transport {
+func (c *Client) transport(key transportKey) *http.Transport {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t, ok := c.transports[key]; ok {
@@ -273,7 +275,7 @@ func (c *Client) transport(key transportKey, h *host) *http.Transport {
 			d.TLS.Certificates = key.own.Certificates
 		}
 		d.Address, d.Timeout = key.own.Address, key.own.DialTimeout
-		d.Reached = h.reached
+		d.Reached = c.distanceOf(reachKey{key.own, key.name}).reached
 	}
 	t := httpx.NewTransport(d)
 	c.transports[key] = t

@@ -37,7 +37,7 @@ type host struct {
 
 	scheme   atomic.Pointer[string] // nil until it is settled
 	settling chan struct{}          // held by the request that settles the scheme
-	reach    atomic.Uint32          // an httpx.Reach plus one: how near the host is; 0 is not known
+	distance *distance              // shared with all that use its connections
 
 	silent atomic.Bool // it does not answer; mirrors that may are asked about names in its place
 
@@ -91,7 +91,8 @@ func (c *Client) hostAs(key hostKey) (*host, error) {
 	return h, nil
 }
 
-// open makes a host that knows its name and settings ready to be asked.
+// open makes a host that knows its name and settings ready to be asked. The
+// caller holds the Client's lock.
 func (h *host) open() error {
 	h.authority = h.name
 	if h.name == DockerHub {
@@ -109,12 +110,13 @@ func (h *host) open() error {
 	if h.settings.Concurrency > 0 {
 		h.bodies = make(chan struct{}, h.settings.Concurrency)
 	}
+	h.distance = h.client.distanceOf(reachKey{h.settings, h.authority})
 	h.settling = make(chan struct{}, 1)
 	h.auth = newAuthorizer(h)
 	h.rt, h.auth.tokens = h.client.stack(h)
 	at := url.URL{Host: cmp.Or(h.settings.Address, h.authority)}
 	if addr, err := netip.ParseAddr(at.Hostname()); err == nil {
-		h.reached(httpx.ReachOf(addr))
+		h.distance.reached(httpx.ReachOf(addr))
 	}
 	if schemes := h.settings.Schemes(h.authority); len(schemes) == 1 {
 		h.settle(schemes[0])
@@ -177,23 +179,6 @@ func (h *host) settled() string {
 		return *s
 	}
 	return ""
-}
-
-// reached notes where a connection to the host went. A host that has several
-// addresses is as far away as the farthest: it may lead nowhere nearer.
-func (h *host) reached(r httpx.Reach) {
-	far := uint32(r) + 1
-	for {
-		was := h.reach.Load()
-		if was != 0 && was <= far || h.reach.CompareAndSwap(was, far) {
-			return
-		}
-	}
-}
-
-// reachable returns how near the host is; one that was not reached is far away.
-func (h *host) reachable() httpx.Reach {
-	return httpx.Reach(max(h.reach.Load(), 1) - 1) //nolint:gosec // it was one when it was stored
 }
 
 // owns reports whether u is of the host's own origin: the only one that sees

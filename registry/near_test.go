@@ -83,6 +83,47 @@ func TestARegistryLeadsAsNearAsItIs(t *testing.T) {
 	}
 }
 
+// A registry is as near as its connections lead, whoever has made them.
+func TestARegistryIsAsNearForAllThatItIsAskedAs(t *testing.T) {
+	for name, before := range map[string]func(context.Context, *registry.Client) error{
+		"for its own sake before it is a mirror": func(ctx context.Context, c *registry.Client) error {
+			r, err := c.Repository("r.example", "app")
+			if err != nil {
+				return err
+			}
+			_, err = r.Manifest(ctx, "v1")
+			return err
+		},
+		"with a login before": func(ctx context.Context, c *registry.Client) error {
+			_, err := c.Login(ctx, "r.example", password)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newInternet(t, map[string]string{"r.example": "10.0.0.2", "a.example": "192.168.0.1"})
+			n.begin(leadsTo("https://a.example/x?led=1"))
+			c, _ := n.client(t, password, &registry.Host{})
+			c.Routes = func(host, repository string) (registry.Route, error) {
+				own := registry.Endpoint{Host: host, Repository: repository}
+				mirror := registry.Endpoint{Host: "r.example", Repository: repository}
+				return registry.Route{Read: own, Write: own, Mirrors: []registry.Mirror{{Endpoint: mirror}}}, nil
+			}
+			if err := before(t.Context(), c); !errors.Is(err, content.ErrNotFound) {
+				t.Fatal(err)
+			}
+			n.begin(leadsTo("https://a.example/x?led=1"))
+			src, err := c.Source("b.example", "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = src.Manifest(t.Context(), string(descriptorOf(nil).Digest))
+			if !errors.Is(err, content.ErrNotFound) || !slices.Contains(n.origins(), "https://a.example") {
+				t.Errorf("asked %v, error %v; want a.example asked", n.origins(), err)
+			}
+		})
+	}
+}
+
 // What a name stands for is looked at with every connection.
 func TestANameThatIsBoundAnewIsRefused(t *testing.T) {
 	n := newInternet(t, map[string]string{"a.example": "93.184.216.34"})

@@ -147,7 +147,10 @@ func (c *Client) Login(ctx context.Context, at string, cred Credential) (Credent
 	// The keychain has one credential, whatever is asked for: a Login talks to one host only.
 	only := CredentialFunc(func(context.Context, string, string) (Credential, error) { return cred, nil })
 	h := &host{client: c, name: name, settings: settings, keychain: only}
-	if err := h.open(); err != nil {
+	c.mu.Lock()
+	err = h.open()
+	c.mu.Unlock()
+	if err != nil {
 		return Credential{}, err
 	}
 	var identity string
