@@ -262,17 +262,17 @@ func repositoryOf(ctx context.Context) string {
 // credential asks the keychain, once for each repository.
 func (a *authorizer) credential(ctx context.Context) (*held, error) {
 	repository := repositoryOf(ctx)
+	if cred := a.heldFor(repository); cred != nil {
+		return cred, nil
+	}
 	select {
 	case a.ask <- struct{}{}:
 		defer func() { <-a.ask }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	a.mu.Lock()
-	cred := a.creds[repository]
-	a.mu.Unlock()
-	if cred != nil {
-		return cred, nil
+	if cred := a.heldFor(repository); cred != nil {
+		return cred, nil // who had the slot before asked
 	}
 	found, err := a.lookUp(ctx, repository)
 	if err != nil {
@@ -282,11 +282,19 @@ func (a *authorizer) credential(ctx context.Context) (*held, error) {
 		return nil, err
 	}
 	a.host.secrets.addCredential(found)
-	cred = &held{AuthConfig: found, lack: err}
+	cred := &held{AuthConfig: found, lack: err}
 	a.mu.Lock()
 	a.creds[repository] = cred
 	a.mu.Unlock()
 	return cred, nil
+}
+
+// heldFor returns the credential for a repository that the keychain gave, nil
+// where it was not asked.
+func (a *authorizer) heldFor(repository string) *held {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.creds[repository]
 }
 
 func (a *authorizer) lookUp(ctx context.Context, repository string) (authn.AuthConfig, error) {

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -166,18 +167,21 @@ type tagAnswer struct {
 // tagPatience is how long a mirror may take to say what a tag stands for.
 const tagPatience = 5 * time.Second
 
+// errMute is a mirror that says nothing for that long.
+var errMute = fmt.Errorf("no answer in %s: %w", tagPatience, content.ErrUnavailable)
+
 // askMirrors asks the mirrors that may tell what a tag stands for, all at once.
 func (m *Mirrored) askMirrors(ctx context.Context, tag string) <-chan []tagAnswer {
 	told := make(chan []tagAnswer, 1)
 	asked := m.speakers()
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, tagPatience)
+		asking, cancel := context.WithTimeoutCause(ctx, tagPatience, errMute)
 		defer cancel()
 		answers := make([]tagAnswer, len(asked))
 		var wg sync.WaitGroup
 		for i, r := range asked {
 			wg.Go(func() {
-				d, err := r.Resolve(ctx, tag)
+				d, err := r.Resolve(asking, tag)
 				if err != nil {
 					r.fell(ctx, tag, err)
 					return

@@ -103,11 +103,7 @@ func TestARegistryIsAsNearForAllThatItIsAskedAs(t *testing.T) {
 			n := newInternet(t, map[string]string{"r.example": "10.0.0.2", "a.example": "192.168.0.1"})
 			n.begin(leadsTo("https://a.example/x?led=1"))
 			c, _ := n.client(t, password, &registry.Host{})
-			c.Routes = func(host, repository string) (registry.Route, error) {
-				own := registry.Endpoint{Host: host, Repository: repository}
-				mirror := registry.Endpoint{Host: "r.example", Repository: repository}
-				return registry.Route{Read: own, Write: own, Mirrors: []registry.Mirror{{Endpoint: mirror}}}, nil
-			}
+			c.Routes = mirroredAt("r.example")
 			if err := before(t.Context(), c); !errors.Is(err, content.ErrNotFound) {
 				t.Fatal(err)
 			}
