@@ -19,7 +19,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -235,7 +234,7 @@ func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
 		key.own, key.name, key.nobody = settings, l.host.authority, httpx.IsAnonymous(req)
 	} else {
 		var err error
-		if settings, err = l.client.hostSettings(HostName(strings.ToLower(req.URL.Host))); err != nil {
+		if settings, err = l.client.hostSettings(settingsName(req.URL)); err != nil {
 			return nil, refuse(req, err)
 		}
 		key.reach = l.host.reachable()

@@ -31,16 +31,19 @@ type gates struct {
 }
 
 // of returns the gate of where u leads. What its host's settings allow is asked
-// for once.
+// for while there is none, and with no lock held: it is the user's code that says.
 func (g *gates) of(u *url.URL, allowed func() pace) *gate {
-	key := authorityOf(u)
+	if known := g.known(u); known != nil {
+		return known
+	}
+	p, key := allowed(), authorityOf(u)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.all == nil {
 		g.all = map[string]*gate{}
 	}
 	if g.all[key] == nil {
-		g.all[key] = newGate(allowed())
+		g.all[key] = newGate(p)
 	}
 	return g.all[key]
 }
@@ -60,6 +63,9 @@ func authorityOf(u *url.URL) string {
 	}
 	return strings.ToLower(u.Host)
 }
+
+// settingsName is what the settings of where u leads are asked for by.
+func settingsName(u *url.URL) string { return HostName(strings.ToLower(u.Host)) }
 
 // gated lets a request through when its host's gate is open, and closes the
 // gate when the host asks for it.
@@ -100,7 +106,7 @@ func (g *gated) allowed(u *url.URL) pace {
 	case u.Host == g.host.authority:
 		return paceOf(g.host.settings)
 	}
-	settings, err := g.host.client.hostSettings(HostName(u.Host))
+	settings, err := g.host.client.hostSettings(settingsName(u))
 	if err != nil {
 		return pace{} // the connection will not be made, and says why
 	}
@@ -112,7 +118,7 @@ func (g *gated) name(u *url.URL) string {
 	if g.host != nil && u.Host == g.host.authority {
 		return g.host.name
 	}
-	return HostName(u.Host)
+	return settingsName(u)
 }
 
 func (g *gated) tell(u *url.URL, until time.Time) {

@@ -212,3 +212,24 @@ type pulling func() error
 
 func (p pulling) Read([]byte) (int, error) { return 0, p() }
 func (p pulling) Close() error             { return nil }
+
+// It is the user's code that says what a host's settings are.
+func TestSettingsAreAskedForWithoutALock(t *testing.T) {
+	var g gates
+	u := request(t.Context(), "a.example").URL
+	first := g.of(u, func() pace {
+		if !g.mu.TryLock() {
+			t.Error("the gates are locked")
+			return pace{}
+		}
+		g.mu.Unlock()
+		return pace{}
+	})
+	again := g.of(u, func() pace {
+		t.Error("settings are asked for again")
+		return pace{}
+	})
+	if first != again {
+		t.Error("two gates of one host")
+	}
+}
