@@ -104,9 +104,7 @@ func (h *host) open() error {
 		}
 	}
 	h.secrets.shared = &h.client.secrets
-	for _, values := range h.settings.Header {
-		h.secrets.add(values...) // some are
-	}
+	h.secrets.addHeader(h.settings.Header)
 	if h.settings.Concurrency > 0 {
 		h.bodies = make(chan struct{}, h.settings.Concurrency)
 	}

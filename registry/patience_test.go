@@ -147,6 +147,8 @@ func TestAKnownCredentialWaitsForNoOther(t *testing.T) {
 			t.Errorf("it took %s, with a credential that was known: %v", time.Since(begun), err)
 		}
 		cancel()
-		<-slow
+		if err := <-slow; err == nil {
+			t.Error("the helper that said nothing gave a credential")
+		}
 	})
 }

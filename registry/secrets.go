@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -27,13 +28,18 @@ type secrets struct {
 // mostSecrets are remembered; tokens are many, and the old ones have ended.
 const mostSecrets = 256
 
+// leastSecret is how many bytes a word has that is hidden wherever it stands.
+// Shorter ones are in every other word: hiding them would spoil messages, and
+// the gaps would tell them.
+const leastSecret = 4
+
 // add remembers words. Those it has are new again.
 func (s *secrets) add(words ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.words = slices.DeleteFunc(s.words, func(w string) bool { return slices.Contains(words, w) })
 	for _, w := range words {
-		if w != "" {
+		if len(w) >= leastSecret {
 			s.words = append(s.words, w)
 		}
 	}
@@ -53,10 +59,36 @@ func (s *secrets) spellings() []string {
 		for _, w := range s.words {
 			s.spelt = append(s.spelt, httpx.Spellings(w)...)
 		}
-		slices.SortFunc(s.spelt, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-		s.spelt = slices.Compact(s.spelt)
+		s.spelt = longestFirst(s.spelt)
 	}
 	return s.spelt
+}
+
+// longestFirst returns the words of all lists, each once. One that is a part of
+// another comes after it, or the rest of the other would be left.
+func longestFirst(lists ...[]string) []string {
+	words := slices.Concat(lists...)
+	slices.SortFunc(words, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return slices.Compact(words)
+}
+
+// leastHeader is how many bytes the value of a configured header has that is
+// taken for a secret. Many are none.
+const leastHeader = 8
+
+// addHeader remembers what is secret of the headers that the user configured.
+func (s *secrets) addHeader(h http.Header) {
+	for name, values := range h {
+		proves := slices.Contains([]string{"Authorization", "Proxy-Authorization", "Cookie"}, http.CanonicalHeaderKey(name))
+		for _, v := range values {
+			if proves || len(v) >= leastHeader {
+				s.add(v)
+			}
+			if _, proof, ok := strings.Cut(v, " "); ok && proves {
+				s.add(proof)
+			}
+		}
+	}
 }
 
 // addCredential remembers a credential in every form in which it is sent.
@@ -80,8 +112,8 @@ func (s *secrets) choosing(choose func(*http.Request) (*url.URL, error)) func(*h
 		}
 		password, _ := proxy.User.Password()
 		sent := proxy.User.Username() + ":" + password
-		if !s.knows(sent) {
-			s.add(password, sent, base64.StdEncoding.EncodeToString([]byte(sent)))
+		if inBase64 := base64.StdEncoding.EncodeToString([]byte(sent)); !s.knows(inBase64) {
+			s.add(password, sent, inBase64)
 		}
 		return proxy, nil
 	}
@@ -100,10 +132,11 @@ func (c *Client) Mask(text string) string {
 	c.mu.Lock()
 	hosts := slices.Collect(maps.Values(c.hosts))
 	c.mu.Unlock()
+	spelt := [][]string{c.secrets.spellings()}
 	for _, h := range hosts {
-		text = h.secrets.mask(text)
+		spelt = append(spelt, h.secrets.spellings())
 	}
-	return text
+	return httpx.Hide(text, longestFirst(spelt...))
 }
 
 // maskAnswer is mask for what an answer says, which may repeat what the URLs that
@@ -117,8 +150,7 @@ func (s *secrets) mask(text string) string {
 	if text == "" {
 		return ""
 	}
-	spelt := slices.Concat(s.spellings(), s.shared.spellings())
-	return httpx.Hide(text, spelt)
+	return httpx.Hide(text, longestFirst(s.spellings(), s.shared.spellings()))
 }
 
 // maskError returns err as it may be told where it quotes a server.
