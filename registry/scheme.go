@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 
 	"github.com/wherry-dev/wherry/internal/httpx"
@@ -94,17 +96,25 @@ func discard(resp *http.Response) {
 }
 
 // speaksTLS reports whether a connection failed although the other side speaks
-// TLS: its certificate was not trusted, or it sent an alert.
+// TLS: its certificate was not trusted, or it sent an alert, which crypto/tls
+// tells by the operation alone.
 func speaksTLS(err error) bool {
-	var (
-		cert  *tls.CertificateVerificationError
-		alert tls.AlertError
-	)
-	return errors.As(err, &cert) || errors.As(err, &alert)
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		return true
+	}
+	failed, ok := errors.AsType[*net.OpError](err)
+	return ok && failed.Op == "remote error"
 }
 
+// try sends a request once, in a scheme. A connection that was made over TLS
+// settles the scheme, whatever comes then: it is after the handshake that a host
+// refuses who shows no certificate.
 func (h *host) try(req *http.Request, scheme string) (*http.Response, error) {
-	again, err := httpx.Rewind(req.WithContext(httpx.Once(req.Context())))
+	ctx := httpx.Once(req.Context())
+	if scheme == "https" {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { h.settle("https") }})
+	}
+	again, err := httpx.Rewind(req.WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}

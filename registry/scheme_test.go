@@ -1,8 +1,13 @@
 package registry_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -86,6 +91,35 @@ func TestACertificateNobodyTrustsIsRefusedAtOnce(t *testing.T) {
 	}
 	if n := len(server.Requests()); n != 1 {
 		t.Errorf("%d requests, want the one without verification", n)
+	}
+}
+
+// What a host wants of who speaks TLS with it is told, and not what it says to
+// plain http.
+func TestAHostThatWantsACertificateIsNotAskedInHTTPThen(t *testing.T) {
+	for name, version := range map[string]uint16{"in the handshake": tls.VersionTLS12, "after it": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.TLS = &tls.Config{MinVersion: version, MaxVersion: version, ClientAuth: tls.RequireAnyClientCert}
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			roots := x509.NewCertPool()
+			roots.AddCert(server.Certificate())
+			c := client(t)
+			own := &registry.Host{RootCAs: roots}
+			c.Hosts = func(string) (*registry.Host, error) { return own, nil }
+			repo, err := c.Repository(server.Listener.Addr().String(), "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				_, err := repo.Manifest(t.Context(), "v1")
+				if !errors.Is(err, content.ErrUnavailable) || !strings.Contains(err.Error(), "https://") || !strings.Contains(err.Error(), "remote error: tls") {
+					t.Errorf("error %v, want that of TLS", err)
+				}
+			}
+		})
 	}
 }
 
