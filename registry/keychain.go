@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,7 +43,7 @@ func (c Credential) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(c.String
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // MarshalJSON hides secrets there too: who stores a credential says which part.
-func (c Credential) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%q", c.String()), nil }
+func (c Credential) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
 
 // ErrOptional is in the error of a keychain that has no credential for a host
 // because something went wrong, where the host may do without: it is asked

@@ -139,6 +139,9 @@ func TestCredentialsDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if odd, err := json.Marshal(registry.Credential{Username: "ann\x00\a", Password: "p4ss"}); err != nil {
+		t.Errorf("a name that Go and JSON quote differently: %v, %s", err, odd)
+	}
 	var out bytes.Buffer
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "c", c)
 	fmt.Fprintf(&out, "%s %v %+v %#v %q %x %d %s", c, c, c, c, c, c, &c, raw)
