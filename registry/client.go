@@ -53,7 +53,8 @@ type Client struct {
 
 	// Dial makes connections, to "host:port" with host a name or an address; nil
 	// is what net.Dialer does. Where a connection led, which its RemoteAddr tells,
-	// is checked all the same.
+	// is checked all the same, and one that tells no address leads nowhere that a
+	// server named. It has the time that a host's settings allow.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Watch is put around what sends the requests of each host, those to token

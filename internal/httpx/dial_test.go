@@ -1,7 +1,9 @@
 package httpx_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -9,7 +11,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
@@ -79,5 +84,56 @@ func TestForbiddenAddressesAreRefusedAfterDNS(t *testing.T) {
 				t.Errorf("error %v, %d requests; want refused: %t", err, asked.Load(), tt.refused)
 			}
 		})
+	}
+}
+
+// connect asks for the root of a.example over the connections of d.
+func connect(ctx context.Context, t *testing.T, d httpx.Dial) error {
+	t.Helper()
+	rt := httpx.NewTransport(d)
+	defer rt.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := rt.RoundTrip(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	return err
+}
+
+func TestADialerOfOthersHasNoMoreTimeThanOurs(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"as set": time.Second, "as usual": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				begun := time.Now()
+				err := connect(ctx, t, httpx.Dial{Timeout: timeout, Connect: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}})
+				want := timeout
+				if want == 0 {
+					want = 15 * time.Second
+				}
+				if took := time.Since(begun); took != want || !errors.Is(err, content.ErrUnavailable) {
+					t.Errorf("%v after %s, want unavailable after %s", err, took, want)
+				}
+			})
+		})
+	}
+}
+
+func TestWhereNobodyCanTellHowNearAnAddressIsNobodyIsLed(t *testing.T) {
+	pipe := func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		t.Cleanup(func() { _ = far.Close() })
+		return near, nil
+	}
+	err := connect(t.Context(), t, httpx.Dial{Allow: httpx.Public.Allows, Connect: pipe})
+	if _, refused := errors.AsType[*httpx.RefusedError](err); !refused {
+		t.Errorf("error %v, want a refusal", err)
 	}
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // A Dial says how connections are made and where they may lead.
@@ -78,12 +81,26 @@ func (d Dial) dialers() (plain, guarded dialer) {
 		timeout = 15 * time.Second
 	}
 	if d.Connect != nil {
-		return d.Connect, d.check(d.Connect)
+		connect := bounded(timeout, d.Connect)
+		return connect, d.check(connect)
 	}
 	free := &net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}
 	held := *free
 	held.Control = d.control
 	return free.DialContext, d.check(held.DialContext)
+}
+
+// bounded gives up connections that take longer than that.
+func bounded(timeout time.Duration, next dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no connection to %s in %s: %w", address, timeout, content.ErrUnavailable))
+		defer cancel()
+		conn, err := next(ctx, network, address)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return conn, err
+	}
 }
 
 // check looks at where a connection led, which a dialer of others does not ask
@@ -117,7 +134,12 @@ func (d Dial) instead(address string) string {
 // control is asked after DNS, for each address that a name has.
 func (d Dial) control(_, address string, _ syscall.RawConn) error {
 	at, known := reachOfAddress(address)
-	if known && d.Allow != nil && !d.Allow(at) {
+	switch {
+	case d.Allow == nil:
+		return nil
+	case !known:
+		return &RefusedError{Target: address, Reason: "nobody can tell how near that is"}
+	case !d.Allow(at):
 		return &RefusedError{Target: address, Reason: nearer}
 	}
 	return nil
