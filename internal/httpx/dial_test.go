@@ -129,8 +129,7 @@ func TestADialerOfOthersHasNoMoreTimeThanOurs(t *testing.T) {
 func TestWhereNobodyCanTellHowNearAnAddressIsNobodyIsLed(t *testing.T) {
 	pipe := func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
-		t.Cleanup(func() { _ = far.Close() })
-		return near, nil
+		return near, far.Close()
 	}
 	err := connect(t.Context(), t, httpx.Dial{Allow: httpx.Public.Allows, Connect: pipe})
 	if _, refused := errors.AsType[*httpx.RefusedError](err); !refused {
