@@ -3,6 +3,7 @@ package layout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -63,8 +64,12 @@ func (p *partial) openFile() error {
 func (p *partial) fill(ctx context.Context, b content.Blob) error {
 	return content.Reread(func() error {
 		err := p.fetch(ctx, b)
-		if errors.Is(err, content.ErrCorrupt) {
-			err = errors.Join(err, p.empty())
+		if !errors.Is(err, content.ErrCorrupt) {
+			return err
+		}
+		if stuck := p.empty(); stuck != nil {
+			// Read again, it would be as wrong: err is no class of this.
+			return fmt.Errorf("%w, after %v", stuck, err) //nolint:errorlint // see above
 		}
 		return err
 	})

@@ -20,6 +20,25 @@ import (
 	"github.com/wherry-dev/wherry/internal/durable"
 )
 
+func TestAPartialThatCannotBeEmptiedIsNotReadAgain(t *testing.T) {
+	l := closed(t)(Create(filepath.Join(t.TempDir(), "layout")))
+	b := counted("", []byte("right"))
+	name := filepath.Join(t.TempDir(), "partial")
+	if err := os.WriteFile(name, []byte("wrong"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name) // to read only
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	p := &partial{k: l.disk, d: b.Descriptor(), f: f}
+	err = p.fill(t.Context(), b)
+	if err == nil || errors.Is(err, content.ErrCorrupt) || len(b.opens) > 0 {
+		t.Errorf("error %v after %d opens, want one that is no corrupt content", err, len(b.opens))
+	}
+}
+
 // A scripted blob gives, each time it is opened, the next of its answers: what
 // it would give from its start.
 type scripted struct {
