@@ -1,50 +1,81 @@
 package registry_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"io"
+	"net/http"
+	"strconv"
+	"strings"
 	"testing"
-
-	"golang.org/x/sync/errgroup"
+	"testing/synctest"
 
 	"github.com/wherry-dev/wherry/content"
-	"github.com/wherry-dev/wherry/internal/testregistry"
-	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 	"github.com/wherry-dev/wherry/registry"
 )
 
 func TestNoMoreBlobsFlowAtOnceThanTheSettingsAllow(t *testing.T) {
-	r := testregistry.Start(t, testregistry.Config{})
-	image := testimage.Layers(1, 12, 1<<20)
-	image.PutTo(r, "app", "v1")
-	c := &registry.Client{Hosts: func(string) (*registry.Host, error) {
-		return &registry.Host{PlainHTTP: true, Concurrency: 2}, nil
-	}}
-	t.Cleanup(c.Close)
-	repo, err := c.Repository(r.Host(), "app")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := repo.Manifest(t.Context(), "v1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Reset()
-	var g errgroup.Group
-	for _, d := range m.Blobs() {
-		g.Go(func() error {
-			rc, err := repo.Open(t.Context(), d, content.Range{})
-			if err != nil {
-				return err
+	synctest.Test(t, func(t *testing.T) {
+		blobs := map[string][]byte{}
+		asked := 0
+		c := answering(func(req *http.Request) (*http.Response, error) {
+			asked++
+			raw := blobs[req.URL.Path[strings.LastIndex(req.URL.Path, "/")+1:]]
+			resp, err := answered(req, http.StatusOK, "Content-Length", strconv.Itoa(len(raw)))
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+			return resp, err
+		}).client()
+		own := &registry.Host{Concurrency: 2}
+		c.Hosts = func(string) (*registry.Host, error) { return own, nil }
+		repo, err := c.Repository("r.example", "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := func(ctx context.Context, seed uint64) (io.ReadCloser, error) {
+			raw := random(1000, seed)
+			d := descriptorOf(raw)
+			blobs[d.Digest.String()] = raw
+			return repo.Open(ctx, d, content.Range{})
+		}
+		var flowing []io.ReadCloser
+		for seed := range uint64(2) {
+			rc, err := open(t.Context(), seed)
+			if err == nil {
+				defer rc.Close()
+				_, err = io.CopyN(io.Discard, rc, 500)
 			}
-			_, err = io.Copy(io.Discard, rc) // what has been read to its end makes room, closed or not
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	// A handler may still be returning when its client has all the bytes.
-	if peak := r.Peak(); peak > 4 || r.Count(testregistry.Is("GET", testregistry.KindBlob)) < 12 {
-		t.Errorf("%d requests under way at once, want 2 and those that are over", peak)
-	}
+			if err != nil {
+				t.Fatal(err)
+			}
+			flowing = append(flowing, rc)
+		}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		third := make(chan error)
+		try := func(ctx context.Context) {
+			rc, err := open(ctx, 2)
+			if err == nil {
+				err = rc.Close()
+			}
+			third <- err
+		}
+		go try(ctx)
+		synctest.Wait()
+		cancel()
+		if err := <-third; !errors.Is(err, context.Canceled) || asked != 2 {
+			t.Errorf("a third: error %v after %d requests, want that of its context and 2", err, asked)
+		}
+
+		go try(t.Context())
+		synctest.Wait()
+		if asked != 2 {
+			t.Errorf("%d requests, want 2", asked)
+		}
+		// What has been read to its end makes room, closed or not.
+		_, rerr := io.Copy(io.Discard, flowing[0])
+		if err := errors.Join(rerr, <-third); err != nil || asked != 3 {
+			t.Errorf("a third with room for it: error %v after %d requests", err, asked)
+		}
+	})
 }
