@@ -101,7 +101,8 @@ func (r *Registry) Listen(address string) error {
 	if err != nil {
 		return fmt.Errorf("test registry: %w", err)
 	}
-	r.main = r.server(l)
+	listening := []net.Listener{l}
+	servers := []**httptest.Server{&r.main}
 	host, _, _ := net.SplitHostPort(l.Addr().String()) // a listener's address has both
 	for server, wanted := range map[**httptest.Server]bool{&r.token: r.config.Auth.OwnHost, &r.store: r.config.has("storage")} {
 		if !wanted {
@@ -109,9 +110,16 @@ func (r *Registry) Listen(address string) error {
 		}
 		other, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
-			return errors.Join(fmt.Errorf("test registry: second host: %w", err), l.Close())
+			err = fmt.Errorf("test registry: second host: %w", err)
+			for _, l := range listening {
+				err = errors.Join(err, l.Close())
+			}
+			return err
 		}
-		*server = r.server(other)
+		listening, servers = append(listening, other), append(servers, server)
+	}
+	for i, server := range servers {
+		*server = r.server(listening[i])
 	}
 	for _, s := range r.servers() {
 		if s != nil {
