@@ -85,8 +85,7 @@ func (h Host) Header() http.Header {
 
 // TLS reads the certificates and returns how connections to the host are
 // secured. Without settings it is the empty configuration: the system decides.
-// A file that is not there is [content.ErrNotFound], one that is not what it
-// should be [content.ErrInvalid]; both name the file and the setting's origin.
+// A file that is not there, or is not what it should be, is a [*SettingError].
 func (h Host) TLS() (*tls.Config, error) {
 	// Whoever skips verification was told to by a setting that names this host.
 	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.SkipVerify.Value} //nolint:gosec // see above
@@ -106,7 +105,7 @@ func (h Host) TLS() (*tls.Config, error) {
 			}
 		}
 		if !c.RootCAs.AppendCertsFromPEM(raw) {
-			return nil, fmt.Errorf("%s (%s): no certificate in it: %w", file, from[i], content.ErrInvalid)
+			return nil, &SettingError{from[i], fmt.Errorf("%s (%s): no certificate in it", file, from[i])}
 		}
 	}
 	for _, pair := range h.Client.Value {
@@ -120,8 +119,8 @@ func (h Host) TLS() (*tls.Config, error) {
 		}
 		both, err := tls.X509KeyPair(certificate, key)
 		if err != nil {
-			return nil, fmt.Errorf("%s and %s (%s): %s: %w", pair.Certificate, pair.Key, h.Client.From,
-				oneLine(err.Error(), "tls: "), content.ErrInvalid)
+			return nil, &SettingError{h.Client.From, fmt.Errorf("%s and %s (%s): %s", pair.Certificate, pair.Key, h.Client.From,
+				oneLine(err.Error(), "tls: "))}
 		}
 		c.Certificates = append(c.Certificates, both)
 	}
@@ -133,12 +132,27 @@ func readPEM(path string, from Origin) ([]byte, error) {
 	raw, err := readFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s (%s): %w", path, from, content.ErrNotFound)
+		return nil, &SettingError{from, fmt.Errorf("%s (%s): %w", path, from, content.ErrNotFound)}
 	case err != nil && from.File != path:
-		return nil, fmt.Errorf("%s: %w", from, err)
+		return nil, &SettingError{from, fmt.Errorf("%s: %w", from, err)}
+	case err != nil:
+		return nil, &SettingError{from, err}
 	}
-	return raw, err
+	return raw, nil
 }
+
+// A SettingError is a setting that cannot be used: the file that it names is not
+// there, or is not what it should be. It has no class of content, since it says
+// nothing about any.
+type SettingError struct {
+	From Origin
+	Err  error // names the file and From
+}
+
+func (e *SettingError) Error() string { return e.Err.Error() }
+
+// Permanent says that trying again cannot help.
+func (e *SettingError) Permanent() bool { return true }
 
 // maxFile is more than any file of settings or certificates has.
 const maxFile = 1 << 20

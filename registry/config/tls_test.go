@@ -116,19 +116,22 @@ func TestCertificatesAreFoundWhereTheyAreKept(t *testing.T) {
 func TestCertificatesThatAreNoneAreNamedWithTheirSetting(t *testing.T) {
 	tests := []struct {
 		name, own, want string
-		class           error
 	}{
-		{"missing", "{ca: nowhere.pem}", "nowhere.pem (own.yaml:2): ", content.ErrNotFound},
-		{"empty", "{ca: empty.pem}", "empty.pem (own.yaml:2): no certificate in it", content.ErrInvalid},
-		{"a pair that is none", "{clientCertificate: empty.pem}", "empty.pem and empty.pem (own.yaml:2): ", content.ErrInvalid},
-		{"a pair without a key", "{clientCertificate: empty.pem, clientKey: nowhere.key}", "nowhere.key (own.yaml:2): ", content.ErrNotFound},
+		{"missing", "{ca: nowhere.pem}", "nowhere.pem (own.yaml:2): "},
+		{"empty", "{ca: empty.pem}", "empty.pem (own.yaml:2): no certificate in it"},
+		{"a pair that is none", "{clientCertificate: empty.pem}", "empty.pem and empty.pem (own.yaml:2): "},
+		{"a pair without a key", "{clientCertificate: empty.pem, clientKey: nowhere.key}", "nowhere.key (own.yaml:2): "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMachine(t, map[string]string{"own.yaml": "registries:\n  a.example: " + tt.own + "\n", "empty.pem": ""})
 			_, err := m.load(t).Host("a.example").TLS()
-			if !errors.Is(err, tt.class) || !strings.HasPrefix(m.short(err.Error()), tt.want) {
+			wrong, ok := errors.AsType[*config.SettingError](err)
+			if !ok || wrong.From.Line != 2 || !strings.HasPrefix(m.short(err.Error()), tt.want) {
 				t.Errorf("got %v", err)
+			}
+			if errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrInvalid) {
+				t.Errorf("%v has a class of content", err)
 			}
 		})
 	}
@@ -144,7 +147,8 @@ func TestFilesAreOnlyNamedUntilTheyAreNeeded(t *testing.T) {
 	if err := os.RemoveAll(m.path("etc")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Host("a.example").TLS(); !errors.Is(err, content.ErrNotFound) {
+	_, err := v.Host("a.example").TLS()
+	if _, wrong := errors.AsType[*config.SettingError](err); !wrong {
 		t.Errorf("got %v", err)
 	}
 	if _, err := v.Host("b.example").TLS(); err != nil {
