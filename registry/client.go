@@ -92,6 +92,7 @@ type Client struct {
 	mu         sync.Mutex
 	hosts      map[hostKey]*host
 	avoided    map[string]bool // hosts that are written to, and not read from as mirrors
+	passed     sync.Map        // mirrors with wrong settings, as it was said
 	transports map[transportKey]*http.Transport
 	distances  map[reachKey]*distance
 	secrets    secrets // those of proxies

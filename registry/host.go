@@ -68,7 +68,7 @@ func (c *Client) hostAs(key hostKey) (*host, error) {
 	}
 	key.name = name
 	known, err := c.hostSettings(name)
-	if err != nil {
+	if err != nil && key.settings == nil {
 		return nil, err
 	}
 	settings := cmp.Or(key.settings, known)

@@ -78,6 +78,10 @@ func (c *Client) Source(host, name string) (content.Source, error) {
 	}
 	m := &Mirrored{own: own}
 	for _, mirror := range route.Mirrors {
+		if mirror.Wrong != nil {
+			c.passOver(mirror)
+			continue
+		}
 		r, err := c.repositoryAt(mirror.Endpoint, mirroring)
 		if err != nil {
 			return nil, fmt.Errorf("mirror of %s: %w", own, err)
@@ -85,6 +89,13 @@ func (c *Client) Source(host, name string) (content.Source, error) {
 		m.mirrors = append(m.mirrors, mirrorRepository{r, mirror.ResolvesTags, mirror.TagsOnly})
 	}
 	return m, nil
+}
+
+// passOver says once that a mirror is not asked for what its settings are.
+func (c *Client) passOver(m Mirror) {
+	if _, before := c.passed.LoadOrStore(m.Host+" "+m.Wrong.Error(), true); !before {
+		c.log().Warn("mirror passed over: its settings are wrong", "mirror", m.Host, "error", m.Wrong)
+	}
 }
 
 // Avoid says that host is written to: it is not read from as a mirror, which

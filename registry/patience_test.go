@@ -152,3 +152,32 @@ func TestAKnownCredentialWaitsForNoOther(t *testing.T) {
 		}
 	})
 }
+
+func TestAMirrorWithWrongSettingsIsPassedOver(t *testing.T) {
+	c := answering(func(req *http.Request) (*http.Response, error) {
+		if req.URL.Host != "r.example" {
+			t.Errorf("%s was asked", req.URL.Host)
+		}
+		return answered(req, http.StatusNotFound)
+	}).client()
+	var log bytes.Buffer
+	c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	routes := mirroredAt("mirror.example")
+	c.Routes = func(host, repository string) (registry.Route, error) {
+		route, err := routes(host, repository)
+		route.Mirrors[0].Wrong = errors.New("ca.pem is not there")
+		return route, err
+	}
+	for range 2 {
+		src, err := c.Source("r.example", "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := src.Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrNotFound) {
+			t.Errorf("error %v, want the registry's", err)
+		}
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "mirror.example") || !strings.Contains(got, "ca.pem is not there") {
+		t.Errorf("warnings are %q, want one", got)
+	}
+}

@@ -63,6 +63,10 @@ type Mirror struct {
 
 	// TagsOnly keeps images that the user names by digest from the mirror.
 	TagsOnly bool
+
+	// Wrong is why the mirror's settings cannot be used: it is passed over, with
+	// a warning. nil is that they can.
+	Wrong error
 }
 
 // A BlockedError is a repository that the user's configuration forbids. Its class

@@ -57,12 +57,10 @@ func (d *Directory) Route(host, repository string) (registry.Route, error) {
 		if !Serves(m) {
 			continue
 		}
-		e, err := d.endpoint(m)
-		if err != nil {
-			return registry.Route{}, err
-		}
+		e, wrong := d.endpoint(m)
 		route.Mirrors = append(route.Mirrors, registry.Mirror{
 			Endpoint:     e,
+			Wrong:        wrong,
 			ResolvesTags: m.Capabilities.Value&config.Resolve != 0,
 			TagsOnly:     m.TagsOnly.Value,
 		})
