@@ -261,8 +261,8 @@ var faults = []fault{
 			s.refuse("mirror2.test")
 			s.others = "  mirror.test: {ca: /missing/ca.pem}\n"
 		},
-		want: []doctor.Cause{doctor.BadSetting, doctor.MirrorDead}, failed: true,
-		verdict: "bad setting: mirror.test is a mirror of registry.test with a setting that does not work: /missing/ca.pem", remedy: "config.yaml:2",
+		want:    []doctor.Cause{doctor.MirrorDead, doctor.MirrorDead},
+		verdict: "mirror.test has a setting that does not work: /missing/ca.pem", remedy: "config.yaml:2",
 	},
 	{
 		name: "a stale mirror",

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/registry/config"
 )
@@ -13,15 +12,14 @@ import (
 type plan struct {
 	target target
 	exams  []*exam
-	lame   bool // nothing is pulled, for a setting of a mirror
 }
 
 // anyRepository stands for all of a registry whose mirrors are asked about.
 const anyRepository = "library/any"
 
 // plan finds out, by the settings in force, who is to be examined. There is no
-// plan where the settings forbid it, or are broken: of a mirror alone, the others
-// are examined all the same.
+// plan where the settings forbid it, or are broken. A mirror whose own settings
+// are is passed over, as pulls do.
 func (d *Doctor) plan(t target) (*plan, []finding) {
 	broken := func(err error) (*plan, []finding) {
 		return nil, []finding{wrong(HopConfig, Problem{BadSetting, t.host, "has a setting that does not work: " + err.Error(), "mend or remove that setting"})}
@@ -32,19 +30,13 @@ func (d *Doctor) plan(t target) (*plan, []finding) {
 	}
 	known := d.known(t)
 	route, err := routeOf(client, t)
-	var lame []finding
 	if err != nil {
-		if lame = lameMirrors(known); lame == nil {
-			return broken(err)
-		}
-		if route, err = routePast(known, t); err != nil {
-			return broken(err)
-		}
+		return broken(err)
 	}
 	if route.Blocked != "" {
 		return nil, []finding{wrong(HopConfig, Problem{Blocked, t.String(), "is blocked by " + route.Blocked, "remove the line blocked = true at " + route.Blocked})}
 	}
-	p := &plan{target: t, lame: len(lame) > 0}
+	p := &plan{target: t}
 	origin, err := d.exam(registryHost, route.Read, t)
 	if err != nil {
 		return broken(err)
@@ -53,7 +45,12 @@ func (d *Doctor) plan(t target) (*plan, []finding) {
 	if known != nil {
 		origin.moved = known.Origin.Settings.Address.From
 	}
+	found := []finding{d.configured(known, t)}
 	for _, m := range route.Mirrors {
+		if m.Wrong != nil {
+			found = append(found, unusable(known, m))
+			continue
+		}
 		x, err := d.exam(mirrorHost, m.Endpoint, t)
 		if err != nil {
 			return broken(err)
@@ -62,7 +59,7 @@ func (d *Doctor) plan(t target) (*plan, []finding) {
 		x.from, x.moved = originOf(known, m.Endpoint)
 		p.exams = append(p.exams, x)
 	}
-	return p, append([]finding{d.configured(known, t)}, lame...)
+	return p, found
 }
 
 // routeOf returns where a client would look for the target.
@@ -85,43 +82,13 @@ func routeOf(client *registry.Client, t target) (route registry.Route, err error
 	return route, nil
 }
 
-// lameMirrors says of which mirrors the settings do not work: nothing is pulled at
-// all while there is one.
-func lameMirrors(known *config.Registry) (lame []finding) {
-	if known == nil {
-		return nil
-	}
-	for _, m := range known.Mirrors {
-		if _, err := m.Settings.TLS(); err != nil && endpoint.Serves(m) {
-			lame = append(lame, wrong(HopConfig, Problem{
-				BadSetting, m.Host, "is a mirror of " + known.Host + " with a setting that does not work: " + err.Error(),
-				"mend or remove that setting, or take the mirror out at " + m.From.String() + ": until then nothing is pulled of " + known.Host,
-			}))
-		}
-	}
-	return lame
-}
-
-// routePast is the route that settings say apart from the mirrors whose settings
-// do not work, as far as the settings of their hosts say all there is to know.
-func routePast(known *config.Registry, t target) (route registry.Route, err error) {
-	if _, err := known.Origin.Settings.TLS(); err != nil {
-		return route, err
-	}
-	route.Read = registry.Endpoint{Host: known.Origin.Host, Repository: known.Origin.Repository, Namespace: known.Origin.Namespace}
-	if t.repository == "" {
-		route.Read = registry.Endpoint{Host: t.host}
-	}
-	for _, m := range known.Mirrors {
-		if _, err := m.Settings.TLS(); err != nil || !endpoint.Serves(m) || m.Path != "/v2" {
-			continue
-		}
-		route.Mirrors = append(route.Mirrors, registry.Mirror{
-			Endpoint:     registry.Endpoint{Host: m.Host, Repository: m.Repository, Namespace: m.Namespace},
-			ResolvesTags: m.Capabilities.Value&config.Resolve != 0, TagsOnly: m.TagsOnly.Value,
-		})
-	}
-	return route, nil
+// unusable is about a mirror whose settings do not work.
+func unusable(known *config.Registry, m registry.Mirror) finding {
+	from, _ := originOf(known, m.Endpoint)
+	return wrong(HopConfig, Problem{
+		MirrorDead, m.Host, "has a setting that does not work: " + m.Wrong.Error(),
+		"mend or remove that setting, or take the mirror out at " + from.String(),
+	})
 }
 
 // known returns what the settings say about the target, nil where nothing is known.

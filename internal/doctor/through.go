@@ -9,7 +9,7 @@ import "slices"
 func (p *plan) through() string {
 	origin := p.exams[0]
 	silent, failed := origin.silent()
-	if !failed || p.lame || origin.found(MissingPlatform) {
+	if !failed || origin.found(MissingPlatform) {
 		return ""
 	}
 	for _, m := range p.exams[1:] {
