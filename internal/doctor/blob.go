@@ -48,7 +48,7 @@ func nearlySpent(l registry.RateLimit) bool { return l.Remaining*10 <= l.Limit }
 // manifest gets one manifest.
 func (x *exam) manifest(ctx context.Context, repo *registry.Repository, d ocispec.Descriptor) (m content.Manifest, ok bool) {
 	ok = x.timed(func() finding {
-		before := x.problems()
+		before := x.stopped()
 		a := x.ask(ctx, d.Digest.String(), func(ctx context.Context) (err error) {
 			m, err = repo.Manifest(ctx, d.Digest.String())
 			return err
@@ -57,7 +57,7 @@ func (x *exam) manifest(ctx context.Context, repo *registry.Repository, d ocispe
 		switch {
 		case a.err == nil:
 			return fine(HopManifest, d.Digest.String(), fmt.Sprintf("%d bytes of %s", m.Size(), m.MediaType()))
-		case x.problems() > before:
+		case x.stopped() > before:
 			return skipped(HopManifest, d.Digest.String(), "the way there is not open")
 		case errors.Is(a.err, content.ErrNotFound):
 			return wrong(HopManifest, Problem{
@@ -101,7 +101,7 @@ func (x *exam) single(ctx context.Context, repo *registry.Repository, m content.
 		return x.add(fine(HopPlatform, x.at.Host, "one image, not one for each platform"), 0)
 	}
 	want := x.doctor.platform()
-	before := x.problems()
+	before := x.stopped()
 	began := time.Now()
 	a := x.ask(ctx, "the config of "+m.Digest().String(), func(ctx context.Context) error {
 		return content.CheckPlatform(ctx, repo, m, []content.Platform{want}, content.Limits{})
@@ -109,7 +109,7 @@ func (x *exam) single(ctx context.Context, repo *registry.Repository, m content.
 	failure, _ := errors.AsType[*registry.Error](a.err)
 	answered := failure != nil && failure.Status != 0
 	switch took := time.Since(began); {
-	case x.problems() > before:
+	case x.stopped() > before:
 		return false // the way to where the config is is not open, which was said
 	case a.err == nil:
 		return x.add(fine(HopPlatform, x.at.Host, "one image, for "+want.String()), took)
@@ -136,14 +136,14 @@ func (d *Doctor) missingPlatform(host string, err error) finding {
 // blob reads one byte of a blob, which is not its first.
 func (x *exam) blob(ctx context.Context, repo *registry.Repository, d ocispec.Descriptor) {
 	began := time.Now()
-	before := x.problems()
+	before := x.stopped()
 	r := content.Range{Off: min(1, d.Size-1), Len: 1}
 	a := x.ask(ctx, "blob "+d.Digest.String(), func(ctx context.Context) error {
 		_, err := drained(repo.Open(ctx, d, r))
 		return err
 	})
 	took := time.Since(began)
-	if x.problems() > before {
+	if x.stopped() > before {
 		return // the way to where the blobs are is not open, which was said
 	}
 	if x.add(judgeBlob(a), took) && d.Size > 1 {

@@ -446,6 +446,11 @@ var faults = []fault{
 		verdict: "nothing is wrong on the way to registry.test",
 	},
 	{
+		name:    "a registry that hands out tokens below its API",
+		inject:  func(s *scene) { s.registry.Auth.TokenPath = "/v2/auth"; s.target = "registry.test" },
+		verdict: "nothing is wrong on the way to registry.test",
+	},
+	{
 		name:   "a registry that wants another credential",
 		inject: func(s *scene) { s.target = "registry.test"; s.user = "bob" },
 		want:   []doctor.Cause{doctor.CredentialRefused}, class: content.ErrUnauthorized,

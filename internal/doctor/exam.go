@@ -144,7 +144,7 @@ func (x *exam) add(f finding, took time.Duration) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.findings = append(x.findings, f)
-	return !f.failed() && (x.role != mirrorHost || f.problem == nil)
+	return !x.stops(f)
 }
 
 // timed adds what look finds, and how long that took it.
@@ -154,13 +154,16 @@ func (x *exam) timed(look func() finding) bool {
 	return x.add(f, time.Since(began))
 }
 
-// problems returns how many of them were found so far.
-func (x *exam) problems() int {
+// stops reports whether nothing behind a finding is worth looking at.
+func (x *exam) stops(f finding) bool { return f.failed() || x.role == mirrorHost && f.problem != nil }
+
+// stopped returns how many findings there are so far behind which nothing is worth looking at.
+func (x *exam) stopped() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	n := 0
 	for _, f := range x.findings {
-		if f.problem != nil {
+		if x.stops(f) {
 			n++
 		}
 	}

@@ -57,21 +57,17 @@ type asked struct {
 // led; token servers apart. It is zero where there was none.
 func (a asked) last() exchange {
 	for _, e := range slices.Backward(a.exchanges) {
-		if !a.isToken(e) {
+		if !e.asksToken {
 			return e
 		}
 	}
 	return exchange{}
 }
 
-func (a asked) isToken(e exchange) bool {
-	return a.wants.Realm != "" && strings.HasPrefix(a.wants.Realm, e.url.Scheme+"://"+e.url.Host+e.url.Path)
-}
-
 // token returns the last exchange with the token server.
 func (a asked) token() (exchange, bool) {
 	for _, e := range slices.Backward(a.exchanges) {
-		if a.isToken(e) {
+		if e.asksToken {
 			return e, true
 		}
 	}
@@ -95,12 +91,12 @@ func (x *exam) ask(ctx context.Context, what string, do func(context.Context) er
 // authorized finds out whether the registry lets us in, where no image is named.
 func (x *exam) authorized(ctx context.Context) {
 	began := time.Now()
-	before := x.problems()
+	before := x.stopped()
 	a := x.ask(ctx, x.at.Host, func(ctx context.Context) error {
 		_, _, err := x.client.AskRateLimit(ctx, x.at.Host)
 		return err
 	})
-	if x.problems() > before || !x.token(a) {
+	if x.stopped() > before || !x.token(a) {
 		return
 	}
 	if a.err != nil {
@@ -113,13 +109,13 @@ func (x *exam) authorized(ctx context.Context) {
 // resolved finds out what the target stands for.
 func (x *exam) resolved(ctx context.Context, t target, repo *registry.Repository) bool {
 	began := time.Now()
-	before := x.problems()
+	before := x.stopped()
 	a := x.ask(ctx, t.String(), func(ctx context.Context) (err error) {
 		x.image.root, err = repo.Resolve(ctx, t.ref)
 		return err
 	})
 	took := time.Since(began)
-	if x.problems() > before || !x.token(a) {
+	if x.stopped() > before || !x.token(a) {
 		return false
 	}
 	switch {

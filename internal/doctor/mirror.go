@@ -24,7 +24,7 @@ func (x *exam) approach(ctx context.Context) {
 
 // mirror compares what a mirror that answers has with what the registry has.
 func (x *exam) mirror(ctx context.Context, t target, origin picture) {
-	if x.problems() > 0 || t.repository == "" {
+	if x.stopped() > 0 || t.repository == "" {
 		return
 	}
 	if isOver(ctx) {
@@ -39,19 +39,19 @@ func (x *exam) mirror(ctx context.Context, t target, origin picture) {
 	if !x.fresh(ctx, t, repo, origin.root) {
 		return
 	}
-	x.serves = x.honest(ctx, repo, origin) && x.problems() == 0
+	x.serves = x.honest(ctx, repo, origin) && x.stopped() == 0
 }
 
 // fresh asks a mirror what the target stands for, and reports whether it has it.
 func (x *exam) fresh(ctx context.Context, t target, repo *registry.Repository, origin ocispec.Descriptor) bool {
 	began := time.Now()
-	before := x.problems()
+	before := x.stopped()
 	a := x.ask(ctx, t.String(), func(ctx context.Context) (err error) {
 		x.image.root, err = repo.Resolve(ctx, t.ref)
 		return err
 	})
 	took := time.Since(began)
-	if x.problems() > before || !x.token(a) {
+	if x.stopped() > before || !x.token(a) {
 		return false
 	}
 	f := judgeFreshness(t, a, x.image.root, origin, x.where())
@@ -101,10 +101,10 @@ func (x *exam) honest(ctx context.Context, repo *registry.Repository, origin pic
 	const most = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, min(most, x.limits.Request))
 	defer cancel()
-	before := x.problems()
+	before := x.stopped()
 	x.timed(func() finding {
 		s := x.sample(ctx, repo, origin)
-		if x.problems() > before {
+		if x.stopped() > before {
 			return skipped(HopBytes, x.at.Host, "the way there is not open")
 		}
 		all = s.err == nil && s.lies == nil && origin.fails && has(ctx, repo, s.blobs)

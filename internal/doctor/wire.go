@@ -19,15 +19,16 @@ import (
 // An exchange is one request of a client and its answer, without what may be
 // secret in them.
 type exchange struct {
-	method string
-	url    url.URL // scheme, host and path
-	ranged bool    // a span was asked for
-	proven bool    // with a credential, not with a token only
-	status int     // 0 where there was no answer
-	leads  string  // host that the answer redirects to
-	html   bool
-	token  *tokenAnswer // what the token server gave
-	took   time.Duration
+	method    string
+	url       url.URL // scheme, host and path
+	ranged    bool    // a span was asked for
+	proven    bool    // with a credential, not with a token only
+	status    int     // 0 where there was no answer
+	leads     string  // host that the answer redirects to
+	html      bool
+	asksToken bool         // it went to the token server
+	token     *tokenAnswer // what that gave
+	took      time.Duration
 }
 
 // A tokenAnswer says what a token is good for.
@@ -51,7 +52,7 @@ func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	e := exchange{
 		method: req.Method, ranged: req.Header.Get("Range") != "",
 		proven: strings.HasPrefix(req.Header.Get("Authorization"), "Basic ") || req.Method == http.MethodPost,
-		url:    url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path},
+		url:    url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}, asksToken: x.isTokenServer(req.URL),
 	}
 	if !x.leadsTo(req) {
 		return nil, fmt.Errorf("%s: %w: %w", req.URL.Host, errUnreached, content.ErrUnavailable)
@@ -67,7 +68,7 @@ func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	if to, err := req.URL.Parse(resp.Header.Get("Location")); err == nil && resp.Header.Get("Location") != "" {
 		e.leads = to.Host
 	}
-	if x.isTokenServer(req.URL) && resp.StatusCode == http.StatusOK {
+	if e.asksToken && resp.StatusCode == http.StatusOK {
 		if e.token, err = readToken(resp); err != nil {
 			x.record(e)
 			return nil, err
