@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/wherry-dev/wherry/registry"
+	"github.com/wherry-dev/wherry/registry/config"
 )
 
 // forbidden is about settings and credentials that are broken, and about what
@@ -30,6 +31,9 @@ func (f *Factory) mendSettings(wrong *settingsError) string {
 	case wrong.others:
 		return "mend the file; WHERRY_OWN_ONLY=1 leaves those of podman, containerd and docker alone"
 	case wrong.names:
+		if bad, ok := errors.AsType[*config.SettingError](wrong.err); ok {
+			return "mend the setting at " + bad.From.String() + ", or the file that it names"
+		}
 		return "mend the setting, or the file that it names"
 	case f.Env(named) != "":
 		return "mend or unset " + named
