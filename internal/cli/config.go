@@ -87,13 +87,18 @@ func called(quoted string) string {
 // packages that read it.
 func misread(err error) string {
 	const settings = "jobs (a number), progress (a word), plainHTTP (a list of hosts), ownOnly (true or false) and registries (settings by host)"
-	var wrong *json.UnmarshalTypeError
+	var (
+		wrong   *json.UnmarshalTypeError
+		endless *json.UnsupportedValueError
+	)
 	_, syntax, isSyntax := strings.Cut(err.Error(), "yaml: ")
 	switch m := unknownSetting.FindStringSubmatch(err.Error()); {
 	case m != nil:
 		return "there is no setting " + called(m[1]) + "; there are " + settings
 	case errors.As(err, &wrong) && wrong.Field != "":
 		return "setting " + wrong.Field + " is not of its kind; there are " + settings
+	case errors.As(err, &endless):
+		return "a number that is none: .nan or .inf"
 	case isSyntax:
 		return "not YAML: " + tidied(syntax)
 	}

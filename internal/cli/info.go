@@ -136,13 +136,14 @@ func machine() string {
 	return runtime.GOARCH
 }
 
-// maskedProxy returns the address of a proxy as docker info shows it.
+// maskedProxy returns the address of a proxy as docker info shows it, without what
+// stands behind its port: nothing goes there, and a secret may have got there.
 func maskedProxy(p config.Proxy) string {
 	u := p.URL()
 	if u == nil {
 		return ""
 	}
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host}
 	if u.User != nil {
 		shown.User = url.UserPassword("xxxxx", "xxxxx")
 	}

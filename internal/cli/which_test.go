@@ -67,6 +67,35 @@ func TestWhereCredentialsWouldBeFound(t *testing.T) {
 	}
 }
 
+// Neither verb shows what stands behind a proxy's port, or quotes a password where
+// none should be.
+func TestWhichAndInfoQuoteNoPassword(t *testing.T) {
+	home := t.TempDir()
+	write(t, home, map[string]string{
+		".docker/daemon.json": `{"proxies": {"http-proxy": "http://p.test:1/c4nary?c4nary"}}`,
+		"mirror.conf":         "[[registry]]\nlocation = 'a.test'\n[[registry.mirror]]\nlocation = 'u:c4nary@m.test'\n",
+		"nan.yaml":            "registries: {a.test: {requestsPerSecond: .nan}}\n",
+	})
+	info, err := offline(t, map[string]string{"HOME": home, "WHERRY_OWN_ONLY": ""}).info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := strings.Join(info.lines(), "\n"); strings.Contains(said, "c4nary") || !strings.Contains(said, "http://p.test:1\n") {
+		t.Errorf("info says:\n%s", said)
+	}
+	for _, tt := range []struct{ name, variable, value, want string }{
+		{"a mirror", "CONTAINERS_REGISTRIES_CONF", home + "/mirror.conf", home + "/mirror.conf:4:12: a location that is not"},
+		{"a proxy", "HTTPS_PROXY", "http:/u:c4nary@p.test", "HTTPS_PROXY: not the URL of a proxy"},
+		{"a rate", "WHERRY_CONFIG", home + "/nan.yaml", "a number that is none"},
+	} {
+		f := offline(t, map[string]string{"HOME": home, "WHERRY_OWN_ONLY": "", tt.variable: tt.value})
+		_, err := f.which("a.test/b")
+		if _, isUsage := errors.AsType[*usageError](err); !isUsage || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "c4nary") {
+			t.Errorf("%s: got %v", tt.name, err)
+		}
+	}
+}
+
 func TestFilesThatMayNotBeReadAreNamed(t *testing.T) {
 	home := t.TempDir()
 	write(t, home, map[string]string{".docker/daemon.json": "{}"})

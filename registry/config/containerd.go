@@ -153,7 +153,7 @@ func (r *reader) capabilities(n *node, usual Capabilities) Value[Capabilities] {
 			found.Value |= Push
 		case "referrers":
 		default:
-			r.refuse(n.items[i].at, "capability %q: there are pull and resolve", word)
+			r.refuse(n.items[i].at, "capability %s: there are pull and resolve", called(word))
 		}
 	}
 	return found

@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -80,15 +81,16 @@ func parseContainers(file string, raw []byte) (containersConf, error) {
 		helpers:    r.texts(root.get("credential-helpers")),
 	}
 	for i, host := range c.search.Value {
-		c.search.Value[i] = r.location(Value[string]{host, c.search.From}, root.get("unqualified-search-registries").items[i].at)
+		at := root.get("unqualified-search-registries").items[i].at
+		c.search.Value[i] = r.location(host, at)
 		if !searchHost.MatchString(c.search.Value[i]) {
-			r.refuse(root.get("unqualified-search-registries").items[i].at, "%q is not a host", host)
+			r.refuse(at, "%s is not a host", placeOf(host))
 		}
 	}
 	switch c.mode.Value {
 	case "", "enforcing", "permissive", "disabled":
 	default:
-		r.refuse(root.get("short-name-mode").at, "short-name-mode %q: there are enforcing, permissive and disabled", c.mode.Value)
+		r.refuse(root.get("short-name-mode").at, "short-name-mode %s: there are enforcing, permissive and disabled", called(c.mode.Value))
 	}
 	if c.mode.Value == "" {
 		c.mode = Value[string]{}
@@ -96,12 +98,19 @@ func parseContainers(file string, raw []byte) (containersConf, error) {
 	return c, r.err
 }
 
-// location checks what is put in place of a prefix, or is one.
-func (r *reader) location(v Value[string], at mark) string {
-	if strings.HasPrefix(v.Value, "http://") || strings.HasPrefix(v.Value, "https://") {
-		r.refuse(at, "%q: a location has no scheme", v.Value)
+// digestBehind is what a prefix may end with that is about one image.
+var digestBehind = regexp.MustCompile("@[a-z0-9]+:[0-9a-f]{32,}$")
+
+// location checks what is put in place of a prefix. It is not quoted: somebody may
+// have put a password where a host has none.
+func (r *reader) location(text string, at mark) string {
+	switch {
+	case strings.Contains(text, "://"):
+		r.refuse(at, "a location has no scheme")
+	case strings.ContainsAny(text, "@?#"):
+		r.refuse(at, "a location that is not of the form HOST[:PORT][/NAMESPACE]")
 	}
-	return strings.TrimRight(v.Value, "/")
+	return strings.TrimRight(text, "/")
 }
 
 // endpoint reads the part of a [[registry]] that its mirrors have too.
@@ -112,8 +121,11 @@ func (r *reader) endpoint(n *node) containersEndpoint {
 		pullFrom: r.text(n.get("pull-from-mirror")),
 		ns:       r.text(n.get("namespace-proxy")),
 	}
-	if at := n.get("location"); at != nil {
-		e.location.Value = r.location(e.location, at.at)
+	if place := n.get("location"); place != nil {
+		e.location.Value = r.location(e.location.Value, place.at)
+	}
+	if place := n.get("namespace-proxy"); place != nil {
+		r.location(e.ns.Value, place.at)
 	}
 	return e
 }
@@ -159,7 +171,8 @@ func (r *reader) containersRegistry(n *node) containersRegistry {
 		one.prefix = one.primary.location.Value
 	default:
 		at := n.get("prefix").at
-		one.prefix = r.location(Value[string]{Value: one.prefix}, at)
+		image := digestBehind.FindString(one.prefix)
+		one.prefix = r.location(strings.TrimSuffix(one.prefix, image), at) + image
 		if !wildcard && one.primary.location.Value == "" {
 			r.refuse(at, "prefix %q needs a location", one.prefix)
 		}
@@ -188,7 +201,7 @@ func (r *reader) containersMirror(n *node, byDigest Value[bool]) containersEndpo
 		return m
 	case "all", "digest-only", "tag-only":
 	default:
-		r.refuse(n.get("pull-from-mirror").at, "pull-from-mirror %q: there are all, digest-only and tag-only", m.pullFrom.Value)
+		r.refuse(n.get("pull-from-mirror").at, "pull-from-mirror %s: there are all, digest-only and tag-only", called(m.pullFrom.Value))
 	}
 	if byDigest.Value {
 		r.refuse(n.get("pull-from-mirror").at, "pull-from-mirror in a registry with mirror-by-digest-only")

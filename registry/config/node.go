@@ -87,10 +87,16 @@ func called(key string) string {
 }
 
 // placeOf returns a host, and what stands behind it, as it may be told: without user
-// and password.
+// and password, and without a query.
 func placeOf(text string) string {
-	if at := strings.LastIndex(text, "@"); at >= 0 {
+	at, query := strings.LastIndex(text, "@"), strings.IndexAny(text, "?#")
+	switch {
+	case at >= 0 && query >= 0: // either may be a part of the other
+		text = "…"
+	case at >= 0:
 		text = "…" + text[at:]
+	case query >= 0:
+		text = text[:query+1] + "…"
 	}
 	return strconv.Quote(text)
 }

@@ -127,7 +127,7 @@ func (r *reader) place(text string, at mark) (host, namespace string) {
 	host, namespace, slash := strings.Cut(text, "/")
 	switch {
 	case strings.Contains(text, "://"):
-		r.refuse(at, "%q: a host has no scheme: leave %s// out", host+"//…", host)
+		r.refuse(at, "a host has no scheme: leave out what ends in ://")
 	case !hostForm.MatchString(host):
 		r.refuse(at, "%s is not of the form HOST[:PORT][/NAMESPACE]", placeOf(text))
 	case slash && !namespaceForm.MatchString(namespace):

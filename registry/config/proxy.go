@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
@@ -71,14 +72,20 @@ func (r *reader) proxy(n *node) Value[Proxy] {
 }
 
 // parseProxy parses the URL of a proxy: http, https or socks5. One without a
-// scheme is http.
+// scheme is http. One that has an @ where no user ends, or a colon without a port,
+// was not meant as it reads: a password may stand where it would be shown.
 func parseProxy(text string) (Proxy, bool) {
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
 		return Proxy{}, false
+	}
+	if port := u.Port(); port != "" {
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return Proxy{}, false
+		}
 	}
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":

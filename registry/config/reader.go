@@ -133,14 +133,15 @@ func (r *reader) count(n *node) Value[int] {
 	return Value[int]{number, r.origin(n.at)}
 }
 
-// rate reads a number above 0.
+// rate reads a number of requests in a second. Who is asked less than once in a
+// quarter of an hour is not asked.
 func (r *reader) rate(n *node) Value[float64] {
 	if !r.said(n, "a number", kindNumber) {
 		return Value[float64]{}
 	}
 	number, err := strconv.ParseFloat(n.text, 64)
-	if err != nil || !(number > 0 && number <= 1e9) {
-		r.refuse(n.at, "not a number above 0")
+	if err != nil || !(number >= 0.001 && number <= 1e9) {
+		r.refuse(n.at, "not a number from 0.001 to 1000000000")
 	}
 	return Value[float64]{number, r.origin(n.at)}
 }

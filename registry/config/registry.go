@@ -219,7 +219,7 @@ func (v *View) containersEndpoint(c containersEndpoint, prefix string, r *Regist
 	name := r.Host + "/" + r.Repository
 	named, err := reference.ParseNamed(c.location.Value + name[matchPrefix(name, prefix):])
 	if err != nil {
-		return Endpoint{}, fmt.Errorf("%s: location %q does not make a repository of %s: %w: %w", c.location.From, c.location.Value, name, err, content.ErrInvalid)
+		return Endpoint{}, fmt.Errorf("%s: this location does not make a repository of %s: %w", c.location.From, name, content.ErrInvalid)
 	}
 	e := Endpoint{
 		Host: canonical(reference.Domain(named)), Repository: reference.Path(named), Path: apiPath,

@@ -46,6 +46,19 @@ func (m machine) outline(r *config.Registry) []string {
 	return list
 }
 
+// A prefix may be about one image, as podman has it; what a location makes of a name
+// is one fault, and not quoted.
+func TestLocationsThatMakeNoRepository(t *testing.T) {
+	m := newMachine(t, map[string]string{"etc/containers/registries.conf": "[[registry]]\nprefix = 'b.example/x@sha256:" + strings.Repeat("a", 64) +
+		"'\nlocation = 'c.example/x'\n[[registry]]\nprefix = 'a.example'\nlocation = 'UPPER/hunter2X'\n"})
+	v := m.load(t)
+	_, err := v.Registry("a.example", "b")
+	const want = "etc/containers/registries.conf:6: this location does not make a repository of a.example/b: invalid content"
+	if !errors.Is(err, content.ErrInvalid) || m.short(err.Error()) != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestWhereARepositoryIs(t *testing.T) {
 	const conf = "etc/containers/registries.conf"
 	tests := []struct {

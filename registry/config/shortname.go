@@ -18,14 +18,14 @@ func (r *reader) aliases(n *node) map[string]Value[string] {
 	found := map[string]Value[string]{}
 	for _, f := range r.table(n) {
 		if _, short, err := parseName(f.key); err != nil || !short {
-			r.refuse(f.at, "%q is not a short name", f.key)
+			r.refuse(f.at, "%s is not a short name", placeOf(f.key))
 			continue
 		}
 		alias := r.text(f.value)
 		if alias.Value != "" {
 			named, short, err := parseName(alias.Value)
 			if err != nil || short {
-				r.refuse(f.value.at, "alias %q is not HOST/REPOSITORY", alias.Value)
+				r.refuse(f.value.at, "alias %s is not HOST/REPOSITORY", placeOf(alias.Value))
 				continue
 			}
 			alias.Value = named
@@ -68,7 +68,7 @@ func parseName(name string) (full string, short bool, err error) {
 func (v *View) ShortName(name string) ([]Value[string], error) {
 	full, short, err := parseName(name)
 	if err != nil {
-		return nil, fmt.Errorf("name %q: %w: %w", name, err, content.ErrInvalid)
+		return nil, fmt.Errorf("name %q is none, or has a tag or digest: %w", name, content.ErrInvalid)
 	}
 	if !short {
 		return []Value[string]{{Value: full}}, nil
@@ -84,7 +84,7 @@ func (v *View) ShortName(name string) ([]Value[string], error) {
 	for _, host := range search.Value {
 		named, err := reference.ParseNormalizedNamed(host + "/" + name)
 		if err != nil {
-			return nil, fmt.Errorf("name %q at %s (%s): %w: %w", name, host, search.From, err, content.ErrInvalid)
+			return nil, fmt.Errorf("name %q is none at %s (%s): %w", name, host, search.From, content.ErrInvalid)
 		}
 		found = append(found, Value[string]{named.Name(), search.From})
 	}
