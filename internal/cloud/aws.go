@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -73,7 +72,7 @@ func (s session) awsConfig() (aws.Config, error) {
 	var pem []byte
 	if path := s.env("AWS_CA_BUNDLE"); path != "" {
 		var err error
-		if pem, err = os.ReadFile(path); err != nil {
+		if pem, err = readUpTo(maxFile, path); err != nil {
 			return aws.Config{}, err
 		}
 	}
@@ -135,7 +134,14 @@ func (s session) awsProfile(ctx context.Context, cfg aws.Config) (awsIdentity, e
 		name = "default"
 	}
 	id := awsIdentity{name: "profile " + name}
-	settings, secrets := s.awsFile("AWS_CONFIG_FILE", "config"), s.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+	settings, err := s.awsFile("AWS_CONFIG_FILE", "config")
+	if err != nil {
+		return id, s.fail(id.name, "read the profile", err)
+	}
+	secrets, err := s.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+	if err != nil {
+		return id, s.fail(id.name, "read the profile", err)
+	}
 	found, err := config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
 		o.ConfigFiles, o.CredentialsFiles, o.Logger = settings, secrets, logging.Nop{}
 	})
@@ -153,7 +159,12 @@ func (s session) awsProfile(ctx context.Context, cfg aws.Config) (awsIdentity, e
 	if err != nil {
 		return id, s.fail(id.name, "read the profile", err)
 	}
-	id.provider = whole.Credentials
+	if id.provider, err = programOf(whole, &found); err != nil {
+		return id, s.fail(id.name, "read the profile", err)
+	}
+	if id.provider == nil {
+		id.provider = whole.Credentials
+	}
 	return id, nil
 }
 
@@ -165,16 +176,20 @@ func namesSomebody(c config.SharedConfig) bool {
 }
 
 // awsFile returns a file of Amazon's tools in a list, which is empty but not nil
-// where there is none.
-func (s session) awsFile(variable, name string) []string {
+// where there is none. It is one that their library can read to its end.
+func (s session) awsFile(variable, name string) ([]string, error) {
 	path := s.env(variable)
 	if path == "" && s.Home != "" {
 		path = filepath.Join(s.Home, ".aws", name)
 	}
-	if _, err := os.Stat(path); path == "" || errors.Is(err, fs.ErrNotExist) {
-		return []string{}
+	if path == "" {
+		return []string{}, nil
 	}
-	return []string{path}
+	_, err := readUpTo(maxFile, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []string{}, nil
+	}
+	return []string{path}, err
 }
 
 // errNotAllowed is about an address that is not where a container's keys are.

@@ -139,6 +139,9 @@ func (s session) azurePrincipal() (azureIdentity, error) {
 		return id, err
 	}
 	if path := s.env("AZURE_FEDERATED_TOKEN_FILE"); path != "" {
+		if _, err := readFile(path); err != nil {
+			return azureIdentity{name: "workload identity " + client}, err
+		}
 		c, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
 			ClientOptions: options, TenantID: tenant, ClientID: client, TokenFilePath: path, DisableInstanceDiscovery: private,
 		})

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -32,6 +33,8 @@ const (
 	guessTimeout = time.Second
 	// maxAnswer bounds what is read of files and answers.
 	maxAnswer = 64 << 10
+	// maxFile bounds what somebody keeps in a file: many certificates, many profiles.
+	maxFile = 4 << 20
 )
 
 // logIn asks the cloud that p is a registry of.
@@ -212,18 +215,27 @@ func (s session) isNobody(err error) bool {
 }
 
 // readFile reads a small file.
-func readFile(path string) ([]byte, error) {
+func readFile(path string) ([]byte, error) { return readUpTo(maxAnswer, path) }
+
+// readUpTo reads a file that has no more than so many bytes. Pipes, which nobody may
+// write to, and folders are refused; an empty device is an empty file.
+func readUpTo(most int64, path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && info.Mode()&fs.ModeCharDevice == 0 {
+		return nil, &os.PathError{Op: "read", Path: path, Err: errNoFile}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it was read only
-	raw, err := io.ReadAll(io.LimitReader(f, maxAnswer+1))
-	if err == nil && len(raw) > maxAnswer {
-		err = &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("more than %d bytes", maxAnswer)}
+	raw, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(raw)) > most {
+		err = &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("more than %d bytes", most)}
 	}
 	return raw, err
 }
+
+var errNoFile = errors.New("not a file")
 
 // told is a reason in our own words.
 type told string
