@@ -87,7 +87,12 @@ type credentialError struct {
 func (e *credentialError) Error() string { return e.err.Error() }
 func (e *credentialError) Unwrap() error { return e.err }
 
+// readBounded reads a file that is small. Pipes, which nobody may write to, and
+// folders are refused, as registry/config does; an empty device is an empty file.
 func readBounded(path string, most int64) (raw []byte, err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && info.Mode()&fs.ModeCharDevice == 0 {
+		return nil, usagef("%s: not a file", path)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,9 @@ func (f *Factory) newView() (*config.View, error) {
 		_, ours := config.Load(from)
 		return nil, &usageError{err: &settingsError{err: err, others: ours == nil}}
 	}
+	if err == nil {
+		f.warnUnread(view)
+	}
 	return view, err
 }
 
@@ -38,6 +41,20 @@ func unusable(err error) error {
 		return nil
 	}
 	return &usageError{err: &settingsError{err: err, names: true}}
+}
+
+// warnUnread tells which files may not be read: one of them may block a registry, or
+// name a mirror. Verbs that list the files say so there. Podman's cache of short names
+// can do neither, and is closed to users wherever root has podman.
+func (f *Factory) warnUnread(view *config.View) {
+	if f.runs("which") || f.runs("info") || f.runs("doctor") {
+		return
+	}
+	for _, file := range view.Files() {
+		if file.Unread != nil && filepath.Base(file.Path) != "short-name-aliases.conf" {
+			f.Warn("%s is left out: %s", file.Path, file.Unread)
+		}
+	}
 }
 
 // A settingsError is a file about registries that cannot be understood. It is not

@@ -121,4 +121,15 @@ func TestFilesThatMayNotBeReadAreNamed(t *testing.T) {
 			t.Errorf("%s does not say that a file may not be read", lines)
 		}
 	}
+	var warned strings.Builder
+	f = newFactory(Stdio{In: strings.NewReader(""), Out: &warned, Err: &warned}, testEnv(t, map[string]string{"HOME": home, "WHERRY_OWN_ONLY": ""}))
+	for range 2 {
+		if _, err := f.View(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "wherry: warning: " + path + " is left out: open " + path + ": permission denied\n"
+	if said := warned.String(); strings.Count(said, want) != 1 || strings.Contains(said, "short-name-aliases") {
+		t.Errorf("got %q, want %q once", said, want)
+	}
 }
