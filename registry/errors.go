@@ -41,6 +41,9 @@ type Error struct {
 	token     bool // it is a token server's: what it says is about tokens, not about what was asked for
 }
 
+// A ProxyError is a proxy that does not connect us to a host, in an [Error].
+type ProxyError = httpx.ProxyError
+
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Method + " " + e.URL)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"net/http"
 	"path/filepath"
 	"strings"
 
@@ -21,7 +22,20 @@ func (f *Factory) forbidden(err error) string {
 	if blocked, ok := errors.AsType[*registry.BlockedError](err); ok {
 		return "take the line at " + blocked.By + " out if you may"
 	}
+	if proxy, ok := errors.AsType[*registry.ProxyError](err); ok {
+		return throughProxy(proxy)
+	}
 	return ""
+}
+
+// throughProxy is about a proxy that does not let us through.
+func throughProxy(e *registry.ProxyError) string {
+	host, _, _ := strings.Cut(e.Host, ":")
+	which := "; where the proxy is set tells: wherry which " + host
+	if e.Status == http.StatusProxyAuthRequired {
+		return "put a user name and a password into the proxy's URL, http://USER:PASSWORD@" + e.Proxy + which
+	}
+	return "have the proxy let us through to " + host + ", or put that into NO_PROXY if it can be reached without" + which
 }
 
 // mendSettings says what to mend, and of others' files that they can be left alone.

@@ -64,6 +64,18 @@ func TestAServerThatWantsAClientCertificateIsSaidTo(t *testing.T) {
 	}
 }
 
+func TestHintsAreAboutTheProxyThatIsInTheWay(t *testing.T) {
+	for status, want := range map[int]string{
+		407: "put a user name and a password into the proxy's URL, http://USER:PASSWORD@p.example:3128; where the proxy is set tells: wherry which r.example",
+		502: "have the proxy let us through to r.example, or put that into NO_PROXY if it can be reached without; where the proxy is set tells: wherry which r.example",
+	} {
+		err := &registry.Error{Method: "GET", URL: "https://r.example/v2/", Err: &registry.ProxyError{Proxy: "p.example:3128", Host: "r.example:443", Status: status}}
+		if got := testFactory(t, nil).hint(err); got != want {
+			t.Errorf("hint %q, want %q", got, want)
+		}
+	}
+}
+
 func TestWhatIsRefusedSaysWhichCredentialItWas(t *testing.T) {
 	refusal := &registry.Error{URL: "https://q.test/v2/a/manifests/v1", Status: http.StatusUnauthorized}
 	denial := &registry.Error{URL: "https://q.test/v2/a/manifests/v1", Status: http.StatusForbidden}

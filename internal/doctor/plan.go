@@ -14,8 +14,9 @@ type plan struct {
 	exams  []*exam
 }
 
-// anyRepository stands for all of a registry whose mirrors are asked about.
-const anyRepository = "library/any"
+// anyRepository stands for all of a registry whose mirrors are asked about: no
+// settings are about it alone.
+const anyRepository = "any-namespace/any-repository"
 
 // plan finds out, by the settings in force, who is to be examined. There is no
 // plan where the settings forbid it, or are broken. A mirror whose own settings

@@ -53,6 +53,7 @@ func NewTransport(d Dial) *http.Transport {
 			}
 			return guarded(ctx, network, d.instead(address))
 		},
+		OnProxyConnectResponse: tunnelled,
 		TLSClientConfig:        d.TLS,
 		TLSHandshakeTimeout:    15 * time.Second,
 		DisableCompression:     true,
