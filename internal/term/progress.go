@@ -1,7 +1,7 @@
 package term
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -31,7 +31,7 @@ var modes = []string{string(Auto), string(TTY), string(Plain), string(JSON), str
 // Set takes one of the modes.
 func (m *Mode) Set(s string) error {
 	if !slices.Contains(modes, s) {
-		return fmt.Errorf("%q is none of %s", s, strings.Join(modes, ", "))
+		return errors.New("none of " + strings.Join(modes, ", "))
 	}
 	*m = Mode(s)
 	return nil
