@@ -27,7 +27,7 @@ var claims atomic.Int32
 func (d *Dir) claim(ctx context.Context) error {
 	lock, err := d.await(ctx)
 	if err != nil {
-		return d.disk.fail("lock", writerFile, err)
+		return err
 	}
 	claims.Add(1)
 	d.writer, d.disk.taken = lock, nil
@@ -40,20 +40,24 @@ func (d *Dir) claim(ctx context.Context) error {
 // await takes the lock. A process that writes to another plain directory already
 // does not wait for long: who writes to this one may wait for that one.
 func (d *Dir) await(ctx context.Context) (*durable.Lock, error) {
-	lock, err := durable.Try(d.disk.root, writerFile)
+	lock, err := d.disk.takeLock(writerFile, func() (*durable.Lock, error) { return durable.Try(d.disk.root, writerFile) })
 	for said := false; errors.Is(err, durable.ErrHeld); said = true {
 		holder := durable.Holder(d.disk.root, writerFile)
 		switch {
 		case holder == os.Getpid():
-			return nil, fmt.Errorf("this process writes to the directory already: %w", content.ErrConflict)
+			err := fmt.Errorf("this process writes to the directory already: %w", content.ErrConflict)
+			return nil, d.disk.fail("lock", writerFile, err)
 		case said && claims.Load() > 0:
-			return nil, fmt.Errorf("another process writes to the directory: %w", content.ErrConflict)
+			err := fmt.Errorf("another process writes to the directory: %w", content.ErrConflict)
+			return nil, d.disk.fail("lock", writerFile, err)
 		}
 		while, cancel := context.WithTimeoutCause(ctx, 2*durable.Notice, durable.ErrHeld)
-		lock, err = durable.Acquire(while, d.disk.root, writerFile, func(pid int) {
-			if !said {
-				d.disk.waits(writerFile, "", pid)
-			}
+		lock, err = d.disk.takeLock(writerFile, func() (*durable.Lock, error) {
+			return durable.Acquire(while, d.disk.root, writerFile, func(pid int) {
+				if !said {
+					d.disk.waits(writerFile, "", pid)
+				}
+			})
 		})
 		cancel()
 	}

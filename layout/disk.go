@@ -103,10 +103,23 @@ func (k *disk) lockBlob(ctx context.Context, d digest.Digest) (*durable.Lock, er
 // lock takes lock name, which is about blob d if about any, and makes the folder
 // it is in.
 func (k *disk) lock(ctx context.Context, name string, d digest.Digest) (*durable.Lock, error) {
-	if err := durable.MakeDir(k.root, path.Dir(name)); err != nil {
-		return nil, k.fail("create", path.Dir(name), err)
+	return k.takeLock(name, func() (*durable.Lock, error) {
+		return durable.Acquire(ctx, k.root, name, func(pid int) { k.waits(name, d, pid) })
+	})
+}
+
+// takeLock makes the folder that lock name is in and calls take. Who has nothing
+// to put into the folder takes it away again, also between the two: then both are
+// done once more.
+func (k *disk) takeLock(name string, take func() (*durable.Lock, error)) (lock *durable.Lock, err error) {
+	for range 100 {
+		if err := durable.MakeDir(k.root, path.Dir(name)); err != nil {
+			return nil, k.fail("create", path.Dir(name), err)
+		}
+		if lock, err = take(); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
-	lock, err := durable.Acquire(ctx, k.root, name, func(pid int) { k.waits(name, d, pid) })
 	return lock, k.fail("lock", name, err)
 }
 
