@@ -82,9 +82,44 @@ type Originer interface {
 	Origin() (host, repository string)
 }
 
-// A Replicated source has several hosts that can give blob d, best first.
+// A Replicated source can give spans of a blob, from one host or from several,
+// each over as many connections as it bears.
 type Replicated interface {
-	Replicas(ctx context.Context, d ocispec.Descriptor) []Source
+	// Replicas returns the hosts that can give spans of d, best first, none where
+	// only the whole can be had. The last is the source's own: it is asked where the
+	// others fail, and its word counts where they gave wrong bytes. Their Open never
+	// gives a span by reading up to it: that is [errors.ErrUnsupported].
+	Replicas(ctx context.Context, d ocispec.Descriptor) []Replica
+}
+
+// A Replica is one host that can give a blob.
+type Replica interface {
+	Source
+
+	// Host says where requests go: replicas of one host share what it bears.
+	Host() string
+
+	// Blame says that the host gave wrong bytes of d, which err tells: it is not
+	// among the replicas any more, unless it is the source's own.
+	Blame(ctx context.Context, d ocispec.Descriptor, err error)
+}
+
+// A Spreadable blob can give its spans in any order, over as many connections as
+// help. A sink that has a place for each byte asks for that instead of [Blob.Open].
+type Spreadable interface {
+	// Spread begins to read spans and waits for the first byte. None is [ErrInvalid].
+	Spread(ctx context.Context, spans Spans) (Spread, error)
+}
+
+// A Spread is spans of a blob on their way. Reading ends with the context of
+// [Spreadable.Spread].
+type Spread interface {
+	// Scatter writes every byte where it belongs, from several goroutines at once
+	// and in any order, some of them twice. It returns when all are written, or
+	// one could be neither read nor written, and no goroutine writes any more.
+	Scatter(w io.WriterAt) error
+
+	Close() error
 }
 
 // A Sequential end is fed or read one blob at a time, in plan order: a tar.
@@ -114,8 +149,7 @@ type RandomSink interface {
 type Ingest interface {
 	io.WriterAt // past the blob's size it is ErrInvalid, on a full disk ErrNoSpace
 
-	// Done returns the spans that are there, in ascending order, none of length zero.
-	Done() []Range
+	Done() Spans // that are there
 
 	// Commit verifies size and digest, then gives the blob its name. A mismatch
 	// is [ErrCorrupt], and the partial file is dropped.

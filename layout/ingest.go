@@ -21,7 +21,7 @@ const noteEvery = 8 << 20
 // openSpans opens the partial file of d and says which spans of it are there.
 // A file without a list of spans was written from its start on. A list that
 // cannot be read, or tells of bytes that are not there, is worth nothing.
-func (k *disk) openSpans(d ocispec.Descriptor) (*partial, []content.Range, error) {
+func (k *disk) openSpans(d ocispec.Descriptor) (*partial, content.Spans, error) {
 	p := &partial{k: k, d: d}
 	if err := p.openFile(); err != nil {
 		return nil, nil, err
@@ -33,48 +33,16 @@ func (k *disk) openSpans(d ocispec.Descriptor) (*partial, []content.Range, error
 	size := fi.Size()
 	raw, err := k.read(p.spansFile(), 1<<20)
 	if errors.Is(err, content.ErrNotFound) && size <= d.Size {
-		return p, spanned(nil, content.Range{Len: size}), nil
+		return p, content.Spans{}.Add(content.Range{Len: size}), nil
 	}
-	var done []content.Range
-	if err == nil && json.Unmarshal(raw, &done) == nil && inOrder(done, min(size, d.Size)) && size <= d.Size {
+	var done content.Spans
+	if err == nil && json.Unmarshal(raw, &done) == nil && done.Within(min(size, d.Size)) && size <= d.Size {
 		return p, done, nil
 	}
 	if err := p.empty(); err != nil {
 		return nil, nil, errors.Join(err, p.f.Close())
 	}
 	return p, nil, nil
-}
-
-// inOrder reports whether spans are what Done returns, and end by size.
-func inOrder(spans []content.Range, size int64) bool {
-	end := int64(0)
-	for _, s := range spans {
-		if s.Off < end || s.Len <= 0 || s.Off > size || s.Len > size-s.Off {
-			return false
-		}
-		end = s.Off + s.Len
-	}
-	return true
-}
-
-// spanned returns spans, which are in order, with s added to them.
-func spanned(spans []content.Range, s content.Range) []content.Range {
-	if s.Len == 0 {
-		return spans
-	}
-	from, to := s.Off, s.Off+s.Len
-	i, _ := slices.BinarySearchFunc(spans, from, func(have content.Range, at int64) int {
-		if have.Off+have.Len < at {
-			return -1
-		}
-		return 1
-	})
-	j := i
-	for j < len(spans) && spans[j].Off <= to {
-		from, to = min(from, spans[j].Off), max(to, spans[j].Off+spans[j].Len)
-		j++
-	}
-	return slices.Replace(spans, i, j, content.Range{Off: from, Len: to - from})
 }
 
 // An ingest is a partial that is written in any order.
@@ -85,7 +53,7 @@ type ingest struct {
 	writing sync.RWMutex // shared by writers, taken whole to end the ingest
 
 	mu     sync.Mutex
-	done   []content.Range
+	done   content.Spans
 	since  int64 // bytes since the list of spans was written
 	closed bool
 	hashed int64 // where the follower stands, or will when it is done
@@ -104,7 +72,8 @@ func (t there) WriteAt(b []byte, off int64) (int, error) {
 	}
 	return len(b), nil
 }
-func (t there) Done() []content.Range        { return spanned(nil, content.Range{Len: t.d.Size}) }
+
+func (t there) Done() content.Spans          { return content.Spans{}.Add(content.Range{Len: t.d.Size}) }
 func (t there) Commit(context.Context) error { return nil }
 func (t there) Close() error                 { return nil }
 
@@ -182,7 +151,7 @@ func (in *ingest) wrote(span content.Range) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.stale = in.stale || span.Off < in.hashed
-	in.done = spanned(in.done, span)
+	in.done = in.done.Add(span)
 	in.since += span.Len
 	if in.since < noteEvery {
 		return nil
@@ -229,7 +198,7 @@ func (in *ingest) note() error {
 }
 
 // Done implements [content.Ingest].
-func (in *ingest) Done() []content.Range {
+func (in *ingest) Done() content.Spans {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return slices.Clone(in.done)
@@ -262,10 +231,7 @@ func (in *ingest) Commit(ctx context.Context) (err error) {
 // check hashes what of the file is not hashed yet.
 func (in *ingest) check(ctx context.Context) error {
 	d := in.p.d
-	there := int64(0)
-	for _, s := range in.done {
-		there += s.Len
-	}
+	there := in.done.Bytes()
 	if there != d.Size {
 		return in.p.fail("verify", &content.MismatchError{Want: d, Size: there})
 	}

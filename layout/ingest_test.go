@@ -17,43 +17,6 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
-func TestSpansThatCanBeAdded(t *testing.T) {
-	type spans = [][2]int64 // offset and length
-	tests := []struct {
-		name string
-		have spans
-		add  [2]int64
-		want spans
-	}{
-		{"the first", nil, [2]int64{5, 5}, spans{{5, 5}}},
-		{"nothing", spans{{5, 5}}, [2]int64{1, 0}, spans{{5, 5}}},
-		{"before", spans{{5, 5}}, [2]int64{1, 2}, spans{{1, 2}, {5, 5}}},
-		{"behind", spans{{5, 5}}, [2]int64{20, 2}, spans{{5, 5}, {20, 2}}},
-		{"between", spans{{0, 1}, {9, 1}}, [2]int64{4, 2}, spans{{0, 1}, {4, 2}, {9, 1}}},
-		{"right before", spans{{5, 5}}, [2]int64{3, 2}, spans{{3, 7}}},
-		{"right behind", spans{{5, 5}}, [2]int64{10, 2}, spans{{5, 7}}},
-		{"filling a hole", spans{{0, 4}, {6, 4}}, [2]int64{4, 2}, spans{{0, 10}}},
-		{"within", spans{{0, 10}}, [2]int64{4, 2}, spans{{0, 10}}},
-		{"around all", spans{{1, 1}, {3, 1}, {5, 1}}, [2]int64{0, 9}, spans{{0, 9}}},
-		{"over two of three", spans{{1, 1}, {3, 1}, {15, 1}}, [2]int64{2, 8}, spans{{1, 9}, {15, 1}}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var got []content.Range
-			for _, s := range append(tt.have, tt.add) {
-				got = spanned(got, content.Range{Off: s[0], Len: s[1]})
-			}
-			var pairs spans
-			for _, s := range got {
-				pairs = append(pairs, [2]int64{s.Off, s.Len})
-			}
-			if !slices.Equal(pairs, tt.want) {
-				t.Errorf("%v and %v are %v, want %v", tt.have, tt.add, pairs, tt.want)
-			}
-		})
-	}
-}
-
 func ingestOf(t *testing.T, l *Layout, b *countedBlob) content.Ingest {
 	t.Helper()
 	in, err := l.Ingest(t.Context(), b.d)
