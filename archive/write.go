@@ -103,7 +103,7 @@ func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, 
 		}
 		return content.Existed, nil
 	}
-	err := content.Reread(func() error {
+	err := content.Reread(ctx, b, func() error {
 		if w.err != nil {
 			return w.err // what is wrong could not be cut off
 		}

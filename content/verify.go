@@ -1,6 +1,7 @@
 package content
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash"
@@ -49,15 +50,26 @@ func (e *BlamedError) Error() string {
 // Unwrap returns Err.
 func (e *BlamedError) Unwrap() error { return e.Err }
 
-// Reread calls read, which reads a blob from its start. Where what came was
+// A Judge is a blob that knows which hosts it came from.
+type Judge interface {
+	// Judge is told that what came of the blob was wrong, and returns a
+	// *[BlamedError] of that where it knows whose fault it was.
+	Judge(ctx context.Context, wrong error) error
+}
+
+// Reread calls read, which reads b from its start. Where what came was
 // [ErrCorrupt] it is called again: once, since a line or a disk may have been at
-// fault, and each time that it is known of another host that it sent wrong bytes.
-func Reread(read func() error) error {
+// fault, and each time that it is known of another host that it sent wrong bytes,
+// which b is asked for where it is a [Judge].
+func Reread(ctx context.Context, b Blob, read func() error) error {
 	var known []string
 	for tries := 1; ; tries++ {
 		err := read()
 		if !errors.Is(err, ErrCorrupt) {
 			return err
+		}
+		if judge, ok := As[Judge](b); ok {
+			err = judge.Judge(ctx, err)
 		}
 		blamed, ok := errors.AsType[*BlamedError](err)
 		another := ok && slices.ContainsFunc(blamed.Hosts, func(h string) bool { return !slices.Contains(known, h) })

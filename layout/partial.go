@@ -62,7 +62,7 @@ func (p *partial) openFile() error {
 // fill makes the partial complete and right. Bytes that turn out wrong are
 // dropped, and the blob is fetched again from its start.
 func (p *partial) fill(ctx context.Context, b content.Blob) error {
-	return content.Reread(func() error {
+	return content.Reread(ctx, b, func() error {
 		err := p.fetch(ctx, b)
 		if !errors.Is(err, content.ErrCorrupt) {
 			return err

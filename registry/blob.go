@@ -28,7 +28,7 @@ func (r *Repository) Open(ctx context.Context, d ocispec.Descriptor, rng content
 	if err := content.CheckDigest(d.Digest); err != nil {
 		return nil, err
 	}
-	rc, err := r.host.openBody(ctx, d, rng, r.blobRequest(d))
+	rc, err := r.host.openBody(ctx, d, rng, asking{request: r.blobRequest(d)})
 	if errors.Is(err, content.ErrNotFound) && content.IsForeign(d.MediaType) && r.host.client.ForeignLayers == ForeignFetch {
 		return r.openForeign(ctx, d, rng, err)
 	}
@@ -41,8 +41,20 @@ func (r *Repository) blobRequest(d ocispec.Descriptor) func(context.Context) (*h
 	}
 }
 
-// openBody opens span rng of a blob that request gets.
-func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.Range, request func(context.Context) (*http.Request, error)) (io.ReadCloser, error) {
+// An asking is how a blob is asked for.
+type asking struct {
+	request func(context.Context) (*http.Request, error)
+
+	// spansOnly wants the span that is asked for, at once: where it takes reading
+	// up to it, that is [errors.ErrUnsupported], and where the host's settings allow
+	// no more blobs, [content.ErrRateLimited].
+	spansOnly bool
+
+	elsewhere bool // the host does not have it: what comes tells nothing about it
+}
+
+// openBody opens span rng of a blob.
+func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.Range, ask asking) (io.ReadCloser, error) {
 	off, n, err := rng.Resolve(d.Size)
 	if err != nil {
 		return nil, err
@@ -51,7 +63,7 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 		return http.NoBody, nil
 	}
 	ctx = httpx.Lane(ctx)
-	leave, err := h.takeBody(ctx)
+	leave, err := h.takeBody(ctx, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -68,16 +80,22 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 			h.client.log().DebugContext(ctx, "blob broke off", "digest", d.Digest, "offset", off, "error", err)
 		},
 		get: func(rangeHeader string) (*http.Response, error) {
-			req, err := request(ctx)
+			req, err := ask.request(ctx)
 			if err != nil {
 				return nil, err
 			}
 			if rangeHeader != "" {
 				req.Header.Set("Range", rangeHeader)
 			}
-			return h.send(req)
+			return h.getBlob(ctx, req)
 		},
-		fail:   h.answerError,
+		fail: h.answerError,
+		ranges: func(gives bool) {
+			if !ask.elsewhere {
+				h.quirks.with(func(q *quirks) { q.noRanges = !gives })
+			}
+		},
+		strict: ask.spansOnly,
 		served: &h.served,
 	}
 	if err := b.reopen(nil); err != nil {
@@ -91,9 +109,12 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 // settings have a limit, and returns what ends that. The answers that are waited
 // for are counted apart, at the gate: an upload waits for a blob, never a blob
 // for an upload.
-func (h *host) takeBody(ctx context.Context) (leave func(), err error) {
+func (h *host) takeBody(ctx context.Context, ask asking) (leave func(), err error) {
 	if h.bodies == nil {
 		return func() {}, nil
+	}
+	if ask.spansOnly && len(h.bodies) == cap(h.bodies) {
+		return nil, fmt.Errorf("settings of %s allow %d blobs at once: %w", h.name, cap(h.bodies), content.ErrRateLimited)
 	}
 	select {
 	case h.bodies <- struct{}{}:
@@ -124,6 +145,9 @@ type body struct {
 	note func(off int64, err error)
 	get  func(rangeHeader string) (*http.Response, error)
 	fail func(*http.Response) error // turns an answer into an error and closes it
+
+	ranges func(gives bool) // told whether the host gives spans
+	strict bool             // an answer that is not the span that was asked for is of no use
 
 	served *atomic.Int64
 }
@@ -276,7 +300,7 @@ func (b *body) worthRetrying(err error) bool {
 		return true
 	}
 	if errors.As(err, &span) {
-		again := !b.whole
+		again := !b.whole && !b.strict
 		b.whole = true
 		return again
 	}
@@ -301,9 +325,15 @@ func (b *body) ask() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	if resp.StatusCode == http.StatusOK && span != "" {
+		b.ranges(false)
+	}
 	rc, err := b.accept(resp, span)
 	if err != nil {
 		_ = resp.Body.Close() // the answer is of no use
+		if wrong, ok := errors.AsType[*spanError](err); ok && b.strict {
+			err = fmt.Errorf("%w: %w", wrong, errors.ErrUnsupported)
+		}
 		return nil, err
 	}
 	return rc, nil
@@ -346,6 +376,7 @@ func (b *body) acceptSpan(resp *http.Response) (io.ReadCloser, error) {
 		return nil, &spanError{fmt.Sprintf("a span of %d bytes was given as %d", n, resp.ContentLength)}
 	}
 	b.open = false
+	b.ranges(true)
 	return limitBody(resp.Body, n), nil
 }
 
@@ -368,7 +399,7 @@ func (b *body) acceptWhole(resp *http.Response) (io.ReadCloser, error) {
 	if b.off == 0 {
 		return rc, nil
 	}
-	if !b.answers(SkipToRange) {
+	if b.strict || !b.answers(SkipToRange) {
 		return nil, &spanError{"the whole blob was given where a span was asked for"}
 	}
 	if _, err := io.CopyN(io.Discard, rc, b.off); err != nil {

@@ -27,9 +27,9 @@ func (r *Repository) openForeign(ctx context.Context, d ocispec.Descriptor, rng 
 			errs = append(errs, err)
 			continue
 		}
-		rc, err := r.host.openBody(httpx.Anonymous(ctx), d, rng, func(ctx context.Context) (*http.Request, error) {
+		rc, err := r.host.openBody(httpx.Anonymous(ctx), d, rng, asking{elsewhere: true, request: func(ctx context.Context) (*http.Request, error) {
 			return r.host.request(ctx, call{method: http.MethodGet, url: u})
-		})
+		}})
 		if err == nil {
 			return rc, nil
 		}

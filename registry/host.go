@@ -44,9 +44,10 @@ type host struct {
 	bodies chan struct{} // one for each blob that is being read; nil is no limit
 	served atomic.Int64  // bytes of blobs it gave
 
-	blobs  blobMemory
-	quirks quirks
-	merges mergeMemory
+	blobs   blobMemory
+	targets targets
+	quirks  quirks
+	merges  mergeMemory
 }
 
 // A hostKey tells what a host is asked as: what is asked of a mirror may fail,

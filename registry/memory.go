@@ -81,6 +81,7 @@ type quirks struct {
 	barred      map[mountPath]bool
 	chunk       int64 // largest body of an upload; 0 is no limit
 	noChunks    bool  // chunks get lost
+	noRanges    bool  // Range is ignored
 }
 
 // A mountPath is a way on which blobs may not be mounted: the credential for one

@@ -246,18 +246,18 @@ func TestSpellingsOfOneAddressShareItsGate(t *testing.T) {
 
 func TestNoMoreBlobsAreReadAtOnceThanTheSettingsAllow(t *testing.T) {
 	h := &host{bodies: make(chan struct{}, 1)}
-	leave, err := h.takeBody(t.Context())
+	leave, err := h.takeBody(t.Context(), asking{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.takeBody(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := h.takeBody(ctx, asking{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second blob: %v, want it to wait", err)
 	}
 	leave()
 	leave() // at the blob's last byte, and when it is closed
-	if _, err := h.takeBody(t.Context()); err != nil {
+	if _, err := h.takeBody(t.Context(), asking{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -199,7 +199,8 @@ func TestASignedURLThatRanOutIsAskedForAgain(t *testing.T) {
 		{"on resuming", []fault{
 			{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1},
 			{Kind: testregistry.KindBlob, Effect: testregistry.Answer, N: 400, Nth: 2, Times: 2},
-		}, 4, nil},
+		}, 3, nil},
+		{"not while it is good", []fault{{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1}}, 1, nil},
 		{"for ever", []fault{{Kind: testregistry.KindBlob, Effect: testregistry.Answer, N: 403}}, 5, content.ErrDenied},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func (u *upload) run(ctx context.Context) error {
 	defer u.source.drop()
 	var err error
 	again := false
-	_ = content.Reread(func() error {
+	_ = content.Reread(ctx, u.source.blob, func() error {
 		if again {
 			u.source.restart()
 		}
