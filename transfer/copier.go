@@ -11,6 +11,7 @@
 package transfer
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/wherry-dev/wherry/content"
@@ -19,13 +20,25 @@ import (
 // A Copier copies images. The zero Copier works; it must not be copied after
 // use. What one Copier runs shares its limits and its knowledge.
 type Copier struct {
-	Jobs    int  // blobs in flight; 0 means 4
-	Deep    bool // check every blob even when the destination's tag already matches
+	Jobs    int   // blobs in flight; 0 means 4
+	Lanes   int   // connections to one host that bring large blobs; 0 is found while they come
+	Memory  int64 // bytes of blobs that wait in memory for those before them; 0 means 64 MiB
+	Deep    bool  // check every blob even when the destination's tag already matches
 	Limits  content.Limits
 	Facts   content.Facts // what earlier runs learnt; nil is nothing
 	Observe func(Event)   // one call at a time, coalesced per blob; nil is silent
 
-	mu sync.Mutex // held while Observe runs
+	mu     sync.Mutex // held while Observe runs
+	once   sync.Once
+	lines  lines
+	memory budget
+}
+
+func (c *Copier) init() {
+	c.once.Do(func() {
+		c.lines.lanes = c.Lanes
+		c.memory.pages = int(cmp.Or(c.Memory, defaultMemory) / pageBytes)
+	})
 }
 
 // A Job is one image on its way to one or more destinations. The zero Filter
@@ -76,8 +89,9 @@ const (
 )
 
 const (
-	defaultJobs = 4
-	askJobs     = 16 // small requests at once while planning
+	defaultJobs   = 4
+	defaultMemory = 64 << 20
+	askJobs       = 16 // small requests at once while planning
 )
 
 func (c *Copier) jobs() int {

@@ -15,7 +15,7 @@ import (
 // progressEvery is how often one blob's progress is told at most.
 const progressEvery = 100 * time.Millisecond
 
-// A meter is a blob that tells how far its bytes have come, and says of its
+// A meter is a blob that tells how many of its bytes have come, and says of its
 // errors that they are the source's.
 type meter struct {
 	content.Blob
@@ -23,7 +23,7 @@ type meter struct {
 
 	mu      sync.Mutex
 	started bool
-	high    int64 // the furthest byte read, however often it was read
+	there   content.Spans // that have come, however often they came
 	told    time.Time
 }
 
@@ -51,20 +51,20 @@ func (m *meter) start() {
 	m.copier.observe(Event{Kind: BlobStarted, Desc: m.Descriptor()})
 }
 
-// reached notes that the bytes before off have been read once.
-func (m *meter) reached(off int64) {
+// came notes that span r has come. It may be called by several goroutines at once,
+// and for the same bytes again.
+func (m *meter) came(r content.Range) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := m.Descriptor()
-	if off <= m.high {
-		return
-	}
-	m.high = min(off, d.Size)
-	if m.high < d.Size && time.Since(m.told) < progressEvery {
+	before := m.there.Bytes()
+	m.there = m.there.Add(r)
+	n := min(m.there.Bytes(), d.Size)
+	if n <= before || n < d.Size && time.Since(m.told) < progressEvery {
 		return
 	}
 	m.told = time.Now()
-	m.copier.observe(Event{Kind: BlobProgress, Desc: d, Bytes: m.high})
+	m.copier.observe(Event{Kind: BlobProgress, Desc: d, Bytes: n})
 }
 
 type meteredReader struct {
@@ -76,10 +76,10 @@ type meteredReader struct {
 
 func (r *meteredReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	r.off += int64(n)
 	if n > 0 {
-		r.meter.reached(r.off)
+		r.meter.came(content.Range{Off: r.off, Len: int64(n)})
 	}
+	r.off += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = at(Src, OpRead, r.desc, err)
 	}

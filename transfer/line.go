@@ -1,0 +1,163 @@
+package transfer
+
+import (
+	"sync"
+	"time"
+)
+
+// lines has the line to each host that blobs are spread over.
+type lines struct {
+	lanes int // of each; 0 is to be found
+
+	mu     sync.Mutex
+	byHost map[string]*line
+}
+
+// to returns the line to host, always the same one.
+func (l *lines) to(host string) *line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byHost == nil {
+		l.byHost = map[string]*line{}
+	}
+	if l.byHost[host] == nil {
+		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes}, wishes: map[*spread]int64{}}
+	}
+	return l.byHost[host]
+}
+
+// A line is the way to one host, which all blobs that come from there share.
+type line struct {
+	mu     sync.Mutex
+	tuner  tuner
+	now    gauge
+	wishes map[*spread]int64 // bytes that nobody reads yet, of those that could use another lane
+}
+
+// join counts a lane that has asked for its first byte.
+func (l *line) join() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now.coming++
+}
+
+// begun counts a lane whose first byte came, delay after it was asked for.
+func (l *line) begun(delay time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now.coming--
+	l.now.lanes++
+	l.now.delay = delay
+}
+
+// A laneEnd is how far a lane has come when it ends.
+type laneEnd uint8
+
+const (
+	neverBegan laneEnd = iota // no byte came
+	began
+)
+
+// leave takes back what join or begun counted.
+func (l *line) leave(how laneEnd) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if how == neverBegan {
+		l.now.coming--
+		return
+	}
+	l.now.lanes--
+}
+
+// moved counts n bytes of one lane, that it was at its body for flow, and
+// waited for the network in that time.
+func (l *line) moved(n int64, flow, waited time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now.bytes += n
+	l.now.flow += flow
+	l.now.waited += waited
+}
+
+// take reports whether s, of which nobody reads so many bytes yet, may have one
+// more lane, and counts it as one that comes. Of several blobs that with most to
+// do has it.
+func (l *line) take(s *spread, wish int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.look()
+	if wish <= 0 {
+		delete(l.wishes, s)
+		return false
+	}
+	l.wishes[s] = wish
+	if l.now.lanes+l.now.coming >= l.tuner.most {
+		return false
+	}
+	for _, other := range l.wishes {
+		if other > wish {
+			return false
+		}
+	}
+	l.now.coming++
+	return true
+}
+
+// forget ends what take has noted of s.
+func (l *line) forget(s *spread) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.wishes, s)
+}
+
+func (l *line) look() {
+	l.now.at = time.Now()
+	l.tuner.look(l.now)
+}
+
+// surplus reports whether there are more lanes than the line is worth.
+func (l *line) surplus() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.look()
+	return l.now.lanes > l.tuner.most
+}
+
+// single reports whether the line is worth one lane only, as far as is known.
+func (l *line) single() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tuner.most <= 1
+}
+
+// rate returns the bytes a second that one lane was last seen to bring, 0 where
+// that is not known.
+func (l *line) rate() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tuner.from.lanes == 0 {
+		return 0
+	}
+	return l.tuner.from.rate / float64(l.tuner.from.lanes)
+}
+
+// delay returns how long a first byte was last waited for.
+func (l *line) delay() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now.delay
+}
+
+// refused notes that the host turned a lane away while others were at work.
+func (l *line) refused() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tuner.refused(l.now.lanes)
+}
+
+// broke notes that a lane failed.
+func (l *line) broke() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tuner.broke(time.Now())
+}

@@ -1,0 +1,177 @@
+package transfer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A link is what a connection to a host is like.
+type link struct {
+	delay time.Duration // round trip
+	each  float64       // bytes a second of one connection
+	total float64       // of all together; 0 is no cap
+	most  int           // connections at once, beyond which it answers 429; 0 is no limit
+
+	pause, breaks float64 // how likely that is before each piece
+	plain         bool    // gives no spans
+	counts        bool    // gives numbers in place of zeros
+}
+
+// A simulated host gives a blob of zeros over a line that is a matter of
+// arithmetic. It is to be used under synctest, where its time costs none.
+type simulated struct {
+	link
+	name string
+	rnd  *rand.Rand
+
+	mu      sync.Mutex
+	open    int // connections that are giving
+	asked   int
+	refused int
+	peak    int
+	gave    int64
+	blamed  int
+}
+
+func (h *simulated) Host() string { return h.name }
+
+func (h *simulated) Blame(context.Context, ocispec.Descriptor, error) { h.blamed++ }
+
+func (h *simulated) Manifest(context.Context, string) (content.Manifest, error) {
+	return content.Manifest{}, content.ErrNotFound
+}
+
+func (h *simulated) Replicas(context.Context, ocispec.Descriptor) []content.Replica {
+	return []content.Replica{h}
+}
+
+func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
+	off, n, err := r.Resolve(d.Size)
+	if err != nil {
+		return nil, err
+	}
+	if h.plain && n < d.Size {
+		return nil, fmt.Errorf("span: %w", errors.ErrUnsupported)
+	}
+	if err := pass(ctx, 2*h.delay); err != nil { // a connection, and the first byte
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked++
+	if h.most > 0 && h.open >= h.most {
+		h.refused++
+		return nil, fmt.Errorf("too many: %w", content.ErrRateLimited)
+	}
+	h.open++
+	h.peak = max(h.peak, h.open)
+	return &simulatedBody{h: h, ctx: ctx, off: off, end: off + n}, nil
+}
+
+func pass(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+type simulatedBody struct {
+	h        *simulated
+	ctx      context.Context //nolint:containedctx // that of Open
+	off, end int64
+	closed   bool
+}
+
+func (b *simulatedBody) Read(p []byte) (int, error) {
+	if b.off == b.end {
+		return 0, io.EOF
+	}
+	n := min(int64(len(p)), b.end-b.off, pieceSize)
+	wait, err := b.h.piece(n)
+	if err != nil {
+		return 0, err
+	}
+	if err := pass(b.ctx, wait); err != nil {
+		return 0, err
+	}
+	clear(p[:n])
+	if b.h.counts {
+		numbered(p[:n], b.off)
+	}
+	b.off += n
+	return int(n), nil
+}
+
+// piece returns how long n bytes take now.
+func (h *simulated) piece(n int64) (time.Duration, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	rate := h.each
+	if h.total > 0 {
+		rate = min(rate, h.total/float64(h.open))
+	}
+	h.gave += n
+	took := time.Duration(float64(n) / rate * float64(time.Second))
+	if h.rnd != nil && h.rnd.Float64() < h.breaks {
+		took += 2 * h.delay // the source goes on by itself
+	}
+	if h.rnd != nil && h.rnd.Float64() < h.pause {
+		took += time.Duration(h.rnd.Int64N(int64(2 * time.Second)))
+	}
+	return took, nil
+}
+
+func (b *simulatedBody) Close() error {
+	b.h.mu.Lock()
+	defer b.h.mu.Unlock()
+	if !b.closed {
+		b.closed = true
+		b.h.open--
+	}
+	return nil
+}
+
+// numbered fills p with what a host that counts has from byte off on: the number
+// of each eight bytes.
+func numbered(p []byte, off int64) {
+	for i := 0; i < len(p); {
+		var word [8]byte
+		binary.LittleEndian.PutUint64(word[:], uint64((off+int64(i))/8))
+		i += copy(p[i:], word[(off+int64(i))%8:])
+	}
+}
+
+// zeros is a descriptor of so many zeros; nobody checks its digest here.
+func zeros(size int64) ocispec.Descriptor {
+	return ocispec.Descriptor{Digest: digest.FromString(fmt.Sprint("zeros ", size)), Size: size}
+}
+
+// A tally is a place that knows which bytes came.
+type tally struct {
+	mu    sync.Mutex
+	there content.Spans
+	bytes int64
+}
+
+func (t *tally) WriteAt(p []byte, off int64) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.there = t.there.Add(content.Range{Off: off, Len: int64(len(p))})
+	t.bytes += int64(len(p))
+	return len(p), nil
+}

@@ -1,0 +1,324 @@
+package transfer
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+const (
+	// leastSpread is the size in bytes from which a blob may be worth a second
+	// connection.
+	leastSpread = 16 << 20
+
+	tendEvery = 25 * time.Millisecond
+	pieceSize = 128 << 10 // bytes read at once
+)
+
+// blob returns blob d of src as the sinks see it.
+func (c *Copier) blob(src content.Source, d ocispec.Descriptor) content.Blob {
+	c.init()
+	m := &meter{Blob: content.NewBlob(src, d), copier: c}
+	from, ok := content.As[content.Replicated](src)
+	if !ok || d.Size < leastSpread {
+		return m
+	}
+	return &spreadBlob{meter: m, src: src, from: from}
+}
+
+// A spreadBlob is a blob that several connections may bring. It begins with one,
+// which goes to the end of what is wanted; more are tried where that is slow.
+type spreadBlob struct {
+	*meter
+	src  content.Source
+	from content.Replicated
+
+	shares shares // who gave what
+}
+
+var _ content.Spreadable = (*spreadBlob)(nil)
+
+// Spread implements [content.Spreadable].
+func (b *spreadBlob) Spread(ctx context.Context, spans content.Spans) (content.Spread, error) {
+	if len(spans) == 0 || !spans.Within(b.Descriptor().Size) {
+		return nil, at(Src, OpOpen, b.Descriptor(), content.ErrInvalid)
+	}
+	s, err := b.begin(ctx, spans)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.peek(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Open implements [content.Blob].
+func (b *spreadBlob) Open(ctx context.Context, r content.Range) (io.ReadCloser, error) {
+	off, n, err := r.Resolve(b.Descriptor().Size)
+	if err != nil || n < leastSpread {
+		return b.meter.Open(ctx, r)
+	}
+	s, err := b.begin(ctx, content.Spans{{Off: off, Len: n}})
+	if err != nil {
+		return nil, err
+	}
+	return newSpreadReader(s), nil
+}
+
+// begin opens the first of spans.
+func (b *spreadBlob) begin(ctx context.Context, spans content.Spans) (*spread, error) {
+	b.start()
+	s := &spread{blob: b, work: newWork(spans), hosts: b.hosts(ctx)}
+	ctx, stop := context.WithCancel(ctx)
+	s.ctx, s.stop = ctx, stop
+	s.base = &lane{spread: s, chunk: s.work.takeSpan()}
+	if err := s.base.openFirst(ctx); err != nil {
+		s.base.end()
+		stop()
+		return nil, at(Src, OpOpen, b.Descriptor(), err)
+	}
+	s.lanes = 1
+	return s, nil
+}
+
+// A spread is spans of a blob on their way, over one lane or more.
+type spread struct {
+	ctx  context.Context //nolint:containedctx // reading ends with the context of Spread
+	stop context.CancelFunc
+	blob *spreadBlob
+	work *work
+	to   io.WriterAt
+	room *window // where bytes wait for their turn; nil where there is a place for each
+	base *lane   // the first, which has an answer that goes on to the end of the first span
+
+	mu    sync.Mutex
+	hosts []*replica
+	lanes int  // at work
+	apart bool // the first span was cut
+	group sync.WaitGroup
+}
+
+var _ content.Spread = (*spread)(nil)
+
+// A replica is a host that can give spans, as one spread sees it.
+type replica struct {
+	content.Replica
+	line *line
+	out  bool // gave none: it is not asked for spans of this blob any more
+}
+
+// usual is what a lane of the host is expected to bring.
+func (h *replica) usual() bid {
+	return bid{rate: cmp.Or(h.line.rate(), unknownRate), delay: h.line.delay()}
+}
+
+// best returns the bytes a second that a lane of the best host is expected to bring.
+func (s *spread) best() float64 {
+	var best float64
+	for _, h := range s.candidates() {
+		best = max(best, h.usual().rate)
+	}
+	return best
+}
+
+func (b *spreadBlob) hosts(ctx context.Context) []*replica {
+	var hosts []*replica
+	for _, r := range b.from.Replicas(ctx, b.Descriptor()) {
+		hosts = append(hosts, &replica{Replica: r, line: b.copier.lines.to(r.Host())})
+	}
+	return hosts
+}
+
+// mostChunk returns how many bytes a chunk has at most.
+func (s *spread) mostChunk() int64 {
+	if s.room != nil {
+		return windowChunk
+	}
+	return mostChunk
+}
+
+func (s *spread) isApart() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apart
+}
+
+// peek waits for the first byte.
+func (s *spread) peek() error {
+	l := s.base
+	var one [1]byte
+	n, err := io.ReadFull(l.stream.rc, one[:])
+	if n == 0 {
+		return at(Src, OpRead, s.blob.Descriptor(), err)
+	}
+	l.stream.rc = peeked{io.MultiReader(bytes.NewReader(one[:]), l.stream.rc), l.stream.rc}
+	return nil
+}
+
+// A peeked is an answer whose first byte was read ahead.
+type peeked struct {
+	io.Reader
+	io.Closer
+}
+
+// Scatter implements [content.Spread].
+func (s *spread) Scatter(w io.WriterAt) error {
+	s.to = w
+	s.group.Go(func() { s.ended(s.base, s.base.run(s.ctx)) })
+	s.tendAll()
+	s.stopAll()
+	return s.work.wrong()
+}
+
+// tendAll tends until all is there, or cannot be had.
+func (s *spread) tendAll() {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		changed := s.work.news()
+		switch {
+		case s.work.over():
+			return
+		case s.ctx.Err() != nil:
+			s.work.fail(at(Src, OpRead, s.blob.Descriptor(), context.Cause(s.ctx)))
+			continue
+		}
+		select {
+		case <-tick.C:
+			s.tend()
+		case <-changed:
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+// stopAll waits until no lane is at work.
+func (s *spread) stopAll() {
+	s.group.Wait()
+	for _, h := range s.hosts {
+		h.line.forget(s)
+	}
+}
+
+// Close implements [content.Spread].
+func (s *spread) Close() error {
+	s.work.fail(errClosed)
+	s.stop()
+	s.stopAll()
+	s.base.end()
+	return nil
+}
+
+var errClosed = errors.New("closed")
+
+// tend gives the spread as many lanes as help.
+func (s *spread) tend() {
+	for _, h := range s.candidates() {
+		if !h.line.take(s, s.work.wish(h.usual())) {
+			continue
+		}
+		s.split()
+		s.add(&lane{spread: s, host: h, coming: true})
+	}
+	s.insist()
+}
+
+// candidates returns the hosts that may give spans: the source's own only where
+// no other does.
+func (s *spread) candidates() []*replica {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var good []*replica
+	for i, h := range s.hosts {
+		last := i == len(s.hosts)-1
+		if !h.out && (!last || len(good) == 0) {
+			good = append(good, h)
+		}
+	}
+	return good
+}
+
+// split cuts what the first lane reads, so that others have something to do.
+func (s *spread) split() {
+	s.mu.Lock()
+	first := !s.apart
+	s.apart = true
+	s.mu.Unlock()
+	if first {
+		s.work.cut(s.base.chunk, s.base.size())
+	}
+}
+
+func (s *spread) add(l *lane) {
+	s.mu.Lock()
+	s.lanes++
+	s.mu.Unlock()
+	s.group.Go(func() { s.ended(l, l.run(s.ctx)) })
+}
+
+// insist reads what is left where all lanes have failed as the source reads
+// anything: that asks all its hosts, and as often as it takes.
+func (s *spread) insist() {
+	s.mu.Lock()
+	none := s.lanes == 0
+	s.mu.Unlock()
+	if none && s.work.free() > 0 && !s.work.over() {
+		s.add(&lane{spread: s})
+	}
+}
+
+// ended notes how a lane has ended.
+func (s *spread) ended(l *lane, err error) {
+	l.end()
+	s.mu.Lock()
+	s.lanes--
+	alone := s.lanes == 0
+	s.mu.Unlock()
+	var failed *writeError
+	switch {
+	case err == nil || s.ctx.Err() != nil:
+	case errors.As(err, &failed):
+		s.work.fail(failed.err)
+	case l.insists && alone:
+		s.work.fail(at(Src, OpRead, s.blob.Descriptor(), err))
+	case l.host != nil:
+		s.lost(l, err)
+	}
+}
+
+// lost draws the consequences of a lane that failed: what it had is for others.
+func (s *spread) lost(l *lane, err error) {
+	switch {
+	case errors.Is(err, content.ErrRateLimited):
+		l.host.line.refused()
+		return
+	case errors.Is(err, errors.ErrUnsupported):
+	case l.got > 0:
+		l.host.line.broke()
+		return
+	}
+	l.host.line.broke()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.host.out = true
+}
+
+// spare reports whether a lane can go: its host has more than it is worth, and
+// others are at work for the blob.
+func (s *spread) spare(l *lane) bool {
+	if l.host == nil || !l.host.line.surplus() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lanes > 1
+}

@@ -1,0 +1,275 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+const megabyte = 1e6
+
+// scattered returns how long it takes to scatter size bytes that h gives, which
+// have to be all of them, and how many came again.
+func scattered(t *testing.T, h content.Source, lanes int, size int64) (took time.Duration, again int64) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := &Copier{Lanes: lanes}
+		to := &tally{}
+		began := time.Now()
+		s, err := c.blob(h, zeros(size)).(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Scatter(to); err != nil {
+			t.Fatal(err)
+		}
+		took, again = time.Since(began), to.bytes-size
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if to.there.Bytes() != size {
+			t.Errorf("%d bytes came of %d", to.there.Bytes(), size)
+		}
+	})
+	return took, again
+}
+
+func TestASlowConnectionGetsCompany(t *testing.T) {
+	const size = 100 << 20
+	for _, tt := range []struct {
+		name   string
+		host   link
+		faster float64 // than over one connection, at least
+		peak   int     // connections at once, at most
+		asked  int     // requests, at most
+	}{
+		{"a cap for each connection", link{delay: 50 * time.Millisecond, each: 2 * megabyte}, 8, mostLanes, 200},
+		{"a fast line", link{delay: time.Millisecond, each: 500 * megabyte}, 0.99, 1, 1},
+		{"a cap in total", link{delay: 50 * time.Millisecond, each: 50 * megabyte, total: 5 * megabyte}, 0.95, 3, 30},
+		{"a host that bears four", link{delay: 50 * time.Millisecond, each: 2 * megabyte, most: 4}, 3.2, 4, 80},
+		{"a host that gives the whole", link{delay: 50 * time.Millisecond, each: 2 * megabyte, plain: true}, 0.99, 2, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &simulated{name: "a", link: tt.host}
+			took, again := scattered(t, h, 0, size)
+			alone := size / h.each
+			if h.total > 0 {
+				alone = size / min(h.each, h.total)
+			}
+			if faster := alone / took.Seconds(); faster < tt.faster {
+				t.Errorf("%.2f times as fast as one connection, want %.2f", faster, tt.faster)
+			}
+			if h.peak > tt.peak || h.asked > tt.asked {
+				t.Errorf("%d connections and %d requests, want %d and %d at most", h.peak, h.asked, tt.peak, tt.asked)
+			}
+			if again+h.gave-size > size/50 {
+				t.Errorf("%d bytes came again, %d more were given", again, h.gave-size)
+			}
+			if h.open != 0 {
+				t.Errorf("%d connections are open", h.open)
+			}
+			t.Logf("%.1f times as fast, %d connections, %d requests, %d refused", alone/took.Seconds(), h.peak, h.asked, h.refused)
+		})
+	}
+}
+
+// The links are drawn anew each time, and the seed is told: numbers that only
+// fit some links do not help.
+func TestTheNumberOfLanesIsFound(t *testing.T) {
+	links, fixed := 1, []int{1, 4, 12, 24}
+	if os.Getenv("WHERRY_SOAK") != "" {
+		links, fixed = 100, []int{1, 2, 3, 4, 6, 8, 12, 16, 24}
+	}
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	var sum, worst float64 = 0, 2
+	for i := range links {
+		l := link{
+			delay: time.Duration(5+rnd.IntN(145)) * time.Millisecond,
+			each:  (0.5 + 3*rnd.Float64()) * megabyte,
+			total: (2 + 14*rnd.Float64()) * megabyte,
+			pause: rnd.Float64() / 4000, breaks: rnd.Float64() / 4000,
+		}
+		size := max(int64(20*min(l.total, 16*l.each)), leastSpread)
+		run := func(lanes int) float64 {
+			h := &simulated{name: "a", link: l, rnd: rand.New(rand.NewPCG(seed, uint64(i)))}
+			took, _ := scattered(t, h, lanes, size)
+			return took.Seconds()
+		}
+		best, at := run(fixed[0]), fixed[0]
+		for _, n := range fixed[1:] {
+			if took := run(n); took < best {
+				best, at = took, n
+			}
+		}
+		ratio := best / run(0)
+		sum, worst = sum+ratio, min(worst, ratio)
+		t.Logf("seed %d link %d: %v, %.1f MB/s each, %.1f in total: %.2f of what %d lanes bring", seed, i, l.delay, l.each/megabyte, l.total/megabyte, ratio, at)
+		if ratio < 0.7 {
+			t.Errorf("link %d of seed %d: %.2f of the best", i, seed, ratio)
+		}
+	}
+	t.Logf("seed %d: %.3f on the average, %.3f at worst", seed, sum/float64(links), worst)
+}
+
+// A host that goes away in the middle, and what follows.
+func TestWhatOneHostDoesNotGiveAnotherDoes(t *testing.T) {
+	const size = 64 << 20
+	line := func(name string, each float64) *simulated {
+		return &simulated{name: name, link: link{delay: 20 * time.Millisecond, each: each}}
+	}
+	for _, tt := range []struct {
+		name    string
+		mirrors []*simulated
+		own     int64 // bytes the own host gives, at most
+		slower  float64
+	}{
+		{"good ones", []*simulated{line("a", 2*megabyte), line("b", 2*megabyte), line("c", 2*megabyte)}, 0, 1},
+		{"one that is slow", []*simulated{line("a", 2*megabyte), line("b", 2*megabyte), line("c", 2*megabyte), line("slow", megabyte/5)}, 0, 1.1},
+		{"none", nil, size, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			own := line("own", 2*megabyte)
+			three := &mirrored{own: line("own", 2*megabyte), mirrors: []*simulated{line("a", 2*megabyte), line("b", 2*megabyte), line("c", 2*megabyte)}}
+			good, _ := scattered(t, three, 4, size)
+			took, again := scattered(t, &mirrored{own: own, mirrors: tt.mirrors}, 4, size)
+			if took.Seconds() > tt.slower*1.01*good.Seconds() {
+				t.Errorf("%v, and %v with three good ones", took, good)
+			}
+			if own.gave > tt.own || again > size/20 {
+				t.Errorf("the own host gave %d bytes, and %d came twice", own.gave, again)
+			}
+		})
+	}
+}
+
+// A mirrored source has mirrors.
+type mirrored struct {
+	own     *simulated
+	mirrors []*simulated
+}
+
+func (m *mirrored) Manifest(context.Context, string) (content.Manifest, error) {
+	return content.Manifest{}, content.ErrNotFound
+}
+
+func (m *mirrored) Open(ctx context.Context, d ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
+	return m.own.Open(ctx, d, r)
+}
+
+func (m *mirrored) Replicas(context.Context, ocispec.Descriptor) []content.Replica {
+	var all []content.Replica
+	for _, h := range m.mirrors {
+		all = append(all, h)
+	}
+	return append(all, m.own)
+}
+
+func TestBytesAreReadInOrderThroughAWindow(t *testing.T) {
+	const size = 80 << 20
+	for _, tt := range []struct {
+		name   string
+		pause  time.Duration // of the reader, now and then
+		memory int64
+	}{
+		{"a quick reader", 0, 0},
+		{"a slow reader", time.Second, 0},
+		{"little memory", 0, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { readThroughWindow(t, &Copier{Memory: tt.memory}, size, tt.pause) })
+		})
+	}
+}
+
+func readThroughWindow(t *testing.T, c *Copier, size int64, pause time.Duration) {
+	t.Helper()
+	h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: 2 * megabyte, counts: true}}
+	b := c.blob(h, zeros(size))
+	whole, began := c.memory.pages, time.Now()
+	rc, err := b.Open(t.Context(), content.Range{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := readCounted(t.Context(), rc, pause)
+	if err := errors.Join(err, rc.Close()); err != nil || n != size {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	if alone := float64(size) / h.each; pause == 0 && time.Since(began).Seconds() > alone/2 {
+		t.Errorf("%v, and over one connection %.1f s", time.Since(began), alone)
+	}
+	if c.memory.pages != whole || h.open != 0 {
+		t.Errorf("%d of %d pages of the budget are free at the end, and %d connections open", c.memory.pages, whole, h.open)
+	}
+}
+
+// readCounted reads what a host that counts gives, and pauses now and then.
+func readCounted(ctx context.Context, r io.Reader, pause time.Duration) (n int64, err error) {
+	p, want := make([]byte, 100_000), make([]byte, 100_000)
+	for {
+		m, err := r.Read(p)
+		numbered(want[:m], n)
+		if !bytes.Equal(p[:m], want[:m]) {
+			return n, errors.New("other bytes")
+		}
+		n += int64(m)
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if n%(8<<20) < int64(m) && pass(ctx, pause) != nil {
+			return n, context.Cause(ctx)
+		}
+	}
+}
+
+func TestASpreadEndsWithItsContextAndWithItsReader(t *testing.T) {
+	const size = 64 << 20
+	for _, tt := range []struct {
+		name string
+		end  func(cancel context.CancelFunc, rc io.Closer) error
+	}{
+		{"context", func(cancel context.CancelFunc, rc io.Closer) error { cancel(); return rc.Close() }},
+		{"reader", func(_ context.CancelFunc, rc io.Closer) error { return rc.Close() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { endHalfway(t, size, tt.end) })
+		})
+	}
+}
+
+func endHalfway(t *testing.T, size int64, end func(context.CancelFunc, io.Closer) error) {
+	t.Helper()
+	h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: megabyte}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	rc, err := (&Copier{}).blob(h, zeros(size)).Open(ctx, content.Range{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, rc, size/2); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(cancel, rc); err != nil {
+		t.Error(err)
+	}
+	if _, err := rc.Read(make([]byte, 1)); err == nil {
+		t.Error("there was more to read")
+	}
+	synctest.Wait()
+	if h.open != 0 {
+		t.Errorf("%d connections are open", h.open)
+	}
+}

@@ -1,0 +1,137 @@
+package transfer
+
+import (
+	"cmp"
+	"math"
+	"time"
+)
+
+const (
+	mostLanes = 32        // of one host, all blobs together
+	fastLine  = 128 << 20 // bytes a second over one line, where more lanes have nothing to win
+
+	glance    = 150 * time.Millisecond // how long rates are measured
+	shortRest = 2 * time.Second        // after lanes that gained nothing, until more are tried again
+	longRest  = 30 * time.Second
+)
+
+// A tuner finds how many lanes a host is worth. More are tried for as long as
+// each brings at least half of what those before it bring; what brings less is
+// taken back, and tried again after a rest. It is told the time and asks for
+// nothing.
+type tuner struct {
+	fixed int // lanes, whatever they bring; 0 is to be found
+	most  int // lanes that may be at work
+	bears int // lanes the host bears; 0 is not known
+
+	from  pull      // what a trial is compared with
+	trial bool      // more lanes than those of from are being tried
+	tried time.Time // when the last lane of the trial had begun
+	until time.Time // no trial before
+	rest  time.Duration
+
+	begun gauge // what the look that is under way began with
+}
+
+// A gauge is what a line has done until a moment.
+type gauge struct {
+	at     time.Time
+	lanes  int           // that bytes come over
+	coming int           // that wait for their first byte
+	delay  time.Duration // that the last of them waited for it
+	bytes  int64
+	flow   time.Duration // lanes have been at their bodies, all together
+	waited time.Duration // of that, for the network
+}
+
+// A pull is what a number of lanes brings.
+type pull struct {
+	lanes int
+	rate  float64 // bytes a second
+}
+
+// look takes what the line has done until now, and decides now and then.
+func (t *tuner) look(now gauge) {
+	t.most = cmp.Or(t.fixed, max(t.most, 1))
+	if now.lanes != t.begun.lanes {
+		t.begun, t.tried = now, now.at
+		return
+	}
+	if now.lanes == 0 || now.coming > 0 || now.at.Sub(t.begun.at) < glance {
+		return
+	}
+	flow := now.flow - t.begun.flow
+	if flow <= 0 || now.bytes == t.begun.bytes {
+		t.begun = now // the line is down: that tells nothing about lanes
+		return
+	}
+	if share := float64(flow) / float64(now.lanes) / float64(now.at.Sub(t.begun.at)); share < 0.8 {
+		return // some are between two answers, which leaves more to the others
+	}
+	got := pull{now.lanes, float64(now.bytes-t.begun.bytes) / flow.Seconds() * float64(now.lanes)}
+	busy := float64(now.waited-t.begun.waited) / float64(flow)
+	if t.trial && now.lanes > t.from.lanes && !t.gains(got) {
+		t.doubt(now, got)
+		return
+	}
+	if t.trial {
+		t.rest = 0
+	}
+	t.trial, t.begun, t.from = false, now, got
+	if t.fixed > 0 || now.at.Before(t.until) || got.rate > fastLine || busy < 0.5 {
+		return
+	}
+	t.grow(got.lanes)
+}
+
+// gains reports whether the lanes that are tried bring half of what those before
+// them bring.
+func (t *tuner) gains(got pull) bool {
+	more := float64(got.lanes)/float64(t.from.lanes) - 1
+	return got.rate/t.from.rate-1 >= more/2
+}
+
+// doubt looks at a trial again, and ends it when that does not help either. New
+// connections take some round trips to become as fast as others.
+func (t *tuner) doubt(now gauge, got pull) {
+	t.begun = now
+	if now.at.Sub(t.tried) < max(3*glance, 6*now.delay) {
+		return
+	}
+	worth := math.Ceil(got.rate/t.from.rate*float64(t.from.lanes) - 0.25)
+	t.most, t.trial = min(max(int(worth), t.from.lanes), got.lanes), false
+	t.rest = min(max(2*t.rest, shortRest), longRest)
+	t.until = now.at.Add(t.rest)
+}
+
+// grow tries more lanes.
+func (t *tuner) grow(lanes int) {
+	const few = 4 // which hosts bear as a rule
+	more := max(1, lanes/2)
+	switch {
+	case t.rest > 0:
+		more = max(1, lanes/4)
+	case lanes < few:
+		more = lanes
+	}
+	most := mostLanes
+	if t.bears > 0 {
+		most = min(most, t.bears)
+	}
+	if most <= lanes {
+		return
+	}
+	t.most, t.trial = min(lanes+more, most), true
+}
+
+// refused notes that the host bears no more than lanes.
+func (t *tuner) refused(lanes int) {
+	t.bears = max(1, lanes)
+	t.most, t.trial = min(t.most, t.bears), false
+}
+
+// broke notes that a lane failed while others are at work.
+func (t *tuner) broke(now time.Time) {
+	t.most, t.trial = max(1, t.most-1), false
+	t.until = now.Add(shortRest)
+}
