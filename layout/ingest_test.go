@@ -132,11 +132,11 @@ func TestAnIngestGoesOn(t *testing.T) {
 	}
 }
 
-func TestPutBlobUsesTheHeadOfAnIngestAndAnIngestWhatPutBlobLeft(t *testing.T) {
+func TestPutBlobFillsTheHolesOfAnIngestAndAnIngestThoseOfPutBlob(t *testing.T) {
 	b := counted("", noise(6, 1000))
 	l := created(t)
 	in := ingestOf(t, l, b)
-	write(t, in, b, content.Range{Len: 300}, content.Range{Off: 500, Len: 500})
+	write(t, in, b, content.Range{Len: 300}, content.Range{Off: 500, Len: 400})
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,17 +145,17 @@ func TestPutBlobUsesTheHeadOfAnIngestAndAnIngestWhatPutBlobLeft(t *testing.T) {
 		t.Errorf("PutBlob = %v", err)
 	}
 	again := ingestOf(t, l, b)
-	if got := again.Done(); !slices.Equal(got, []content.Range{{Len: 400}}) {
+	if got := again.Done(); !slices.Equal(got, []content.Range{{Len: 400}, {Off: 500, Len: 400}}) {
 		t.Errorf("Done = %v", got)
 	}
-	write(t, again, b, content.Range{Off: 600, Len: 400})
+	write(t, again, b, content.Range{Off: 420, Len: 40})
 	if err := again.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := l.PutBlob(t.Context(), s); got != content.Stored || err != nil {
 		t.Errorf("PutBlob = %v, %v", got, err)
 	}
-	if !slices.Equal(b.opens, []int64{300, 400}) {
+	if !slices.Equal(b.opens, []int64{300, 400, 460, 900}) {
 		t.Errorf("opened at %d", b.opens)
 	}
 	if left := strays(t, l.disk.path); len(left) > 0 {
@@ -226,15 +226,17 @@ func TestSpansPastTheEndAreNotWritten(t *testing.T) {
 
 func TestSpansThatCannotBeTrustedAreForgotten(t *testing.T) {
 	b := counted("", noise(6, 1000))
-	for name, spans := range map[string]string{
-		"no JSON": `half`, "past the end of the file": `[{"Off":0,"Len":600}]`, "out of order": `[{"Off":300,"Len":10},{"Off":0,"Len":10}]`,
-		"negative": `[{"Off":-5,"Len":10}]`, "overlapping": `[{"Off":0,"Len":10},{"Off":5,"Len":10}]`, "endless": `[{"Off":5,"Len":9223372036854775807}]`,
+	for name, note := range map[string]string{
+		"no JSON": `half`, "not a note": `[]`, "past the end of the file": `{"listed":true,"spans":[{"Off":0,"Len":600}]}`,
+		"out of order": `{"listed":true,"spans":[{"Off":300,"Len":10},{"Off":0,"Len":10}]}`, "negative": `{"listed":true,"spans":[{"Off":-5,"Len":10}]}`,
+		"overlapping": `{"listed":true,"spans":[{"Off":0,"Len":10},{"Off":5,"Len":10}]}`, "endless": `{"listed":true,"spans":[{"Off":5,"Len":9223372036854775807}]}`,
+		"safe past the end": `{"safe":[{"Off":0,"Len":501}]}`, "of another boot": `{"listed":true,"spans":[{"Off":0,"Len":400}],"boot":"another"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := created(t)
 			put(t, l, anImage(t, "makes the folders"))
 			partial := filepath.Join(l.disk.path, l.disk.partial(b.d.Digest))
-			if err := errors.Join(os.WriteFile(partial, b.raw[:500], 0o644), os.WriteFile(partial+spansEnd, []byte(spans), 0o644)); err != nil {
+			if err := errors.Join(os.WriteFile(partial, b.raw[:500], 0o644), os.WriteFile(partial+spansEnd, []byte(note), 0o644)); err != nil {
 				t.Fatal(err)
 			}
 			in := ingestOf(t, l, b)

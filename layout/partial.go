@@ -1,13 +1,12 @@
 package layout
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
+	"hash"
 	"io/fs"
 	"os"
 	"path"
+	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -16,29 +15,40 @@ import (
 )
 
 // A partial is a blob under way: a file that is not under blobs/, whose lock
-// is held.
+// is held. Spans of it are written in any order, from several goroutines at
+// once, and hashed behind the writers' backs.
 type partial struct {
 	k *disk
 	d ocispec.Descriptor
 	f *os.File
+
+	mu      sync.Mutex
+	free    sync.Cond       // is told when one of writing has ended
+	writing []content.Range // that no two writers have in common
+	done    content.Spans
+	safe    content.Spans // of done, what a power failure leaves too
+	listed  bool          // done is noted; else the file has no holes, and its length tells
+	since   int64         // bytes written since the note was
+	unsafe  int64         // bytes written since the file was made durable
+	hashed  int64         // where sum stands, or will when who follows is done
+	stale   bool          // bytes that sum has taken were written over
+
+	following sync.Mutex // held by who writes to sum
+	sum       hash.Hash
 }
 
-// openPartial opens the partial file of d, with as much in it as lies there in
-// one piece from the start.
+// openPartial opens the partial file of d, with what can be trusted of what lies
+// there.
 func (k *disk) openPartial(d ocispec.Descriptor) (*partial, error) {
-	p, done, err := k.openSpans(d)
-	if err != nil {
+	if err := checkBlob(d); err != nil {
 		return nil, err
 	}
-	size := int64(0)
-	if len(done) > 0 && done[0].Off == 0 {
-		size = done[0].Len
+	p := &partial{k: k, d: d, sum: d.Digest.Algorithm().Hash()}
+	p.free.L = &p.mu
+	if err := p.openFile(); err != nil {
+		return nil, err
 	}
-	if err := p.f.Truncate(size); err != nil {
-		return nil, errors.Join(k.fail("write", k.partial(d.Digest), err), p.f.Close())
-	}
-	// From here on the length tells what is there.
-	if err := p.removeSpans(); err != nil {
+	if err := p.takeUp(); err != nil {
 		return nil, errors.Join(err, p.f.Close())
 	}
 	return p, nil
@@ -59,68 +69,17 @@ func (p *partial) openFile() error {
 	return p.k.fail("open", name, err)
 }
 
-// fill makes the partial complete and right. Bytes that turn out wrong are
-// dropped, and the blob is fetched again from its start.
-func (p *partial) fill(ctx context.Context, b content.Blob) error {
-	return content.Reread(ctx, b, func() error {
-		err := p.fetch(ctx, b)
-		if !errors.Is(err, content.ErrCorrupt) {
-			return err
-		}
-		if stuck := p.empty(); stuck != nil {
-			// Read again, it would be as wrong: err is no class of this.
-			return fmt.Errorf("%w, after %v", stuck, err) //nolint:errorlint // see above
-		}
-		return err
-	})
+// empty forgets the bytes that are there. Nobody writes meanwhile.
+func (p *partial) empty() error {
+	if err := p.f.Truncate(0); err != nil {
+		return p.fail("write", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done, p.safe, p.listed, p.since, p.unsafe = nil, nil, false, 0, 0
+	p.restart()
+	return p.removeNote()
 }
-
-// fetch hashes what is there and then, on its way to the file, what is missing.
-func (p *partial) fetch(ctx context.Context, b content.Blob) error {
-	v, err := content.NewVerifier(p.d)
-	if err != nil {
-		return err
-	}
-	if _, err := p.f.Seek(0, io.SeekStart); err != nil {
-		return p.fail("read", err)
-	}
-	if err := pump(ctx, v, p.f); err != nil {
-		return p.fail("read", err)
-	}
-	if v.Size() < p.d.Size {
-		if err := p.pull(ctx, v, b); err != nil {
-			return err
-		}
-	}
-	return p.fail("verify", v.Check())
-}
-
-func (p *partial) pull(ctx context.Context, v *content.Verifier, b content.Blob) (err error) {
-	rc, err := b.Open(ctx, content.Range{Off: v.Size()})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rc.Close()) }()
-	return pump(ctx, verified{v, p}, rc)
-}
-
-// verified is a writer to a partial that hashes first, so that no byte is
-// written past the blob's end.
-type verified struct {
-	v *content.Verifier
-	p *partial
-}
-
-func (w verified) Write(b []byte) (int, error) {
-	if _, err := w.v.Write(b); err != nil {
-		return 0, w.p.fail("verify", err)
-	}
-	n, err := w.p.f.Write(b)
-	return n, w.p.fail("write", err)
-}
-
-// empty forgets the bytes that are there.
-func (p *partial) empty() error { return p.fail("write", p.f.Truncate(0)) }
 
 // publish makes the bytes durable and gives them their name.
 func (p *partial) publish() error {
@@ -141,19 +100,17 @@ func (p *partial) publish() error {
 	}
 	p.k.remember(p.d.Digest, fi)
 	p.k.setMark(p.d.Digest, fi)
-	return nil
+	return p.removeNote()
 }
 
 // keep closes the file and leaves it for the next time, if anything is in it.
 func (p *partial) keep() error {
-	fi, err := p.f.Stat()
-	if err = errors.Join(err, p.f.Close()); err != nil {
-		return p.fail("close", err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.done) == 0 {
+		return errors.Join(p.fail("close", p.f.Close()), p.remove())
 	}
-	if fi.Size() > 0 {
-		return nil
-	}
-	return p.remove()
+	return errors.Join(p.noteEnd(), p.fail("close", p.f.Close()))
 }
 
 func (p *partial) remove() error {
@@ -161,20 +118,9 @@ func (p *partial) remove() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return p.fail("remove", err)
 	}
-	return p.removeSpans()
-}
-
-func (p *partial) removeSpans() error {
-	name := p.spansFile()
-	err := p.k.root.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return p.k.fail("remove", name, err)
+	return p.removeNote()
 }
 
 func (p *partial) fail(op string, err error) error {
 	return p.k.fail(op, p.k.partial(p.d.Digest), err)
 }
-
-func (p *partial) spansFile() string { return p.k.partial(p.d.Digest) + spansEnd }

@@ -3,6 +3,7 @@ package layout
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -32,8 +33,8 @@ func TestAPartialThatCannotBeEmptiedIsNotReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	p := &partial{k: l.disk, d: b.Descriptor(), f: f}
-	err = p.fill(t.Context(), b)
+	p := &partial{k: l.disk, d: b.Descriptor(), f: f, sum: sha256.New(), done: content.Spans{{Len: 5}}}
+	err = p.fill(t.Context(), &begunBlob{Blob: b})
 	if err == nil || errors.Is(err, content.ErrCorrupt) || len(b.opens) > 0 {
 		t.Errorf("error %v after %d opens, want one that is no corrupt content", err, len(b.opens))
 	}
@@ -54,6 +55,9 @@ func (b *scripted) Open(ctx context.Context, r content.Range) (io.ReadCloser, er
 	rd := b.answers[min(n, len(b.answers)-1)](b.raw)
 	if _, err := io.CopyN(io.Discard, rd, r.Off); err != nil {
 		return nil, err
+	}
+	if r.Len > 0 {
+		rd = io.LimitReader(rd, r.Len)
 	}
 	return io.NopCloser(rd), nil
 }

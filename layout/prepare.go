@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/durable"
@@ -165,8 +166,9 @@ func (k *disk) begin(ctx context.Context, b content.Blob) (_ *begunBlob, err err
 // A begunBlob is a blob that is being stored, and may be open already.
 type begunBlob struct {
 	content.Blob
-	lock  *durable.Lock
-	begun io.ReadCloser // nil once it was asked for
+	lock   *durable.Lock
+	begun  io.ReadCloser  // the whole, nil once it was asked for
+	spread content.Spread // in place of begun where the blob can be read in any order
 }
 
 // A begunReader gives out what was read ahead too.
@@ -177,6 +179,11 @@ type begunReader struct {
 
 // start opens the blob and waits for its first byte.
 func (b *begunBlob) start(ctx context.Context) error {
+	s, ok, err := b.beginSpread(ctx, b.whole())
+	if ok || err != nil {
+		b.spread = s
+		return err
+	}
 	rc, err := b.Blob.Open(ctx, content.Range{})
 	if err != nil {
 		return err
@@ -187,6 +194,42 @@ func (b *begunBlob) start(ctx context.Context) error {
 	}
 	b.begun = begunReader{r, rc}
 	return nil
+}
+
+// whole returns the spans of the whole blob.
+func (b *begunBlob) whole() content.Spans {
+	return content.Spans{}.Add(content.Range{Len: b.Descriptor().Size})
+}
+
+// beginSpread begins to read spans in any order. ok is false where the blob can
+// be read in order only.
+func (b *begunBlob) beginSpread(ctx context.Context, spans content.Spans) (_ content.Spread, ok bool, err error) {
+	can, ok := content.As[content.Spreadable](b.Blob)
+	if !ok || len(spans) == 0 {
+		return nil, false, nil
+	}
+	s, err := can.Spread(ctx, spans)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, false, nil
+	}
+	return s, err == nil, err
+}
+
+// Spread returns what is being read already, to the first who wants the whole,
+// or begins to read spans in any order. ok is false where the blob can be read
+// in order only.
+func (b *begunBlob) Spread(ctx context.Context, spans content.Spans) (_ content.Spread, ok bool, err error) {
+	s := b.spread
+	b.spread = nil
+	if s != nil && slices.Equal(spans, b.whole()) {
+		return s, true, nil
+	}
+	if s != nil {
+		if err := s.Close(); err != nil {
+			return nil, false, err
+		}
+	}
+	return b.beginSpread(ctx, spans)
 }
 
 // Open returns what is open already, to the first who wants the whole.
@@ -202,6 +245,9 @@ func (b *begunBlob) Open(ctx context.Context, r content.Range) (io.ReadCloser, e
 // end gives back what begin has taken.
 func (b *begunBlob) end() error {
 	var errs []error
+	if b.spread != nil {
+		errs = append(errs, b.spread.Close())
+	}
 	if b.begun != nil {
 		errs = append(errs, b.begun.Close())
 	}
