@@ -36,11 +36,13 @@ type disk struct {
 	prepared  atomic.Bool   // it can be written to
 	preparing chan struct{} // held while it is prepared
 
+	safeEvery int64 // how many new bytes of a blob may be lost when the power fails
+
 	right sync.Map // digest.Digest to the stamp of the file that was hashed, or stored, by this process
 }
 
 func newDisk(path string, o *Options) *disk {
-	return &disk{path: path, opts: o, preparing: make(chan struct{}, 1)}
+	return &disk{path: path, opts: o, preparing: make(chan struct{}, 1), safeEvery: 64 << 20}
 }
 
 const (

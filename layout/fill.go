@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/wherry-dev/wherry/content"
 )
@@ -37,9 +38,40 @@ func (p *partial) fetch(ctx context.Context, b *begunBlob) error {
 	return p.check(ctx)
 }
 
-// pull reads what is missing: in any order where the blob can be read so, else
+// pull reads what is missing. Of a big blob what came is made durable now and
+// then on the way, which takes little of the time that it would at the end.
+func (p *partial) pull(ctx context.Context, b *begunBlob, missing content.Spans) (err error) {
+	if missing.Bytes() >= 2*p.k.safeEvery {
+		due := make(chan struct{}, 1)
+		p.due = due
+		var saved error
+		var saving sync.WaitGroup
+		saving.Go(func() { saved = p.saveWhen(due) })
+		defer func() {
+			p.due = nil
+			close(due)
+			saving.Wait()
+			err = errors.Join(err, saved)
+		}()
+	}
+	return p.readAll(ctx, b, missing)
+}
+
+// saveWhen makes the file durable each time it is due, until due is closed. A
+// disk that failed to do so once must not be believed later.
+func (p *partial) saveWhen(due <-chan struct{}) error {
+	var errs []error
+	for range due {
+		if len(errs) == 0 {
+			errs = append(errs, p.save())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readAll reads what is missing: in any order where the blob can be read so, else
 // one span after the other.
-func (p *partial) pull(ctx context.Context, b *begunBlob, missing content.Spans) error {
+func (p *partial) readAll(ctx context.Context, b *begunBlob, missing content.Spans) error {
 	s, ok, err := b.Spread(ctx, missing)
 	if err != nil {
 		return err

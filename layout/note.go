@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/durable"
@@ -129,6 +130,34 @@ func (p *partial) note() error {
 	p.since = 0
 	name := p.noteFile()
 	return p.k.fail("write", name, durable.Overwrite(p.k.root, name+newEnd, name, raw))
+}
+
+// save makes what is there durable, and a note of it. Of a full disk those hear
+// who write.
+func (p *partial) save() error {
+	p.mu.Lock()
+	done := slices.Clone(p.done)
+	p.unsafe = 0
+	p.mu.Unlock()
+	if err := p.f.Sync(); err != nil {
+		return p.fail("write", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.safe = done
+	raw, err := json.Marshal(p.current())
+	if err != nil {
+		return err
+	}
+	name := p.noteFile()
+	r, err := durable.Write(p.k.root, name+newEnd, raw)
+	if err == nil {
+		err = r.Publish(name)
+	}
+	if durable.IsFull(err) {
+		return nil
+	}
+	return p.k.fail("write", name, err)
 }
 
 func (p *partial) current() note {

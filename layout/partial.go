@@ -30,6 +30,7 @@ type partial struct {
 	listed  bool          // done is noted; else the file has no holes, and its length tells
 	since   int64         // bytes written since the note was
 	unsafe  int64         // bytes written since the file was made durable
+	due     chan struct{} // is told when it is time to make the file durable; nil where nobody does
 	hashed  int64         // where sum stands, or will when who follows is done
 	stale   bool          // bytes that sum has taken were written over
 

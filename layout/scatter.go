@@ -75,9 +75,16 @@ func (p *partial) head() int64 {
 
 // holds reports whether the file has b at off.
 func (p *partial) holds(b []byte, off int64) bool {
-	was := make([]byte, len(b))
-	n, _ := p.f.ReadAt(was, off) // what cannot be read is written
-	return bytes.Equal(was[:n], b)
+	lent := buffers.Get().(*[256 << 10]byte) //nolint:forcetypeassert // nothing else is in the pool
+	defer buffers.Put(lent)
+	for was := range slices.Chunk(b, len(lent)) {
+		n, _ := p.f.ReadAt(lent[:len(was)], off) // what cannot be read is written
+		if !bytes.Equal(lent[:n], was) {
+			return false
+		}
+		off += int64(n)
+	}
+	return true
 }
 
 // release lets others write span.
@@ -101,7 +108,12 @@ func (p *partial) wrote(span content.Range, n int64) error {
 	p.stale = p.stale || span.Off < p.hashed
 	p.done = p.done.Add(content.Range{Off: span.Off, Len: n})
 	p.since += n
-	p.unsafe += n
+	if p.unsafe += n; p.unsafe >= p.k.safeEvery {
+		select {
+		case p.due <- struct{}{}:
+		default:
+		}
+	}
 	if !p.listed || p.since < noteEvery {
 		return nil
 	}
