@@ -65,6 +65,12 @@ func alive(pid int) bool {
 	return err == nil || errors.Is(err, unix.EPERM)
 }
 
+// private reports whether a file is this user's, and for nobody else to read or write.
+func private(fi os.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid() && fi.Mode().Perm()&0o077 == 0
+}
+
 // Sole reports whether f has no other name than the one it was opened by.
 func Sole(f *os.File) bool {
 	fi, err := f.Stat()

@@ -56,6 +56,9 @@ func alive(pid int) bool {
 	return errors.Join(err, windows.CloseHandle(h)) != nil || code == stillActive
 }
 
+// private is always true: what is below a user's folder has that user's rights.
+func private(os.FileInfo) bool { return true }
+
 // Sole reports whether f has no other name than the one it was opened by.
 func Sole(f *os.File) bool {
 	conn, err := f.SyscallConn()
