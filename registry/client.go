@@ -82,9 +82,10 @@ type Client struct {
 	// value gives all.
 	Without Answer
 
-	Limits content.Limits
-	Facts  content.Facts // what was learnt about hosts, beyond the process; may be nil
-	Log    *slog.Logger  // nil is silent; every exchange at debug level, secrets redacted
+	Limits  content.Limits
+	Facts   content.Facts   // what was learnt about hosts, beyond the process; may be nil
+	Journal content.Journal // where uploads stand, beyond the process; nil is none: who is killed begins anew
+	Log     *slog.Logger    // nil is silent; every exchange at debug level, secrets redacted
 
 	once       sync.Once
 	up, down   *rate.Limiter

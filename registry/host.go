@@ -46,6 +46,7 @@ type host struct {
 
 	blobs   blobMemory
 	targets targets
+	uploads flights
 	quirks  quirks
 	merges  mergeMemory
 }

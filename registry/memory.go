@@ -78,10 +78,13 @@ type quirks struct {
 	misses      map[string]bool   // paths that HEAD did not find
 	names       map[string]string // tags by the paths that HEAD named for them and nobody got since
 	noMount     bool              // a mount is an error
+	unmounted   bool              // the last mount was answered with a session
 	barred      map[mountPath]bool
-	chunk       int64 // largest body of an upload; 0 is no limit
-	noChunks    bool  // chunks get lost
-	noRanges    bool  // Range is ignored
+	chunk       int64  // largest body of an upload; 0 is no limit
+	noChunks    bool   // chunks get lost
+	noRanges    bool   // Range is ignored
+	recalled    bool   // what earlier processes told is in chunk and noChunks
+	told        bodies // what the processes to come know
 }
 
 // A mountPath is a way on which blobs may not be mounted: the credential for one

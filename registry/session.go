@@ -22,6 +22,7 @@ type upload struct {
 	repo   *Repository
 	desc   ocispec.Descriptor
 	source *source
+	trail  *trail
 
 	at       *url.URL // the session; nil is none
 	away     bool     // another host named it, or is to be asked: no credentials
@@ -31,19 +32,21 @@ type upload struct {
 	restarts int      // times the registry found the bytes wrong at the end
 	anew     bool     // began anew where not even the first bytes were welcome
 	refused  int64    // the byte from which the last 401 came, plus one
+
+	unmounted bool // another repository has the blob, and it could not be had from there
 }
 
 const (
-	maxSessions = 4         // the first, and three for those that get lost
-	firstChunk  = 16 << 20  // where a whole blob is too large for one request
-	smallChunk  = 4 << 20   // what one large registry takes
-	leastChunk  = 256 << 10 // where the registry's limit is not believed any more
+	maxSessions = 4 // the first, and three for those that get lost
 )
 
 // run uploads until the blob is there. Where bytes of the source are wrong the
 // next ones go to another session, from the start.
 func (u *upload) run(ctx context.Context) error {
 	defer u.source.drop()
+	if err := u.resume(ctx); err != nil {
+		return err
+	}
 	var err error
 	again := false
 	_ = content.Reread(ctx, u.source.blob, func() error {
@@ -51,7 +54,7 @@ func (u *upload) run(ctx context.Context) error {
 			u.source.restart()
 		}
 		if err = u.finish(ctx); err != nil {
-			u.cancel(ctx)
+			u.leave(ctx, err)
 		}
 		again = true
 		return u.source.broken() // what the registry made of right bytes is no reason to send them again
@@ -191,18 +194,9 @@ func (u *upload) patch(ctx context.Context, n int64) error {
 		return &lostChunkError{sent: u.off + n, has: has}
 	}
 	u.off = has
+	u.trail.confirm(has)
 	return u.move(resp)
 }
-
-// A lostChunkError is a chunk that the registry took and does not have.
-type lostChunkError struct{ sent, has int64 }
-
-func (e *lostChunkError) Error() string {
-	return fmt.Sprintf("the registry has %d bytes after %d were sent", e.has, e.sent)
-}
-
-// Unwrap returns ErrUnavailable.
-func (e *lostChunkError) Unwrap() error { return content.ErrUnavailable }
 
 // close sends the last n bytes and the digest.
 func (u *upload) close(ctx context.Context, n int64) error {
@@ -258,103 +252,6 @@ func (u *upload) stream(ctx context.Context, method string, at *url.URL, n int64
 	return resp, nil
 }
 
-// recover decides what to do about err and brings the session to a known state.
-// What cannot be helped is returned.
-func (u *upload) recover(ctx context.Context, err error) error {
-	var lost *lostChunkError
-	status := statusOf(err)
-	switch {
-	case errors.As(err, &lost), u.off > 0 && errors.Is(err, errors.ErrUnsupported):
-		return u.withoutChunks(ctx, err)
-	case u.at == nil:
-		return err // no session could be opened: that was tried often enough below
-	case status == http.StatusNotFound:
-		u.at = nil
-		return nil
-	case status == http.StatusRequestEntityTooLarge:
-		if !u.shrink(firstChunk) {
-			return err
-		}
-	case status == http.StatusRequestedRangeNotSatisfiable:
-		return u.outOfRange(ctx, err)
-	case hasCode(err, "DIGEST_INVALID"):
-		return u.startOver(err)
-	case status == http.StatusUnauthorized && errors.Is(err, content.ErrUnauthorized) && u.refused != u.off+1:
-		u.refused = u.off + 1 // the token ran out; the next request has a new one
-		return nil
-	case status != 0 && !u.repo.host.comesBack(status), status == 0 && !errors.Is(err, content.ErrUnavailable):
-		return err
-	}
-	return u.ask(ctx, err)
-}
-
-// outOfRange is for a 416: the session stands elsewhere, or the registry takes no
-// chunk that large.
-func (u *upload) outOfRange(ctx context.Context, err error) error {
-	if u.off == 0 && !u.shrink(smallChunk) {
-		return u.beginAnew(ctx, err)
-	}
-	stood := u.off
-	if err := u.ask(ctx, err); err != nil {
-		return err
-	}
-	if 0 < stood && stood == u.off && stood < u.desc.Size {
-		u.shrink(smallChunk) // where that is no use the next tries are the last
-	}
-	return nil
-}
-
-// shrink lowers the limit of what one request may carry, for all uploads to
-// this host. It reports false when that was no use.
-func (u *upload) shrink(first int64) bool {
-	if !u.repo.host.answers(SendChunks) {
-		return false
-	}
-	smaller := false
-	u.repo.host.quirks.with(func(q *quirks) {
-		limit := min(first, max(u.desc.Size/2, 1))
-		if q.chunk > 0 {
-			limit = min(limit, q.chunk/2)
-		}
-		if limit >= min(leastChunk, u.desc.Size) && !q.noChunks {
-			q.chunk, smaller = limit, true
-		}
-	})
-	return smaller
-}
-
-// withoutChunks is for registries that lose chunks or do not take them, which err
-// is: from here on, blobs go there whole.
-func (u *upload) withoutChunks(ctx context.Context, err error) error {
-	if !u.repo.host.answers(SendWhole) {
-		return err
-	}
-	u.repo.host.quirks.with(func(q *quirks) { q.noChunks, q.chunk = true, 0 })
-	u.cancel(ctx)
-	return nil
-}
-
-// beginAnew is for a session that does not stand at its beginning, although
-// nothing was sent. The next one may; one that does not either is an error.
-func (u *upload) beginAnew(ctx context.Context, err error) error {
-	if u.anew || !u.repo.host.answers(BeginAnew) {
-		return err
-	}
-	u.anew = true
-	u.cancel(ctx)
-	return nil
-}
-
-// startOver is for a blob that arrived changed, although all that was sent was right.
-func (u *upload) startOver(err error) error {
-	u.at = nil // the registry has closed the session
-	u.restarts++
-	if u.restarts > 1 {
-		return fmt.Errorf("blob %s did not arrive as it was sent: %w: %w", u.desc.Digest, content.ErrCorrupt, err)
-	}
-	return nil
-}
-
 // ask asks the session where it stands, after err.
 func (u *upload) ask(ctx context.Context, err error) error {
 	resp, aerr := u.repo.host.do(u.as(ctx), call{method: http.MethodGet, url: u.at, scopes: u.repo.push()})
@@ -368,6 +265,7 @@ func (u *upload) ask(ctx context.Context, err error) error {
 		var whole bool
 		u.repo.host.quirks.with(func(q *quirks) { whole = q.noChunks })
 		if u.off == 0 || u.off <= u.desc.Size && !whole {
+			u.trail.confirm(u.off)
 			return u.move(resp)
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -375,7 +273,7 @@ func (u *upload) ask(ctx context.Context, err error) error {
 	default:
 		httpx.Drain(resp.Body)
 	}
-	u.at = nil // lost, or of no use
+	u.lose() // or it is of no use
 	return nil
 }
 
@@ -386,7 +284,8 @@ func (u *upload) cancel(ctx context.Context) {
 		return
 	}
 	at := u.at
-	u.at, u.off = nil, 0
+	u.off = 0
+	u.lose()
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
 	resp, err := u.repo.host.do(httpx.Once(u.as(ctx)), call{method: http.MethodDelete, url: at, scopes: u.repo.push()})

@@ -33,6 +33,8 @@ type source struct {
 	hash  hash.Hash
 	marks []mark // in ascending order; the first is byte 0
 	err   error  // why the source cannot be read
+
+	passed func(pos int64, marks []mark) // told of each mark; may be nil
 }
 
 // A mark is the state of the hash at a byte.
@@ -83,6 +85,32 @@ func (s *source) keep() {
 		s.marks = slices.Delete(s.marks, 1, 2)
 	}
 	s.marks = append(s.marks, mark{s.pos, state})
+	if s.passed != nil {
+		s.passed(s.pos, s.marks)
+	}
+}
+
+// adopt takes marks that an earlier process made. They are believed until what
+// they lead to is wrong: then all is read again.
+func (s *source) adopt(states []content.HashState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.marks) == 0 {
+		return // this hash has no state
+	}
+	for _, state := range states {
+		last := s.marks[len(s.marks)-1].off
+		if last < state.Offset && state.Offset <= s.desc.Size && len(s.marks) < maxMarks {
+			s.marks = append(s.marks, mark{state.Offset, state.State})
+		}
+	}
+}
+
+// made returns the marks so far.
+func (s *source) made() []mark {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.marks)
 }
 
 // seek makes byte off the next one, opening the source where that is needed,

@@ -31,6 +31,7 @@ func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error
 	case err != nil:
 	case there:
 		r.host.blobs.note(r.name, d)
+		r.trail(d).drop()
 	default:
 		r.host.blobs.missing(r.name, d)
 	}
@@ -58,8 +59,9 @@ func (r *Repository) hasBlob(resp *http.Response, d ocispec.Descriptor) (bool, e
 }
 
 // PutBlob implements [content.Sink]. A blob that another repository of the same
-// host has is mounted. What breaks off is gone on with where the registry says
-// it stands. The bytes are hashed on their way, and the last of them leave only
+// host has, or is being sent, is mounted; one that is being sent to this one is
+// waited for. What breaks off is gone on with where the registry says it stands,
+// by the next process too, if [Client.Journal] remembers. The bytes are hashed on their way, and the last of them leave only
 // when all are right: others are [content.ErrCorrupt], after a second reading
 // of the source.
 func (r *Repository) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
@@ -70,9 +72,13 @@ func (r *Repository) PutBlob(ctx context.Context, b content.Blob) (content.Outco
 	if d.Size < 0 {
 		return 0, fmt.Errorf("blob %s has size %d: %w", d.Digest, d.Size, content.ErrInvalid)
 	}
+	leave, err := r.host.uploads.enter(ctx, flight{r.name, d.Digest})
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
 	there, known := r.host.blobs.is(r.name, d)
 	if !known {
-		var err error
 		if there, err = r.Has(ctx, d); err != nil {
 			return 0, err
 		}
@@ -80,19 +86,42 @@ func (r *Repository) PutBlob(ctx context.Context, b content.Blob) (content.Outco
 	if there {
 		return content.Existed, nil
 	}
-	u := &upload{repo: r, desc: d, source: newSource(b)}
-	mounted, err := u.mount(ctx, b)
-	if err != nil {
-		return 0, err
-	}
-	if mounted {
+	u := &upload{repo: r, desc: d, source: newSource(b), trail: r.trail(d)}
+	u.source.passed = u.trail.pass
+	outcome, err := u.put(ctx, b)
+	if err == nil {
+		u.trail.drop()
 		r.host.blobs.note(r.name, d)
-		return content.Mounted, nil
 	}
+	return outcome, err
+}
+
+// put mounts the blob or sends it. While it is sent to one repository of a host
+// that mounts, the others wait to have it from there.
+func (u *upload) put(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	h := u.repo.host
+	leave := func() {}
+	if h.mounts() {
+		var err error
+		if leave, err = h.uploads.enter(ctx, flight{digest: u.desc.Digest}); err != nil {
+			return 0, err
+		}
+		defer leave()
+	}
+	mounted, err := u.mount(ctx, b)
+	switch {
+	case err != nil:
+		return 0, err
+	case mounted:
+		return content.Mounted, nil
+	case u.unmounted:
+		leave() // nor will those be who wait
+	}
+	h.learnBodies()
 	if err := u.run(ctx); err != nil {
 		return 0, err
 	}
-	r.host.blobs.note(r.name, d)
+	h.rememberBodies()
 	return content.Stored, nil
 }
 
@@ -105,8 +134,10 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	var never bool
 	r.host.quirks.with(func(q *quirks) { never = q.noMount || q.barred[way] })
 	if from == "" || never {
+		u.unmounted = never
 		return false, nil
 	}
+	u.unmounted = true
 	resp, err := r.host.do(ctx, call{
 		method: http.MethodPost,
 		path:   r.name + "/blobs/uploads/",
@@ -121,8 +152,10 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	switch {
 	case resp.StatusCode == http.StatusCreated:
 		httpx.Drain(resp.Body)
+		r.host.quirks.with(func(q *quirks) { q.unmounted = false })
 		return true, nil
 	case resp.StatusCode == http.StatusAccepted && sends:
+		r.host.quirks.with(func(q *quirks) { q.unmounted = true })
 		return false, u.begin(resp)
 	}
 	refusal := r.host.answerError(resp)
@@ -134,6 +167,13 @@ func (u *upload) mount(ctx context.Context, b content.Blob) (bool, error) {
 	}
 	r.host.quirks.bar(way, refusal)
 	return false, nil
+}
+
+// mounts reports whether the host may mount blobs, as far as is known.
+func (h *host) mounts() bool {
+	may := false
+	h.quirks.with(func(q *quirks) { may = !q.noMount && !q.unmounted })
+	return may
 }
 
 // fatalToMount returns err if an upload would fail with it too. Others may be the
@@ -174,6 +214,7 @@ func (u *upload) goTo(location string, asked *http.Request) error {
 		return h.secrets.maskError(fmt.Errorf("upload at %s: %w", httpx.Redact(asked.URL), err))
 	}
 	u.at, u.away = named.URL, !named.Trusted || httpx.IsAnonymous(asked)
+	u.trail.lead(u.notable(), u.off)
 	return nil
 }
 
