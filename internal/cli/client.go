@@ -51,6 +51,7 @@ func (f *Factory) newClient() (*registry.Client, error) {
 	}
 	if state := f.stateFolder(); state != "" {
 		c.Facts = &durable.Facts{Dir: filepath.Join(state, "wherry", "facts")}
+		c.Journal = &durable.Journal{Dir: filepath.Join(state, "wherry", "uploads")}
 	}
 	return c, nil
 }
