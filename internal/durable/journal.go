@@ -94,7 +94,7 @@ func (j *Journal) read(root *os.Root, key string) (content.Record, bool) {
 	if json.Unmarshal(raw, &file) != nil || file.Sum != sumOf(file.Record) || json.Unmarshal(file.Record, &got) != nil || got.Key != key {
 		return content.Record{}, false
 	}
-	if boot := j.Boot(); boot == "" || got.Boot != boot {
+	if boot := j.bootNow(); boot == "" || got.Boot != boot {
 		got.Hash = nil
 	}
 	return got.Record, true
@@ -105,7 +105,7 @@ func (j *Journal) Save(key string, r content.Record) error {
 	if j.Dir == "" {
 		return errNoPlace
 	}
-	raw, err := encodeRecord(journalRecord{Key: key, Boot: j.Boot(), Record: r})
+	raw, err := encodeRecord(journalRecord{Key: key, Boot: j.bootNow(), Record: r})
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (j *Journal) expired(fi fs.FileInfo) bool {
 	return time.Since(fi.ModTime()) > cmp.Or(j.MaxAge, 7*24*time.Hour)
 }
 
-func (j *Journal) Boot() string { return cmp.Or(j.boot, Boot()) }
+func (j *Journal) bootNow() string { return cmp.Or(j.boot, Boot()) }
 
 func encodeRecord(r journalRecord) ([]byte, error) {
 	record, err := json.Marshal(r)
