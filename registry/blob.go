@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -76,8 +75,9 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 		most:    h.tries(),
 		backoff: h.client.backoff(),
 		wait:    func(d time.Duration) error { return httpx.Wait(ctx, d) },
-		note: func(off int64, err error) {
+		note: func(off int64, pause time.Duration, err error) {
 			h.client.log().DebugContext(ctx, "blob broke off", "digest", d.Digest, "offset", off, "error", err)
+			h.again(ctx, content.Retry{Desc: d, Offset: off, Wait: pause}, err)
 		},
 		get: func(rangeHeader string) (*http.Response, error) {
 			req, err := ask.request(ctx)
@@ -96,7 +96,7 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 			}
 		},
 		strict: ask.spansOnly,
-		served: &h.served,
+		served: h.counter(ctx),
 	}
 	if err := b.reopen(nil); err != nil {
 		leave()
@@ -142,14 +142,14 @@ type body struct {
 	backoff time.Duration
 
 	wait func(time.Duration) error
-	note func(off int64, err error)
+	note func(off int64, pause time.Duration, err error) // told before the blob is asked for again
 	get  func(rangeHeader string) (*http.Response, error)
 	fail func(*http.Response) error // turns an answer into an error and closes it
 
 	ranges func(gives bool) // told whether the host gives spans
 	strict bool             // an answer that is not the span that was asked for is of no use
 
-	served *atomic.Int64
+	served func(n int64)
 }
 
 // little is less than an answer should give: where answers keep breaking after
@@ -171,8 +171,8 @@ func (b *body) Read(p []byte) (int, error) {
 		n, err := b.rc.Read(p[:min(int64(len(p)), b.end-b.off)])
 		b.off += int64(n)
 		b.got += int64(n)
-		b.served.Add(int64(n))
 		if n > 0 {
+			b.served(int64(n))
 			b.failed = 0
 			if b.off == b.end {
 				b.err = b.finish()
@@ -244,7 +244,6 @@ func (b *body) reopen(broken error) error {
 
 // rest closes what broke and waits, longer the less there was of it.
 func (b *body) rest(broken error) error {
-	b.note(b.off, broken)
 	if b.rc != nil {
 		_ = b.drop() // it is broken already
 		if b.got < little {
@@ -261,6 +260,7 @@ func (b *body) rest(broken error) error {
 	if n := max(b.failed, b.short) - 1; n > 0 {
 		pause = httpx.Backoff(b.backoff, n)
 	}
+	b.note(b.off, pause, broken)
 	return b.wait(pause)
 }
 

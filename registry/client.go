@@ -184,7 +184,7 @@ func (c *Client) stack(h *host) (all, tokens http.RoundTripper) {
 	rt = httpx.Agent{Next: rt, Name: c.userAgent()}
 	rt = headed{host: h, next: rt}
 	rt = &gated{next: rt, gates: &c.gates, maxWait: h.maxWait(), host: h}
-	rt = &httpx.Replay{Next: rt, Tries: h.requestTries(), Backoff: c.backoff(), MaxWait: h.maxWait()}
+	rt = &httpx.Replay{Next: rt, Tries: h.requestTries(), Backoff: c.backoff(), MaxWait: h.maxWait(), Again: h.replays}
 	tokens = rt
 	rt = witness{host: h, next: rt}
 	rt = h.auth.over(rt)

@@ -130,6 +130,9 @@ func (r *relay) leave(reason error) error {
 		r.judge()
 		r.failed.add(r.ctx, r.from, r.desc.Digest.String(), reason)
 	}
+	if len(r.left) > 0 {
+		r.from.host.again(r.ctx, content.Retry{Desc: r.desc, Offset: r.off}, reason)
+	}
 	return r.next()
 }
 

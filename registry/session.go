@@ -96,10 +96,14 @@ func (u *upload) finish(ctx context.Context) error {
 
 // rest waits after failures in a row, unless the registry said what it wants instead.
 func (u *upload) rest(ctx context.Context, failed int, err error) error {
+	t := content.Retry{Desc: u.desc, Offset: u.off, Sends: true}
 	if status := statusOf(err); failed == 0 || status != 0 && !httpx.IsTemporary(status) {
+		u.repo.host.again(ctx, t, err)
 		return nil
 	}
-	return httpx.Wait(ctx, httpx.Backoff(u.repo.host.client.backoff(), failed))
+	t.Wait = httpx.Backoff(u.repo.host.client.backoff(), failed)
+	u.repo.host.again(ctx, t, err)
+	return httpx.Wait(ctx, t.Wait)
 }
 
 // send sends what the session does not have and closes it.

@@ -29,6 +29,7 @@ type Copier struct {
 	Observe func(Event)   // one call at a time, coalesced per blob; nil is silent
 
 	mu     sync.Mutex // held while Observe runs
+	tally  tally      // of the runs under way
 	once   sync.Once
 	lines  lines
 	memory budget
@@ -102,6 +103,9 @@ func (c *Copier) jobs() int {
 }
 
 func (c *Copier) observe(e Event) {
+	if e.Kind == BlobProgress {
+		c.tally.arrived(blobKey{e.Desc.Digest, e.Desc.Size}, e.Bytes)
+	}
 	if c.Observe == nil {
 		return
 	}

@@ -1,6 +1,8 @@
 package transfer
 
 import (
+	"time"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -11,17 +13,19 @@ type Kind uint8
 
 // The kinds of event, in the order in which a blob and an image see them.
 const (
-	RunStarted   Kind = iota + 1 // Bytes is the number of bytes the plan moves
+	RunStarted   Kind = iota + 1 // Bytes is the number of bytes the plan moves, each blob once
 	BlobStarted                  // the first byte of Desc was asked for
-	BlobProgress                 // Bytes of Desc have arrived; it never exceeds Desc.Size
+	BlobProgress                 // Bytes of Desc have arrived, each counted once; it never exceeds Desc.Size
+	Retrying                     // Host is asked once more, after Err: from byte Bytes of Desc on, where it is about a blob
+	RunProgress                  // Pace says how far all of it has come; told twice a second
 	BlobDone                     // Outcome says what became of Desc, or Err why nothing did
 	ImageDone                    // Image is at Target under its names, or Err says why not
-	RunDone                      // nothing follows
+	RunDone                      // nothing follows; Pace says what was done
 )
 
 // String returns the kind as it stands in machine output.
 func (k Kind) String() string {
-	return [...]string{"", "start", "blob-start", "blob-progress", "blob-done", "image-done", "done"}[k]
+	return [...]string{"", "start", "blob-start", "blob-progress", "retry", "progress", "blob-done", "image-done", "done"}[k]
 }
 
 // An Event is one thing that happened in a run.
@@ -32,5 +36,24 @@ type Event struct {
 	Desc    ocispec.Descriptor
 	Bytes   int64
 	Outcome content.Outcome
+	Host    string        // with Retrying: named as the user named it
+	Wait    time.Duration // with Retrying: until the next try
+	Pace    *Pace         // with RunProgress and RunDone
 	Err     error
+}
+
+// A Pace is how far a run has come and how fast it is.
+type Pace struct {
+	Total   int64                // bytes of all blobs that are to be moved, each blob once
+	Done    int64                // bytes of them that have arrived, or will not: they are there already, or failed
+	Speed   float64              // bytes a second that arrived over the last seconds
+	Left    time.Duration        // until the rest has arrived at that speed; 0 where nobody can tell
+	Hosts   map[string]HostSpeed // what hosts of registries give, by their names
+	Retries int                  // so far
+}
+
+// A HostSpeed is what one host gives.
+type HostSpeed struct {
+	Bytes int64   // of blobs, so far; those that were read twice count twice
+	Speed float64 // bytes a second over the last seconds
 }

@@ -11,7 +11,9 @@ import (
 
 // A Result is what a run did, image by image, in the order of the plan.
 type Result struct {
-	Images []*ImageResult
+	Images  []*ImageResult
+	Served  map[string]int64 // bytes of blobs by the host of a registry that gave them, those read twice counted twice
+	Retries int              // times something was asked or sent once more
 }
 
 // An ImageResult is what became of one image.

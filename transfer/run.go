@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -15,8 +16,15 @@ import (
 // error, which joins all failures, is not nil.
 func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
 	r := c.prepare(p)
-	c.observe(Event{Kind: RunStarted, Bytes: p.Bytes()})
-	var wg sync.WaitGroup
+	total := r.bytes()
+	c.tally.begin(total, time.Now())
+	defer c.tally.end()
+	c.observe(Event{Kind: RunStarted, Bytes: total})
+	var seen traffic
+	ctx = c.trace(ctx, &seen)
+	var watch, wg sync.WaitGroup
+	done := make(chan struct{})
+	watch.Go(func() { c.tell(done) })
 	wg.Go(func() { r.runSequence(ctx) })
 	for i := range c.jobs() {
 		next := r.pool.largest
@@ -28,12 +36,15 @@ func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
 	each(len(r.idle), askJobs, func(i int) { r.finish(ctx, r.idle[i]) })
 	wg.Wait()
 	r.commit(ctx)
+	close(done)
+	watch.Wait()
+	seen.result(r.result)
 	for _, tr := range r.all {
 		if tr.result.Err == nil {
 			c.remember(tr.image, tr.plan)
 		}
 	}
-	c.observe(Event{Kind: RunDone})
+	c.observe(Event{Kind: RunDone, Pace: c.tally.pace(time.Now())})
 	return r.result, r.result.Err()
 }
 
@@ -148,6 +159,20 @@ func (t *task) firstSequential() *targetRun {
 	return nil
 }
 
+// bytes returns how many bytes of blobs there are to be moved, each blob once.
+func (r *runner) bytes() int64 {
+	var sum int64
+	for _, t := range r.pool.tasks {
+		sum += t.desc.Size
+	}
+	for _, s := range r.sequence {
+		if s.task != nil {
+			sum += s.task.desc.Size
+		}
+	}
+	return sum
+}
+
 func (r *runner) runSequence(ctx context.Context) {
 	for _, s := range r.sequence {
 		if s.task != nil {
@@ -169,6 +194,7 @@ func (r *runner) work(ctx context.Context, next func() *task) {
 // settle tells the targets what became of a blob, and finishes those that
 // waited for nothing else. Targets of the sequence are finished there.
 func (r *runner) settle(ctx context.Context, t *task) {
+	r.copier.tally.settled(blobKey{t.desc.Digest, t.desc.Size})
 	for _, u := range t.uses {
 		for _, tr := range u.waiting {
 			if tr.settle(u, t.desc) && !isSequential(u.sink) {

@@ -161,17 +161,17 @@ func zeros(size int64) ocispec.Descriptor {
 	return ocispec.Descriptor{Digest: digest.FromString(fmt.Sprint("zeros ", size)), Size: size}
 }
 
-// A tally is a place that knows which bytes came.
-type tally struct {
+// A receiver is a place that knows which bytes came.
+type receiver struct {
 	mu    sync.Mutex
 	there content.Spans
 	bytes int64
 }
 
-func (t *tally) WriteAt(p []byte, off int64) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.there = t.there.Add(content.Range{Off: off, Len: int64(len(p))})
-	t.bytes += int64(len(p))
+func (r *receiver) WriteAt(p []byte, off int64) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.there = r.there.Add(content.Range{Off: off, Len: int64(len(p))})
+	r.bytes += int64(len(p))
 	return len(p), nil
 }

@@ -24,7 +24,7 @@ func scattered(t *testing.T, h content.Source, lanes int, size int64) (took time
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &Copier{Lanes: lanes}
-		to := &tally{}
+		to := &receiver{}
 		began := time.Now()
 		s, err := c.blob(h, zeros(size)).(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
 		if err != nil {

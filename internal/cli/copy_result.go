@@ -24,6 +24,8 @@ type MoveResult struct {
 
 	Served map[string]int64 `json:"served,omitempty"` // bytes of blobs by the host of a registry that gave them
 
+	Retries int `json:"retries,omitempty"` // times something was asked or sent once more
+
 	LeftBehind []LeftBehind `json:"leftBehind,omitempty"` // by copy --all-tags and load
 
 	mirrored bool   // mirrors may have given some

@@ -94,22 +94,17 @@ func (m *mover) carryOut(ctx context.Context, plan *transfer.Plan) (MoveResult, 
 	if err != nil && m.o.Whole {
 		return MoveResult{}, err
 	}
-	result := m.served(m.moved(done))
+	result := m.served(m.moved(done), done)
 	m.sayDone(result, mode)
 	return result, errors.Join(failures(done), m.writeDigests(result))
 }
 
-// served adds which registries gave what.
-func (m *mover) served(r MoveResult) MoveResult {
+// served adds which registries gave what, and what had to be asked for again.
+func (m *mover) served(r MoveResult, done *transfer.Result) MoveResult {
+	r.Served, r.Retries = done.Served, done.Retries
 	for _, job := range m.jobs {
 		if _, ok := content.As[*registry.Mirrored](job.Src); ok {
 			r.mirrored = true
-		}
-		if _, ok := content.As[content.Originer](job.Src); !ok || r.Served != nil {
-			continue
-		}
-		if client, err := m.f.Client(); err == nil { // it is there: the source was opened with it
-			r.Served = client.Served()
 		}
 	}
 	return r

@@ -25,6 +25,10 @@ type Replay struct {
 	Backoff time.Duration // as for [Backoff]
 	MaxWait time.Duration // an answer that asks to wait longer is handed on
 
+	// Again is told before a request is sent once more: what it got, an answer or an
+	// error, and for how long is waited. nil is nobody.
+	Again func(req *http.Request, resp *http.Response, err error, pause time.Duration)
+
 	answered sync.Map // hosts that have answered
 }
 
@@ -40,6 +44,11 @@ func (r *Replay) RoundTrip(req *http.Request) (*http.Response, error) {
 			if _, asked := RetryAfter(resp.Header, time.Now()); asked || resp.StatusCode == http.StatusTooManyRequests {
 				pause = 0 // the host's gate is closed for everybody
 			}
+		}
+		if r.Again != nil {
+			r.Again(req, resp, err, pause)
+		}
+		if resp != nil {
 			Drain(resp.Body)
 		}
 		if err := Wait(req.Context(), pause); err != nil {

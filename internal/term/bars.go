@@ -3,6 +3,7 @@ package term
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/vbauerster/mpb/v8"
@@ -20,14 +21,17 @@ const (
 	paceWidth = 26
 )
 
-// bars shows a run as a bar for each blob under way and one for all of it.
+// bars shows a run as a bar for each blob under way and one for all of it, and a
+// line about the hosts that give something where there are several.
 type bars struct {
-	screen *Screen
-	pace   pace
-	shown  *mpb.Progress
-	total  *mpb.Bar
-	blobs  map[digest.Digest]*mpb.Bar
-	close  sync.Once
+	screen  *Screen
+	retries retries
+	pace    atomic.Pointer[transfer.Pace] // read by whoever draws
+	shown   *mpb.Progress
+	total   *mpb.Bar
+	hosts   *mpb.Bar
+	blobs   map[digest.Digest]*mpb.Bar
+	close   sync.Once
 }
 
 func newBars(s *Screen) *bars {
@@ -42,8 +46,10 @@ func (b *bars) Close() {
 		for _, bar := range b.blobs {
 			bar.Abort(true)
 		}
-		if b.total != nil {
-			b.total.Abort(true)
+		for _, bar := range []*mpb.Bar{b.hosts, b.total} {
+			if bar != nil {
+				bar.Abort(true)
+			}
 		}
 		b.screen.Clear()
 		b.shown.Wait()
@@ -52,13 +58,15 @@ func (b *bars) Close() {
 }
 
 func (b *bars) Observe(e transfer.Event) {
-	b.pace.observe(e)
 	switch e.Kind {
 	case transfer.RunStarted:
-		if e.Bytes == 0 {
-			return
+		b.begin(e.Bytes)
+	case transfer.RunProgress, transfer.RunDone:
+		b.tell(e.Pace)
+	case transfer.Retrying:
+		if line := b.retries.line(e); line != "" {
+			_, _ = b.screen.Write([]byte(line + "\n")) // a standard error that is gone does not stop a copy
 		}
-		b.total = b.add(e.Bytes, "total", math.MaxInt, decor.Any(func(decor.Statistics) string { return b.pace.String() }, decor.WC{W: paceWidth}))
 	case transfer.BlobStarted:
 		b.start(e)
 	case transfer.BlobProgress:
@@ -71,12 +79,33 @@ func (b *bars) Observe(e transfer.Event) {
 			bar.Abort(true)
 		}
 		delete(b.blobs, e.Desc.Digest)
-	case transfer.ImageDone, transfer.RunDone:
+	case transfer.ImageDone:
 	}
-	if b.total != nil {
-		done, _ := b.pace.bytes()
-		b.total.SetCurrent(done)
+}
+
+// begin shows the bar of a run that moves total bytes.
+func (b *bars) begin(total int64) {
+	if total == 0 {
+		return
 	}
+	b.pace.Store(&transfer.Pace{Total: total})
+	speed := decor.Any(func(decor.Statistics) string { return speedText(b.pace.Load()) }, decor.WC{W: paceWidth})
+	b.total = b.add(total, "total", math.MaxInt, speed)
+}
+
+// tell shows how far the run has come.
+func (b *bars) tell(p *transfer.Pace) {
+	if b.total == nil || p == nil {
+		return
+	}
+	b.pace.Store(p)
+	b.total.SetCurrent(p.Done)
+	if b.hosts != nil || len(p.Hosts) < 2 {
+		return
+	}
+	text := decor.Any(func(decor.Statistics) string { return hostsText(b.pace.Load()) })
+	// Bars that have ended show nothing any more, and give none.
+	b.hosts, _ = b.shown.Add(0, mpb.NopStyle().Build(), mpb.BarPriority(math.MaxInt), mpb.PrependDecorators(text))
 }
 
 // start shows the bar of e's blob, unless it is shown.

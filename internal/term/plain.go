@@ -1,7 +1,6 @@
 package term
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,44 +12,34 @@ const plainEvery = 10 * time.Second
 
 // plain shows a run as lines, for logs.
 type plain struct {
-	screen *Screen
-	pace   pace
-	told   time.Time
+	screen  *Screen
+	retries retries
+	told    time.Time
 }
 
 func (p *plain) Close() {}
 
 func (p *plain) Observe(e transfer.Event) {
-	p.pace.observe(e)
 	switch e.Kind {
 	case transfer.RunStarted:
 		p.told = time.Now()
 	case transfer.ImageDone:
 		p.say(imageLine(e))
-	case transfer.BlobStarted, transfer.BlobProgress, transfer.BlobDone:
+	case transfer.Retrying:
+		if line := p.retries.line(e); line != "" {
+			p.say(line)
+		}
+	case transfer.RunProgress:
 		if time.Since(p.told) >= plainEvery {
 			p.told = time.Now()
-			p.say(p.pace.line())
+			p.say(paceLine(e.Pace))
 		}
-	case transfer.RunDone:
+	case transfer.BlobStarted, transfer.BlobProgress, transfer.BlobDone, transfer.RunDone:
 	}
 }
 
 // say writes a line. A standard error that is gone does not stop a copy.
 func (p *plain) say(line string) { _, _ = p.screen.Write([]byte(line + "\n")) }
-
-func (p *pace) line() string {
-	done, total := p.bytes()
-	percent := int64(100)
-	if total > 0 {
-		percent = done * 100 / total
-	}
-	line := fmt.Sprintf("%s of %s (%d%%)", Size(done), Size(total), percent)
-	if pace := p.String(); pace != "" {
-		line += ", " + pace
-	}
-	return line
-}
 
 // imageLine says what became of an image.
 func imageLine(e transfer.Event) string {
@@ -71,17 +60,28 @@ type events struct{ screen *Screen }
 // An event is the form in which programs read a transfer.Event, or that a host
 // is waited for.
 type event struct {
-	Event   string     `json:"event"`
-	Time    time.Time  `json:"time"`
-	Image   string     `json:"image,omitempty"`
-	Target  string     `json:"target,omitempty"`
-	Digest  string     `json:"digest,omitempty"`
-	Size    int64      `json:"size,omitempty"`
-	Bytes   *int64     `json:"bytes,omitempty"`
-	Outcome string     `json:"outcome,omitempty"`
-	Host    string     `json:"host,omitempty"`
-	Until   *time.Time `json:"until,omitempty"`
-	Error   string     `json:"error,omitempty"`
+	Event   string               `json:"event"`
+	Time    time.Time            `json:"time"`
+	Image   string               `json:"image,omitempty"`
+	Target  string               `json:"target,omitempty"`
+	Digest  string               `json:"digest,omitempty"`
+	Size    int64                `json:"size,omitempty"`
+	Bytes   *int64               `json:"bytes,omitempty"`
+	Total   *int64               `json:"total,omitempty"`
+	Speed   *int64               `json:"bytesPerSecond,omitempty"`
+	Left    int64                `json:"secondsLeft,omitempty"`
+	Hosts   map[string]hostEvent `json:"hosts,omitempty"`
+	Retries int                  `json:"retries,omitempty"`
+	Outcome string               `json:"outcome,omitempty"`
+	Host    string               `json:"host,omitempty"`
+	Until   *time.Time           `json:"until,omitempty"`
+	Wait    float64              `json:"waitSeconds,omitempty"`
+	Error   string               `json:"error,omitempty"`
+}
+
+type hostEvent struct {
+	Bytes int64 `json:"bytes"`
+	Speed int64 `json:"bytesPerSecond"`
 }
 
 func (p *events) Close() {}
@@ -89,15 +89,40 @@ func (p *events) Close() {}
 func (p *events) Observe(e transfer.Event) {
 	line := event{
 		Event: e.Kind.String(), Time: time.Now().UTC(), Image: e.Image, Target: e.Target,
-		Digest: e.Desc.Digest.String(), Size: e.Desc.Size,
+		Digest: e.Desc.Digest.String(), Size: e.Desc.Size, Host: e.Host, Wait: e.Wait.Seconds(),
 	}
-	switch {
-	case e.Kind == transfer.RunStarted, e.Kind == transfer.BlobProgress:
-		line.Bytes = &e.Bytes
-	case e.Err != nil:
+	if e.Err != nil {
 		line.Error = e.Err.Error()
-	case e.Kind == transfer.BlobDone:
-		line.Outcome = e.Outcome.String()
+	}
+	switch e.Kind {
+	case transfer.RunStarted, transfer.BlobProgress:
+		line.Bytes = &e.Bytes
+	case transfer.Retrying:
+		if e.Desc.Digest != "" {
+			line.Bytes = &e.Bytes
+		}
+	case transfer.BlobDone:
+		if e.Err == nil {
+			line.Outcome = e.Outcome.String()
+		}
+	case transfer.RunProgress, transfer.RunDone:
+		line.pace(e.Pace)
+	case transfer.BlobStarted, transfer.ImageDone:
 	}
 	p.screen.say(line)
+}
+
+// pace fills in how far the run has come.
+func (e *event) pace(p *transfer.Pace) {
+	if p == nil {
+		return
+	}
+	speed := int64(p.Speed)
+	e.Bytes, e.Total, e.Speed, e.Left, e.Retries = &p.Done, &p.Total, &speed, int64(p.Left.Seconds()), p.Retries
+	for name, h := range p.Hosts {
+		if e.Hosts == nil {
+			e.Hosts = map[string]hostEvent{}
+		}
+		e.Hosts[name] = hostEvent{h.Bytes, int64(h.Speed)}
+	}
 }

@@ -59,7 +59,11 @@ func run(p Progress, steps int64) {
 	p.Observe(transfer.Event{Kind: transfer.BlobStarted, Desc: blob})
 	for i := range steps {
 		<-time.After(time.Second)
-		p.Observe(transfer.Event{Kind: transfer.BlobProgress, Desc: blob, Bytes: blob.Size * (i + 1) / steps})
+		done, speed := blob.Size*(i+1)/steps, blob.Size/steps
+		p.Observe(transfer.Event{Kind: transfer.BlobProgress, Desc: blob, Bytes: done})
+		p.Observe(transfer.Event{Kind: transfer.RunProgress, Pace: &transfer.Pace{
+			Total: blob.Size, Done: done, Speed: float64(speed), Left: time.Duration((blob.Size-done)/speed) * time.Second,
+		}})
 	}
 	p.Observe(transfer.Event{Kind: transfer.BlobDone, Target: "there", Desc: blob, Bytes: blob.Size, Outcome: content.Stored})
 	p.Observe(transfer.Event{Kind: transfer.ImageDone, Image: "app:1\x1b", Target: "there"})
@@ -113,7 +117,7 @@ func TestJSONProgressIsOneObjectALine(t *testing.T) {
 			}
 			got = append(got, e.Event+" "+e.Outcome+e.Error)
 		}
-		want := "start |blob-start |blob-progress |blob-done stored|image-done |done |blob-done gone"
+		want := "start |blob-start |blob-progress |progress |blob-done stored|image-done |done |blob-done gone"
 		if strings.Join(got, "|") != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -161,7 +165,13 @@ func TestBarsShowBlobsAndTheTotal(_ *testing.T) {
 	b := newBars(s)
 	b.Observe(transfer.Event{Kind: transfer.RunStarted, Bytes: 2 * blob.Size})
 	b.Observe(transfer.Event{Kind: transfer.BlobProgress, Desc: blob, Bytes: blob.Size / 2})
-	out.wait("total", "50MB/200MB", blob.Digest.Encoded()[:12], "50MB/100MB")
+	b.Observe(transfer.Event{Kind: transfer.RunProgress, Pace: &transfer.Pace{
+		Total: 2 * blob.Size, Done: blob.Size / 2, Speed: 2e6, Left: 75 * time.Second,
+		Hosts: map[string]transfer.HostSpeed{"slow.example": {Bytes: 1, Speed: 1e5}, "fast.example": {Bytes: 2, Speed: 1.9e6}},
+	}})
+	b.Observe(transfer.Event{Kind: transfer.Retrying, Host: "slow.example", Err: errors.New("connection reset"), Bytes: blob.Size / 4, Desc: blob})
+	out.wait("total", "50MB/200MB", "2MB/s, 1m15s left", blob.Digest.Encoded()[:12], "50MB/100MB",
+		"from fast.example 1.9MB/s and slow.example 100kB/s", "slow.example: connection reset at 25MB of 100MB, going on\n")
 	b.Observe(transfer.Event{Kind: transfer.BlobDone, Desc: blob, Outcome: content.Existed})
 	b.Close()
 	b.Close()
