@@ -1,8 +1,10 @@
 package httpx
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -14,7 +16,9 @@ type Rate struct {
 	Down, Up *rate.Limiter // tokens are bytes
 }
 
-// NewLimiter returns a limiter of bytes per second, nil where that is not positive.
+// NewLimiter returns a limiter of bytes per second, nil where that is not
+// positive. It lets the twentieth part of a second pass at once: what is more than
+// the rate in any ten seconds is half a percent.
 func NewLimiter(bytesPerSecond int64) *rate.Limiter {
 	if bytesPerSecond <= 0 {
 		return nil
@@ -40,19 +44,35 @@ func (r Rate) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // limited makes a body of req's wait for l, and no longer than req lasts.
 func limited(req *http.Request, body io.ReadCloser, l *rate.Limiter) io.ReadCloser {
-	return &limitedBody{ReadCloser: body, burst: l.Burst(), pay: func(n int) error { return l.WaitN(req.Context(), n) }}
+	return &limitedBody{ReadCloser: body, req: req, limiter: l}
+}
+
+// pay takes n bytes, at most a burst, off what l allows. Who comes first is
+// served first. A context that ends meanwhile gives them back.
+func pay(ctx context.Context, l *rate.Limiter, n int) error {
+	taken := l.ReserveN(time.Now(), n)
+	err := Wait(ctx, taken.Delay())
+	if err != nil {
+		taken.Cancel()
+	}
+	return err
 }
 
 type limitedBody struct {
 	io.ReadCloser
-	burst int
-	pay   func(n int) error
+	req     *http.Request
+	limiter *rate.Limiter
 }
 
+// Read hands on what was read when it is paid for: also the last of it, which
+// often comes with the end of the body.
 func (b *limitedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.burst)])
-	if n == 0 || err != nil {
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.limiter.Burst())])
+	if n == 0 {
 		return n, err
 	}
-	return n, b.pay(n)
+	if unpaid := pay(b.req.Context(), b.limiter, n); unpaid != nil {
+		return n, unpaid
+	}
+	return n, err
 }

@@ -16,12 +16,17 @@ import (
 // [content.ErrUnavailable].
 var ErrStalled = fmt.Errorf("connection stalled: %w", content.ErrUnavailable)
 
-// slowest is the rate, in bytes per second, below which a body counts as
-// stalled although it trickles.
-const slowest = 1 << 10
+// Below slowest, in bytes per second, a body counts as stalled although it
+// trickles: on average over slowOver, which is looked at every slowEvery.
+const (
+	slowest   = 1 << 10
+	slowOver  = time.Minute
+	slowEvery = 10 * time.Second
+)
 
-// Stall breaks off what does not move. Time counts only while the network is
-// waited for, so that a slow other side is not blamed.
+// Stall breaks off what does not move: where nothing comes, or is taken, for
+// Limit, or less than a KiB a second over a minute. Time counts only while the
+// network is waited for, so that a slow other side is not blamed.
 //
 // The answer's first byte has Limit. Registries store and hash before they answer
 // to a body: that has as long again as this takes them, and where what was sent
@@ -38,7 +43,7 @@ func (s Stall) RoundTrip(req *http.Request) (*http.Response, error) {
 	w.timer = time.AfterFunc(s.answerLimit(req), func() { cancel(ErrStalled) })
 	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sendingBody{ReadCloser: req.Body, watch: w, last: s.answerLimit(req)}
+		req.Body = &sendingBody{ReadCloser: req.Body, watch: w, last: s.answerLimit(req), cancel: cancel}
 	}
 	resp, err := s.Next.RoundTrip(req)
 	w.stop()
@@ -104,16 +109,56 @@ func (w *watch) explain(err error) error {
 	return err
 }
 
+// An average is how fast a body was over the last minute of waiting for it.
+type average struct {
+	parts []part // the last one is being added to
+	all   part
+}
+
+type part struct {
+	waited time.Duration
+	bytes  int64
+}
+
+// add notes n bytes that were waited for so long, and reports whether that is
+// too slow by now.
+func (a *average) add(waited time.Duration, n int64) (slow bool) {
+	if last := len(a.parts) - 1; last < 0 || a.parts[last].waited >= slowEvery {
+		a.parts = append(a.parts, part{})
+	}
+	last := &a.parts[len(a.parts)-1]
+	for _, p := range []*part{last, &a.all} {
+		p.waited += waited
+		p.bytes += n
+	}
+	for first := a.parts[0]; a.all.waited-first.waited >= slowOver; first = a.parts[0] {
+		a.all.waited -= first.waited
+		a.all.bytes -= first.bytes
+		a.parts = append(a.parts[:0], a.parts[1:]...)
+	}
+	return a.all.waited >= slowOver && float64(a.all.bytes) < slowest*a.all.waited.Seconds()
+}
+
 // sendingBody is timed between its reads: that is when net/http writes.
 type sendingBody struct {
 	io.ReadCloser
-	watch *watch
-	last  time.Duration
+	watch  *watch
+	last   time.Duration
+	cancel context.CancelCauseFunc
+
+	given   int64 // by the last read
+	at      time.Time
+	average average
 }
 
 func (b *sendingBody) Read(p []byte) (int, error) {
 	b.watch.pause()
+	if b.given > 0 && b.average.add(time.Since(b.at), b.given) {
+		b.cancel(ErrStalled)
+		return 0, ErrStalled
+	}
 	n, err := b.ReadCloser.Read(p)
+	b.given, b.at = int64(n), time.Now()
 	if err != nil {
 		b.watch.start(b.last)
 		return n, err
@@ -124,12 +169,10 @@ func (b *sendingBody) Read(p []byte) (int, error) {
 
 // receivingBody is timed while a read is pending.
 type receivingBody struct {
-	body   io.ReadCloser
-	watch  *watch
-	cancel context.CancelCauseFunc
-
-	waited time.Duration
-	got    int64
+	body    io.ReadCloser
+	watch   *watch
+	cancel  context.CancelCauseFunc
+	average average
 }
 
 func (b *receivingBody) Read(p []byte) (int, error) {
@@ -140,14 +183,9 @@ func (b *receivingBody) Read(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return n, b.watch.explain(err)
 	}
-	b.waited += time.Since(began)
-	b.got += int64(n)
-	if b.waited > 2*b.watch.limit {
-		if err == nil && float64(b.got) < slowest*b.waited.Seconds() {
-			b.cancel(ErrStalled)
-			return n, ErrStalled
-		}
-		b.waited, b.got = 0, 0
+	if b.average.add(time.Since(began), int64(n)) && err == nil {
+		b.cancel(ErrStalled)
+		return n, ErrStalled
 	}
 	return n, err
 }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,27 +89,106 @@ func (r slowReader) Read(p []byte) (int, error) {
 }
 
 func TestATrickleIsSilence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		rt := httpx.Stall{Limit: 30 * time.Second, Next: roundTrip(func(*http.Request) (*http.Response, error) {
-			one := slowReader{strings.NewReader(strings.Repeat("x", 1000)), func() error { return httpx.Wait(t.Context(), 10*time.Second) }}
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(oneByte{one})}, nil
-		})}
-		resp, err := rt.RoundTrip(get(t, "https://a.example/"))
-		if err != nil {
-			t.Fatal(err)
+	const kib = 1 << 10
+	for _, tt := range []struct {
+		name    string
+		pieces  []trickle
+		between time.Duration // how slow the other side is
+		want    error
+		within  time.Duration
+	}{
+		{"a byte every ten seconds", []trickle{{100, 1, 10 * time.Second}}, 0, httpx.ErrStalled, 70 * time.Second},
+		{"just too slow", []trickle{{200, kib - 10, time.Second}}, 0, httpx.ErrStalled, 70 * time.Second},
+		{"just fast enough", []trickle{{200, kib + 10, time.Second}}, 0, nil, 200 * time.Second},
+		{"a trickle after much at once", []trickle{{1, 60 * kib, time.Second}, {100, 1, 5 * time.Second}}, 0, httpx.ErrStalled, 80 * time.Second},
+		{"a trickle for less than a minute at a time", []trickle{{10, 100, 5 * time.Second}, {1, 80 * kib, time.Second}, {10, 100, 5 * time.Second}}, 0, nil, 101 * time.Second},
+		{"a slow other side", []trickle{{100, 10, time.Millisecond}}, time.Minute, nil, 2 * time.Hour},
+	} {
+		for _, way := range []string{"down", "up"} {
+			t.Run(tt.name+" "+way, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					began := time.Now()
+					err := trickled(t.Context(), way, tt.pieces, tt.between)
+					if !errors.Is(err, tt.want) || time.Since(began) > tt.within {
+						t.Errorf("%v after %s, want %v within %s", err, time.Since(began), tt.want, tt.within)
+					}
+				})
+			})
 		}
-		_, err = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-		if !errors.Is(err, httpx.ErrStalled) || time.Since(began) > 2*time.Minute {
-			t.Errorf("%v after %s", err, time.Since(began))
-		}
-	})
+	}
 }
 
-type oneByte struct{ io.Reader }
+// A trickle is so many times so many bytes, each after some time.
+type trickle struct {
+	times, bytes int
+	after        time.Duration
+}
 
-func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(1, len(p))]) }
+// trickled moves pieces over a network that takes its time, while the other side
+// takes some too.
+func trickled(ctx context.Context, way string, pieces []trickle, between time.Duration) error {
+	var line []trickle
+	for _, p := range pieces {
+		line = append(line, slices.Repeat([]trickle{{1, p.bytes, p.after}}, p.times)...)
+	}
+	if way == "up" {
+		return trickledUp(ctx, line, between)
+	}
+	return trickledDown(ctx, line, between)
+}
+
+func trickledUp(ctx context.Context, line []trickle, between time.Duration) error {
+	body := slowReader{zeros{}, func() error { return httpx.Wait(ctx, between) }}
+	stall := httpx.Stall{Limit: 30 * time.Second, Next: roundTrip(func(req *http.Request) (*http.Response, error) {
+		for _, p := range line {
+			if _, err := io.ReadFull(req.Body, make([]byte, p.bytes)); err != nil {
+				return nil, err
+			}
+			if err := httpx.Wait(req.Context(), p.after); err != nil {
+				return nil, err
+			}
+		}
+		return answer(http.StatusAccepted, ""), nil
+	})}
+	resp, err := stall.RoundTrip(httptest.NewRequestWithContext(ctx, http.MethodPatch, "https://a.example/", body))
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	return err
+}
+
+func trickledDown(ctx context.Context, line []trickle, between time.Duration) error {
+	r, w := io.Pipe()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer func() { _ = r.Close() }() // it never fails
+	wg.Go(func() {
+		for _, p := range line {
+			if httpx.Wait(ctx, p.after) != nil {
+				return
+			}
+			if _, err := w.Write(make([]byte, p.bytes)); err != nil {
+				return
+			}
+		}
+		_ = w.Close()
+	})
+	stall := httpx.Stall{Limit: 30 * time.Second, Next: roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: r}, nil
+	})}
+	resp, err := stall.RoundTrip(httptest.NewRequestWithContext(ctx, http.MethodGet, "https://a.example/", nil))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, slowReader{resp.Body, func() error { return httpx.Wait(ctx, between) }})
+	return err
+}
+
+// zeros is a source without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestASlowSourceOfAnUploadIsNotAStall(t *testing.T) {
 	for _, tt := range []struct {
