@@ -34,6 +34,7 @@ var layers = []layer{
 	{"layout", []string{"content", "internal/durable"}},
 	{"archive", []string{"content"}},
 	{"internal/testregistry", []string{"content"}},
+	{"internal/testlink", nil},
 
 	{"transfer", []string{"content"}},
 	{"image", []string{"content"}},
@@ -58,7 +59,7 @@ var layers = []layer{
 	})},
 
 	{"internal/demo", []string{"content", "internal/testregistry"}},
-	{"bench", nil},
+	{"bench", []string{"internal/testlink"}},
 	{"cmd", []string{"internal/cli"}},
 }
 
