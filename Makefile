@@ -68,7 +68,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	  done; \
 	done
 
-bench: build ## Go benchmarks of the data path, then the comparison with peers, which writes docs/benchmarks.md; BENCH='-only copy -runs 9'
+bench: build ## Go benchmarks of the data path, then the comparison with peers, also over a shaped link, which writes docs/benchmarks.md; BENCH='-only copy -runs 9'
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
 	.ci/tools registry crane regctl oras
 	$(GO) run ./bench $(BENCH)

@@ -1,7 +1,7 @@
 // Bench compares wherry with its peers: the same real image, the same registry on loopback, one run of each tool after
 // the other, and again. It writes medians, ratios and their spread into docs/benchmarks.md.
 //
-//	go run ./bench [-runs N] [-only SCENARIO,…]     from the root of the repository, after make build
+//	go run ./bench [-runs N] [-only SCENARIO,…] [-seed N]     from the root of the repository, after make build
 //
 // Every tool runs in a home of its own that is new for each run, sees nothing of the user's, and what it wrote is hashed
 // before its time counts. Peers that are not installed are left out and named.
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/wherry-dev/wherry/internal/testlink"
 )
 
 // settings are what the command line chose.
@@ -32,6 +35,8 @@ type settings struct {
 	wherry string
 	image  string
 	note   string
+	seed   uint64
+	links  int
 }
 
 func main() {
@@ -49,8 +54,8 @@ func main() {
 
 func parse() settings {
 	var s settings
-	flag.IntVar(&s.runs, "runs", 5, "measured runs of each tool, after one that does not count")
-	flag.StringVar(&s.only, "only", "", "comma-separated `scenarios`: "+strings.Join(scenarioNames(), ", "))
+	flag.IntVar(&s.runs, "runs", 0, "measured runs of each tool; 0 is what each scenario deems enough")
+	flag.StringVar(&s.only, "only", "", "comma-separated `scenarios`: "+strings.Join(scenarioNames(), ", ")+"; "+secureGroup+" is those that end in -tls")
 	flag.StringVar(&s.doc, "doc", "docs/benchmarks.md", "page whose tables are written anew")
 	flag.StringVar(&s.json, "out", "bench/results/latest.json", "`file` for every single run")
 	flag.StringVar(&s.memory, "memory", "/dev/shm", "`folder` on a memory file system")
@@ -58,6 +63,8 @@ func parse() settings {
 	flag.StringVar(&s.wherry, "wherry", "bin/wherry", "the binary to compare")
 	flag.StringVar(&s.image, "image", filepath.Join(cacheFolder(), "wherry-images", "big.tar"), "docker `archive` with gzip layers; made where it is missing")
 	flag.StringVar(&s.note, "note", "", "`text` beside the machine's description: what was special about this run")
+	flag.Uint64Var(&s.seed, "seed", rand.Uint64N(1_000_000), "what the scenario links draws its links from")
+	flag.IntVar(&s.links, "links", 4, "how many links it draws")
 	flag.Parse()
 	return s
 }
@@ -95,36 +102,50 @@ func run(ctx context.Context, s settings) (err error) {
 	return writePage(s.doc, all)
 }
 
+// secureGroup is what the scenarios over TLS are called together.
+const secureGroup = "wan-tls"
+
 // choose returns the scenarios named in a comma-separated list, all for "".
 func choose(list string) ([]scenario, error) {
+	all := scenarios()
 	if list == "" {
-		return scenarios, nil
+		return all, nil
 	}
 	var chosen []scenario
 	for name := range strings.SplitSeq(list, ",") {
-		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
-		if i < 0 {
+		before := len(chosen)
+		for _, s := range all {
+			if s.name == name || name == secureGroup && strings.HasSuffix(s.name, "-tls") {
+				chosen = append(chosen, s)
+			}
+		}
+		if len(chosen) == before {
 			return nil, fmt.Errorf("no scenario is called %q; there are %s", name, strings.Join(scenarioNames(), ", "))
 		}
-		chosen = append(chosen, scenarios[i])
 	}
 	return chosen, nil
 }
 
-// A bench is the place where tools are measured: two registries on loopback whose blobs are in memory, and work folders.
+// A bench is the place where tools are measured: registries on loopback whose blobs are in memory, and work folders.
 type bench struct {
 	runs         int
 	tools        []tool
 	memory, disk string // work folders of this process
 	src, dst     *registry
-	real, large  image // large is made when a scenario asks for it
+	secure       *registry // over the data of src; made when a scenario asks for it, as are the images but real
+	keys         keyFiles
+	real, large  image
+	layer        image
+	link         *testlink.Link // between the tools and the source, while one runs in a scenario that wants it
 	imageFile    string
 	note         string
 	started      time.Time
+	seed         uint64
+	links        int
 }
 
 func newBench(ctx context.Context, s settings, tools []tool) (b *bench, err error) {
-	b = &bench{runs: s.runs, tools: tools, imageFile: s.image, note: s.note, started: time.Now()}
+	b = &bench{runs: s.runs, tools: tools, imageFile: s.image, note: s.note, started: time.Now(), seed: s.seed, links: s.links}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
@@ -146,12 +167,35 @@ func newBench(ctx context.Context, s settings, tools []tool) (b *bench, err erro
 	return b, err
 }
 
+// secured starts the registry that speaks https, once.
+func (b *bench) secured(ctx context.Context) (err error) {
+	if b.secure != nil {
+		return nil
+	}
+	if b.keys, err = makeKeys(b.memory); err != nil {
+		return err
+	}
+	b.secure, err = b.src.secure(ctx, filepath.Join(b.memory, "secure"), b.keys)
+	return err
+}
+
+// registries are those that were started.
+func (b *bench) registries() []*registry {
+	return slices.DeleteFunc([]*registry{b.src, b.dst, b.secure}, func(r *registry) bool { return r == nil })
+}
+
+// asked is how many requests tools have made of them so far.
+func (b *bench) asked() (n int) {
+	for _, r := range b.registries() {
+		n += r.log.count()
+	}
+	return n
+}
+
 // close ends the registries and removes the work folders.
 func (b *bench) close() error {
-	for _, r := range []*registry{b.src, b.dst} {
-		if r != nil {
-			r.stop()
-		}
+	for _, r := range b.registries() {
+		r.stop()
 	}
 	var errs []error
 	for _, dir := range []string{b.memory, b.disk} {

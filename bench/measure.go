@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,9 @@ type sample struct {
 	CPU      float64 `json:"cpu_s"` // user and system
 	RSS      int64   `json:"rss"`   // peak resident set in bytes; 0 where the system does not tell
 	Requests int     `json:"requests"`
+	Conns    int     `json:"connections,omitempty"` // opened over the link, where there is one
+	AtOnce   int     `json:"at_once,omitempty"`     // of them, at most
+	Exit     int     `json:"exit,omitempty"`
 }
 
 const (
@@ -27,7 +31,8 @@ const (
 	runTime     = 10 * time.Minute
 )
 
-// clock runs a tool in a new home within dir. A process of this program stands between: on Linux a child's peak memory
+// clock runs a tool in a new home within dir. Where the tool fails there is a sample beside the error, if its exit status
+// is known. A process of this program stands between: on Linux a child's peak memory
 // starts at what its parent had when it forked, and the stopwatch has little.
 func clock(ctx context.Context, t tool, args []string, syncFolder, dir string) (sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTime)
@@ -61,6 +66,9 @@ func clock(ctx context.Context, t tool, args []string, syncFolder, dir string) (
 	if err := json.Unmarshal(stdout.Bytes(), &s); err != nil {
 		return sample{}, fmt.Errorf("stopwatch: %w", err)
 	}
+	if s.Exit != 0 {
+		return s, fmt.Errorf("%s %s: exit status %d\n%s", t.name, strings.Join(args, " "), s.Exit, lastLines(stderr.String(), 6))
+	}
 	return s, nil
 }
 
@@ -72,6 +80,10 @@ func measured(folder string, command []string) int {
 	cmd.SysProcAttr = orphanless()
 	start := time.Now()
 	err := cmd.Run()
+	exit := new(exec.ExitError)
+	if errors.As(err, &exit) && exit.Exited() {
+		err = nil
+	}
 	if err == nil && folder != noSync {
 		err = flush(folder)
 	}
@@ -81,7 +93,9 @@ func measured(folder string, command []string) int {
 		return 1
 	}
 	state := cmd.ProcessState
-	out, err := json.Marshal(sample{Wall: wall.Seconds(), CPU: (state.UserTime() + state.SystemTime()).Seconds(), RSS: peakRSS(state)})
+	out, err := json.Marshal(sample{
+		Wall: wall.Seconds(), CPU: (state.UserTime() + state.SystemTime()).Seconds(), RSS: peakRSS(state), Exit: state.ExitCode(),
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

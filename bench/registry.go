@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-// A registry is CNCF distribution v3 on loopback, speaking http, with its data in a folder.
+// A registry is CNCF distribution v3 on loopback, with its data in a folder.
 type registry struct {
 	host    string
-	folder  string // holds config.yml and data
+	tls     bool
+	folder  string // holds config.yml
+	data    string
 	version string
 	log     *logbook
 	end     context.CancelFunc
@@ -35,8 +37,19 @@ var (
 	requestLine = regexp.MustCompile(`"(GET|HEAD|PUT|POST|PATCH|DELETE) /v2/`)
 )
 
-// startRegistry starts a registry over an empty folder that it makes.
+// startRegistry starts a registry that speaks http, over an empty folder that it makes.
 func startRegistry(ctx context.Context, folder string) (*registry, error) {
+	return (&registry{folder: folder, data: filepath.Join(folder, "data")}).start(ctx, "")
+}
+
+// secure starts another registry over the same data, which speaks https and offers HTTP/2.
+func (r *registry) secure(ctx context.Context, folder string, k keyFiles) (*registry, error) {
+	s := &registry{folder: folder, data: r.data, tls: true}
+	return s.start(ctx, ", tls: {certificate: '"+k.certificate+"', key: '"+k.key+"'}")
+}
+
+// start runs the program; more is what else its configuration says of http.
+func (r *registry) start(ctx context.Context, more string) (*registry, error) {
 	pins, err := readPins(".ci/versions")
 	if err != nil {
 		return nil, err
@@ -45,18 +58,20 @@ func startRegistry(ctx context.Context, folder string) (*registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (.ci/tools registry builds it)", err)
 	}
-	r := &registry{folder: folder, version: pins["registry"], log: &logbook{ready: make(chan string, 1)}, done: make(chan struct{})}
-	if err := os.MkdirAll(r.data(), 0o755); err != nil {
-		return nil, err
+	r.version, r.log, r.done = pins["registry"], &logbook{ready: make(chan string, 1)}, make(chan struct{})
+	for _, dir := range []string{r.folder, r.data} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
 	}
-	config := "version: 0.1\nlog: {level: info, formatter: text}\nhttp: {addr: '127.0.0.1:0', secret: bench}\n" +
-		"storage:\n  delete: {enabled: true}\n  filesystem: {rootdirectory: '" + r.data() + "'}\n"
-	if err := os.WriteFile(filepath.Join(folder, "config.yml"), []byte(config), 0o644); err != nil {
+	config := "version: 0.1\nlog: {level: info, formatter: text}\nhttp: {addr: '127.0.0.1:0', secret: bench" + more + "}\n" +
+		"storage:\n  delete: {enabled: true}\n  filesystem: {rootdirectory: '" + r.data + "'}\n"
+	if err := os.WriteFile(filepath.Join(r.folder, "config.yml"), []byte(config), 0o644); err != nil {
 		return nil, err
 	}
 	ctx, r.end = context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, program, "serve", filepath.Join(folder, "config.yml"))
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, "OTEL_TRACES_EXPORTER=none"}
+	cmd := exec.CommandContext(ctx, program, "serve", filepath.Join(r.folder, "config.yml"))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.folder, "OTEL_TRACES_EXPORTER=none"}
 	cmd.SysProcAttr = orphanless()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endTime
@@ -93,20 +108,21 @@ func (r *registry) stop() {
 	<-r.done
 }
 
-func (r *registry) data() string { return filepath.Join(r.folder, "data") }
-
 // empty removes all repositories and blobs. The registry keeps nothing of them in memory.
 func (r *registry) empty() error {
-	entries, err := os.ReadDir(r.data())
+	entries, err := os.ReadDir(r.data)
 	errs := []error{err}
 	for _, e := range entries {
-		errs = append(errs, os.RemoveAll(filepath.Join(r.data(), e.Name())))
+		errs = append(errs, os.RemoveAll(filepath.Join(r.data, e.Name())))
 	}
 	return errors.Join(errs...)
 }
 
-// ref makes a reference: ref("app") is 127.0.0.1:port/app:v1.
-func (r *registry) ref(repository string) string { return r.host + "/" + repository + ":v1" }
+// place is where the image of a repository is: 127.0.0.1:port/app:v1.
+func (r *registry) place(repository string) place { return placeOf(r.host, repository) }
+
+// placeOf is the image of a repository at a host that speaks http.
+func placeOf(host, repository string) place { return place{ref: host + "/" + repository + ":v1"} }
 
 // A logbook reads what a registry prints: it waits for the line that says where it serves, and counts requests that are
 // not this program's own.

@@ -53,31 +53,85 @@ func replace(page, name, body string) string {
 	return head + begin + body + end + tail
 }
 
-// markdown is the scenario's table. The first tool that did not fail is the one the others are compared with.
+// markdown is the scenario's tables: of tools, of other figures, and of what is asked of them.
 func (r result) markdown() string {
-	var base row
-	for _, t := range r.Tools {
-		if t.Failed == "" {
-			base = t
-			break
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n## %s\n\n%s %s\n\n", r.Title, r.Note, r.count())
+	if len(r.Tools) > 0 {
+		r.writeTools(&b)
+	}
+	for i, line := range r.Table {
+		writeCells(&b, line)
+		if i == 0 {
+			b.WriteString("|" + strings.Repeat("---|", len(line)) + "\n")
 		}
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n## %s\n\n%s Runs: %d.\n\n", r.Title, r.Note, r.Runs)
-	fmt.Fprintf(&b, "| | wall | × %s | CPU | × %s | peak RSS | requests |\n|---|---|---|---|---|---|---|\n", base.Name, base.Name)
+	if len(r.Table) > 0 {
+		b.WriteString("\n")
+	}
+	if len(r.Bars) > 0 {
+		b.WriteString("| asked | measured | bar | reached |\n|---|---|---|---|\n")
+		for _, a := range r.Bars {
+			reached := "no"
+			if a.Reached {
+				reached = "yes"
+			}
+			writeCells(&b, []string{a.What, a.Got, a.Want, reached})
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// count says how often tools ran.
+func (r result) count() string {
+	if r.PeerRuns > 0 && r.PeerRuns < r.Runs {
+		return fmt.Sprintf("Runs: %d, of peers %d.", r.Runs, r.PeerRuns)
+	}
+	return fmt.Sprintf("Runs: %d.", r.Runs)
+}
+
+func writeCells(b *strings.Builder, cells []string) {
+	b.WriteString("|")
+	for _, c := range cells {
+		b.WriteString(strings.TrimRight(" "+strings.ReplaceAll(c, "|", "\\|"), " ") + " |")
+	}
+	b.WriteString("\n")
+}
+
+// writeTools writes the table of tools. The first that did not fail is the one the others are compared with.
+func (r result) writeTools(b *strings.Builder) {
+	var base row
+	linked := false
+	for _, t := range r.Tools {
+		if t.Failed == "" && base.Name == "" {
+			base = t
+		}
+		linked = linked || spreadOf(t.column(conns)).most > 0
+	}
+	head := []string{"", "wall", "× " + base.Name, "CPU", "× " + base.Name, "peak RSS", "requests"}
+	if linked {
+		head = append(head, "connections", "at once")
+	}
+	writeCells(b, head)
+	b.WriteString("|" + strings.Repeat("---|", len(head)) + "\n")
 	for _, t := range r.Tools {
 		if t.Failed != "" {
 			why, _, _ := strings.Cut(t.Failed, "\n")
-			fmt.Fprintf(&b, "| %s | failed: %s | | | | | |\n", t.Name, strings.ReplaceAll(why, "|", "\\|"))
+			writeCells(b, append([]string{t.Name, "failed: " + why}, make([]string, len(head)-2)...))
 			continue
 		}
 		w, c := t.column(wall), t.column(cpu)
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", t.Name,
-			times(w), factor(t, base, ratios(w, base.column(wall))), seconds(spreadOf(c).median), factor(t, base, ratios(c, base.column(cpu))),
-			memory(spreadOf(t.column(mebibytes))), count(spreadOf(t.column(requests))))
+		cells := []string{
+			t.Name, times(w), factor(t, base, ratios(w, base.column(wall))), seconds(spreadOf(c).median), factor(t, base, ratios(c, base.column(cpu))),
+			memory(spreadOf(t.column(mebibytes))), count(spreadOf(t.column(requests))),
+		}
+		if linked {
+			cells = append(cells, count(spreadOf(t.column(conns))), count(spreadOf(t.column(atOnce))))
+		}
+		writeCells(b, cells)
 	}
 	b.WriteString("\n")
-	return b.String()
 }
 
 // times prints a median and its spread.
@@ -89,7 +143,8 @@ func times(figures []float64) string {
 	return fmt.Sprintf("%.2f s (%.2f–%.2f)", s.median, s.least, s.most)
 }
 
-// factor prints ratios, or 1 for the row that all are compared with.
+// factor prints the median of ratios and, in square brackets, the 95 % interval of it, or where there are too few the
+// least and the greatest in round ones; 1 is the row that all are compared with.
 func factor(t, base row, all []float64) string {
 	if t.Name == base.Name {
 		return "1"
@@ -98,6 +153,9 @@ func factor(t, base row, all []float64) string {
 		return "–"
 	}
 	s := spreadOf(all)
+	if low, high, known := interval(all); known {
+		return fmt.Sprintf("%.2f [%.2f–%.2f]", s.median, low, high)
+	}
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.median, s.least, s.most)
 }
 

@@ -10,58 +10,80 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// A tool is one program under comparison and how it is told what to do. References are host:port/name:tag.
+// A place is where an image is, as tools are told: host:port/name:tag, and whether the host speaks https.
+type place struct {
+	ref string
+	tls bool
+}
+
+// host is the registry that the place is in.
+func (p place) host() string {
+	host, _, _ := strings.Cut(p.ref, "/")
+	return host
+}
+
+// plainly is the flag where the host speaks http, and nothing where it speaks https.
+func (p place) plainly(flag string) []string {
+	if p.tls {
+		return nil
+	}
+	return []string{flag}
+}
+
+// A tool is one program under comparison and how it is told what to do.
 type tool struct {
 	name    string
 	path    string // empty until it was found
 	version []string
-	env     []string                          // beside the new home
-	pull    func(src, layout string) []string // an image to an OCI layout directory, under the tag v1
-	copy    func(src, dst string) []string    // an image between repositories
+	env     []string                           // beside the new home
+	pull    func(src place, l string) []string // an image to an OCI layout directory, under the tag v1
+	copy    func(src, dst place) []string      // an image between repositories
 }
 
 // contenders are wherry and its peers, wherry first: the others are compared with the first that is there.
 var contenders = []tool{
 	{
 		name: "wherry", version: []string{"version"},
-		pull: func(src, layout string) []string { return []string{"copy", src, "oci:" + layout + ":v1"} },
-		copy: func(src, dst string) []string { return []string{"copy", src, dst} },
+		pull: func(src place, l string) []string { return []string{"copy", src.ref, "oci:" + l + ":v1"} },
+		copy: func(src, dst place) []string { return []string{"copy", src.ref, dst.ref} },
 	},
 	{
 		name: "crane", version: []string{"version"},
-		pull: func(src, layout string) []string { return []string{"pull", "--format=oci", src, layout} },
-		copy: func(src, dst string) []string { return []string{"copy", src, dst} },
+		pull: func(src place, l string) []string { return []string{"pull", "--format=oci", src.ref, l} },
+		copy: func(src, dst place) []string { return []string{"copy", src.ref, dst.ref} },
 	},
 	{
 		name: "regctl", version: []string{"version"},
-		pull: func(src, layout string) []string {
-			return []string{"image", "copy", "--host", plainHost(src), src, "ocidir://" + layout + ":v1"}
+		pull: func(src place, l string) []string {
+			return []string{"image", "copy", "--host", regctlHost(src), src.ref, "ocidir://" + l + ":v1"}
 		},
-		copy: func(src, dst string) []string {
-			return []string{"image", "copy", "--host", plainHost(src), "--host", plainHost(dst), src, dst}
+		copy: func(src, dst place) []string {
+			return []string{"image", "copy", "--host", regctlHost(src), "--host", regctlHost(dst), src.ref, dst.ref}
 		},
 	},
 	{
 		name: "oras", version: []string{"version"},
-		pull: func(src, layout string) []string {
-			return []string{"cp", "--no-tty", "--from-plain-http", "--to-oci-layout", src, layout + ":v1"}
+		pull: func(src place, l string) []string {
+			return slices.Concat([]string{"cp", "--no-tty"}, src.plainly("--from-plain-http"), []string{"--to-oci-layout", src.ref, l + ":v1"})
 		},
-		copy: func(src, dst string) []string {
-			return []string{"cp", "--no-tty", "--from-plain-http", "--to-plain-http", src, dst}
+		copy: func(src, dst place) []string {
+			return slices.Concat([]string{"cp", "--no-tty"}, src.plainly("--from-plain-http"), dst.plainly("--to-plain-http"), []string{src.ref, dst.ref})
 		},
 	},
 	{
 		name: "skopeo", version: []string{"--version"},
 		// As root skopeo keeps what it knows of blobs in /var/lib, beyond its home and this run, unless it believes to be rootless.
 		env: []string{"_CONTAINERS_ROOTLESS_UID=1000"},
-		pull: func(src, layout string) []string {
-			return []string{"copy", "--insecure-policy", "--src-tls-verify=false", "docker://" + src, "oci:" + layout + ":v1"}
+		pull: func(src place, l string) []string {
+			return slices.Concat([]string{"copy", "--insecure-policy"}, src.plainly("--src-tls-verify=false"), []string{"docker://" + src.ref, "oci:" + l + ":v1"})
 		},
-		copy: func(src, dst string) []string {
-			return []string{"copy", "--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false", "docker://" + src, "docker://" + dst}
+		copy: func(src, dst place) []string {
+			return slices.Concat([]string{"copy", "--insecure-policy"}, src.plainly("--src-tls-verify=false"), dst.plainly("--dest-tls-verify=false"),
+				[]string{"docker://" + src.ref, "docker://" + dst.ref})
 		},
 	},
 }
@@ -70,14 +92,16 @@ var contenders = []tool{
 func (t tool) quiet() tool {
 	loud := t.copy
 	t.name += " --no-referrers"
-	t.copy = func(src, dst string) []string { return append(loud(src, dst), "--no-referrers") }
+	t.copy = func(src, dst place) []string { return append(loud(src, dst), "--no-referrers") }
 	return t
 }
 
-// plainHost is regctl's way of saying that a reference's host speaks http.
-func plainHost(ref string) string {
-	host, _, _ := strings.Cut(ref, "/")
-	return "reg=" + host + ",tls=disabled"
+// regctlHost is regctl's way of saying what a host speaks.
+func regctlHost(p place) string {
+	if p.tls {
+		return "reg=" + p.host() + ",tls=enabled"
+	}
+	return "reg=" + p.host() + ",tls=disabled"
 }
 
 // findTools returns the contenders that are here, and the names of those that are not.

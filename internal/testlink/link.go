@@ -101,11 +101,11 @@ func leastRate(a, b int64) int64 {
 	return min(a, b)
 }
 
-// Listen returns a link that listens on a free port of 127.0.0.1 until [Link.Close], and forwards to target, "host:port".
-// A target that does not answer is a connection that is reset.
-func Listen(target string, s Shape) (*Link, error) {
+// Listen returns a link that listens on a free port of 127.0.0.1 until [Link.Close], and forwards to target, "host:port",
+// as long as ctx is not done. A target that does not answer is a connection that is reset.
+func Listen(ctx context.Context, target string, s Shape) (*Link, error) {
 	l := New(s)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		cancel()
@@ -123,7 +123,7 @@ func Listen(target string, s Shape) (*Link, error) {
 // Start is [Listen] for a test: the link is closed when tb ends.
 func Start(tb testing.TB, target string, s Shape) *Link {
 	tb.Helper()
-	l, err := Listen(target, s)
+	l, err := Listen(tb.Context(), target, s)
 	if err != nil {
 		tb.Fatal(err)
 	}
