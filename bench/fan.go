@@ -28,6 +28,7 @@ var fan = scenario{
 		if err != nil {
 			return err
 		}
+		r.Apart = true
 		everywhere := []int{0, 1, 2}
 		slowest := 0.0
 		var reads, dies []float64

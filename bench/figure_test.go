@@ -94,6 +94,14 @@ func TestPageHasWhatIsAskedAndConnections(t *testing.T) {
 	}
 }
 
+func TestRowsOfDifferentWorkAreNotCompared(t *testing.T) {
+	got := result{Apart: true, Tools: []row{walls("small", 1), walls("large", 2)}}.markdown()
+	want := "| | wall | CPU | peak RSS | requests |\n|---|---|---|---|---|\n| small | 1.00 s (1.00–1.00) | 0 ms | – | 0 |\n"
+	if !strings.Contains(got, want) {
+		t.Errorf("the table lacks %q:\n%s", want, got)
+	}
+}
+
 func TestBusyCountsConnectionsThatBringBytes(t *testing.T) {
 	moments := []testlink.Stats{
 		{Down: 40, Conns: []int64{10, 10, 10, 10}}, // the first half
@@ -137,6 +145,26 @@ func TestLinksComeFromTheSeed(t *testing.T) {
 		if rate := fastest(s); rate < 10e6 || rate > mostOfLink || s.PerConn == 0 && s.Total == 0 || s.RTT.Milliseconds() < 5 || s.RTT.Milliseconds() > 150 {
 			t.Errorf("%+v lets %.0f bytes a second through", s, rate)
 		}
+	}
+}
+
+func TestShareOfTheBestNumberOfLanes(t *testing.T) {
+	tests := []struct {
+		name  string
+		match laneMatch
+		want  float64
+		cells []string
+	}{
+		{"slower", laneMatch{best: 4, lanes: 8, found: spread{5, 4, 6}, atOnce: spread{6, 6, 7}}, 0.8, []string{"4.00 s with 8", "5.00 s (4.00–6.00)", "6 (6–7)", "80.0 %"}},
+		{"alone", laneMatch{found: spread{5, 5, 5}}, 1, []string{"none came near", "5.00 s (5.00–5.00)", "0", "100.0 %"}},
+		{"failed", laneMatch{best: 4, lanes: 8}, 0, []string{"4.00 s with 8", "failed", "0", "0.0 %"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.match.share(); got != tt.want || !slices.Equal(tt.match.cells(), tt.cells) {
+				t.Errorf("%v with %q, want %v with %q", got, tt.match.cells(), tt.want, tt.cells)
+			}
+		})
 	}
 }
 

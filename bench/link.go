@@ -30,7 +30,7 @@ type speech string
 
 const (
 	plain  speech = ""
-	secure speech = " over TLS, HTTP/2 offered"
+	secure speech = ", TLS with HTTP/2 offered"
 )
 
 // registry is the source that speaks so.

@@ -88,18 +88,22 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 
+	// What takes half an hour is not lost because one scenario fails.
 	all := results{Machine: describe(ctx, b, absent)}
+	var failed []error
 	for _, sc := range chosen {
 		r, err := b.measure(ctx, sc)
-		if err != nil {
-			return fmt.Errorf("%s: %w", sc.name, err)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			failed = append(failed, fmt.Errorf("%s: %w", sc.name, err))
+			fmt.Fprintln(os.Stderr, failed[len(failed)-1])
+		default:
+			all.Scenarios = append(all.Scenarios, r)
 		}
-		all.Scenarios = append(all.Scenarios, r)
 	}
-	if err := writeJSON(s.json, all); err != nil {
-		return err
-	}
-	return writePage(s.doc, all)
+	return errors.Join(append(failed, writeJSON(s.json, all), writePage(s.doc, all))...)
 }
 
 // secureGroup is what the scenarios over TLS are called together.

@@ -34,6 +34,7 @@ var memoryUse = scenario{
 			{"long link to a registry", longLink, dst.host + "/copy:v1", 160},
 			{"loopback to a layout", testlink.Shape{}, "", 64},
 		}
+		r.Apart = true
 		images := map[int64]image{}
 		for _, size := range []int64{1, 10} {
 			if images[size], err = src.make(fmt.Sprintf("rss%d", size), tenths(size*gibibyte, 4, 3, 2, 1)...); err != nil {

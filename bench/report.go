@@ -110,6 +110,9 @@ func (r result) writeTools(b *strings.Builder) {
 		linked = linked || spreadOf(t.column(conns)).most > 0
 	}
 	head := []string{"", "wall", "× " + base.Name, "CPU", "× " + base.Name, "peak RSS", "requests"}
+	if r.Apart {
+		head = []string{"", "wall", "CPU", "peak RSS", "requests"}
+	}
 	if linked {
 		head = append(head, "connections", "at once")
 	}
@@ -122,10 +125,11 @@ func (r result) writeTools(b *strings.Builder) {
 			continue
 		}
 		w, c := t.column(wall), t.column(cpu)
-		cells := []string{
-			t.Name, times(w), factor(t, base, ratios(w, base.column(wall))), seconds(spreadOf(c).median), factor(t, base, ratios(c, base.column(cpu))),
-			memory(spreadOf(t.column(mebibytes))), count(spreadOf(t.column(requests))),
+		cells := []string{t.Name, times(w), factor(t, base, ratios(w, base.column(wall))), seconds(spreadOf(c).median), factor(t, base, ratios(c, base.column(cpu)))}
+		if r.Apart {
+			cells = []string{t.Name, times(w), seconds(spreadOf(c).median)}
 		}
+		cells = append(cells, memory(spreadOf(t.column(mebibytes))), count(spreadOf(t.column(requests))))
 		if linked {
 			cells = append(cells, count(spreadOf(t.column(conns))), count(spreadOf(t.column(atOnce))))
 		}

@@ -13,6 +13,7 @@ type result struct {
 	Name, Title, Note string
 	Runs, PeerRuns    int // measured runs of wherry, and of its peers where those are fewer
 	Tools             []row
+	Apart             bool       // the rows do different work, and are not compared
 	Table             [][]string // what does not fit into rows of tools; the first line is the head
 	Bars              []bar
 }
