@@ -2,6 +2,8 @@ package main
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
@@ -289,5 +291,21 @@ func TestChoose(t *testing.T) {
 				t.Errorf("choose(%q) = %v, %v, want %v", tt.list, got, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestKeysAreTrustedForLoopback(t *testing.T) {
+	k, err := makeKeys(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(k.certificate, k.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(pair.Leaf)
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "127.0.0.1"}); err != nil {
+		t.Error(err)
 	}
 }
