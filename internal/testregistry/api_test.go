@@ -303,7 +303,10 @@ func TestRequestsAreCountedBeforeTheClientSeesThem(t *testing.T) {
 		got := r.Requests()[1]
 		want := testregistry.Request{
 			Method: "GET", Kind: testregistry.KindBlob, Repo: "a", Ref: d.String(), Host: r.Host(),
-			Range: "bytes=1-4", Status: 206, Sent: 4, Header: got.Header,
+			Range: "bytes=1-4", Status: 206, Sent: 4, Header: got.Header, At: got.At, Done: got.Done,
+		}
+		if got.At.IsZero() || got.Done.Before(got.At) {
+			t.Fatalf("from %s to %s", got.At, got.Done)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatal(diff)

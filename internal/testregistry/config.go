@@ -11,7 +11,7 @@ import (
 //
 //	no-referrers page-size=2 bearer=ann:secret anonymous-pull reset-after=100000,times=1
 //
-// Switches are tls, no-referrers, no-referrers-filter, no-mount, no-single-post, no-delete, allow-missing,
+// Switches are tls, no-http2, certificate=expired|other-name|old-tls|wants-client (tls with a fault), no-referrers, no-referrers-filter, no-mount, no-single-post, no-delete, allow-missing,
 // hide-expiry, page-size=N, max-manifest=N, chunk-min=N, chunk-max=N, basic=USER:PASSWORD and bearer=USER:PASSWORD (repeatable),
 // anonymous-pull, own-token-host, token-life=DURATION, token-uses=N, token-path=PATH, identity=USER:TOKEN, realm=URL,
 // pulls=N. Quirks have the names of habits. profile=NAME is all that a profile has.
@@ -53,7 +53,7 @@ func ParseConfig(words ...string) (Config, error) {
 
 func (c *Config) toggle(key string) *bool {
 	return map[string]*bool{
-		"tls": &c.TLS, "no-referrers": &c.NoReferrers, "no-referrers-filter": &c.NoReferrersFilter,
+		"tls": &c.TLS, "no-http2": &c.NoHTTP2, "no-referrers": &c.NoReferrers, "no-referrers-filter": &c.NoReferrersFilter,
 		"no-mount": &c.NoMount, "no-single-post": &c.NoSinglePost, "no-delete": &c.NoDelete,
 		"allow-missing": &c.AllowMissing, "anonymous-pull": &c.Auth.AnonymousPull, "own-token-host": &c.Auth.OwnHost,
 		"offline": &c.Auth.Offline, "hide-expiry": &c.Auth.HideExpiry,
@@ -63,6 +63,9 @@ func (c *Config) toggle(key string) *bool {
 // set reports whether key is an option with a value.
 func (c *Config) set(key, value string) (known bool, err error) {
 	switch key {
+	case "certificate":
+		c.TLS = true
+		c.Certificate, err = parseCertificate(value)
 	case "page-size":
 		c.PageSize, err = strconv.Atoi(value)
 	case "max-manifest":

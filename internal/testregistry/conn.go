@@ -32,8 +32,11 @@ func connOf(req *http.Request) net.Conn {
 // What the kernel had not sent by then is lost.
 func resetConn(req *http.Request) {
 	c := connOf(req)
-	if t, isTCP := c.(*net.TCPConn); isTCP {
+	switch t := c.(type) {
+	case *net.TCPConn:
 		_ = t.SetLinger(0) // a connection that is gone already needs no reset
+	case interface{ Reset() error }:
+		_ = t.Reset() // as above
 	}
 	closeConn(req)
 }

@@ -48,7 +48,7 @@ func (q *exchange) keeps() int64 {
 // bodyOf is the request's body as the handlers read it.
 func (r *Registry) bodyOf(q *exchange) io.Reader {
 	body := &faultyBody{countingReader: countingReader{r, q, q.Body}, left: wholeBody}
-	if f, hit := q.struck(ResetAfter, CutAfter, StallAfter); hit && q.movesBody() {
+	if f, hit := q.struck(append([]Effect{StallAfter}, breaking...)...); hit && q.movesBody() {
 		body.fault, body.left = f, max(0, f.N)
 	}
 	return body
@@ -98,6 +98,11 @@ func (r *Registry) before(ctx context.Context, q *exchange) (reply, bool) {
 			a := newReply(http.StatusOK).with("Content-Type", "text/html; charset=utf-8")
 			a.body = []byte("<!DOCTYPE html><html><body><h1>Welcome to our network</h1>Please sign in.</body></html>\n")
 			return a, true
+		case Revoke:
+			r.RevokeTokens()
+			return r.challenge(q, "invalid_token"), true
+		case Phantom:
+			return newReply(http.StatusOK).with("Content-Type", "application/octet-stream"), true
 		case SessionLost:
 			r.mu.Lock()
 			delete(r.uploads, q.ref)
@@ -107,6 +112,17 @@ func (r *Registry) before(ctx context.Context, q *exchange) (reply, bool) {
 		}
 	}
 	return reply{}, false
+}
+
+// inParts packs a span as servers do that were asked for several.
+// https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
+func inParts(a reply) reply {
+	const boundary = "SPANS"
+	head := "--" + boundary + "\r\nContent-Type: application/octet-stream\r\nContent-Range: " + a.header.Get("Content-Range") + "\r\n\r\n"
+	a.body = slices.Concat([]byte(head), a.body, []byte("\r\n--"+boundary+"--\r\n"))
+	a.header.Del("Content-Range")
+	a.header.Set("Content-Type", "multipart/byteranges; boundary="+boundary)
+	return a
 }
 
 // delayOf is the same for the same request under the same seed, in whatever order requests come.
@@ -223,6 +239,10 @@ func setOrDrop(h http.Header, key, value string) {
 }
 
 func (f Fault) contentRange(a reply) string {
+	if f.Value == "star" {
+		span, _, _ := strings.Cut(a.header.Get("Content-Range"), "/")
+		return span + "/*"
+	}
 	if f.Value != "shift" {
 		return f.Value
 	}
@@ -237,6 +257,8 @@ func (f Fault) locationOf(r *Registry, q *exchange, to string) string {
 	switch f.Value {
 	case "absolute":
 		return r.scheme() + "://" + q.Host + to
+	case "plain":
+		return "http://" + q.Host + to
 	case "relative":
 		return to[strings.LastIndex(to, "/")+1:]
 	}
@@ -253,6 +275,10 @@ func (f Fault) bendBody(a reply) reply {
 		if at := f.N - first; at >= 0 && at < int64(len(a.body)) {
 			a.body = bytes.Clone(a.body)
 			a.body[at] ^= 1
+		}
+	case Multipart:
+		if a.status == http.StatusPartialContent {
+			a = inParts(a)
 		}
 	case Shorter:
 		a.body = a.body[:max(0, int64(len(a.body))-f.N)]

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,9 @@ const (
 	Redirect     Effect = "redirect"      // 307 (or N) to Value plus this path and query; "loop" is this very URL
 	HTML         Effect = "html"          // 200 with a page of a captive portal
 	IgnoreRange  Effect = "ignore-range"  // 200 with the whole blob
-	ContentRange Effect = "content-range" // Value as Content-Range of a 206: "none", "shift" (one off), or itself
+	ContentRange Effect = "content-range" // Value as Content-Range of a 206: "none", "shift" (one off), "star" (no total), or itself
+	Multipart    Effect = "multipart"     // a 206 comes as multipart/byteranges of one part
+	Trickle      Effect = "trickle"       // after N bytes one byte every ten seconds
 	Flip         Effect = "flip"          // byte N of the content (not of the span) has a bit flipped
 	Shorter      Effect = "shorter"       // N bytes less, Content-Length says so
 	Longer       Effect = "longer"        // N spaces more, Content-Length says so
@@ -37,8 +40,13 @@ const (
 	Gzip         Effect = "gzip"          // Content-Encoding: gzip, asked or not
 	DigestHeader Effect = "digest"        // Value as Docker-Content-Digest: "none", "wrong", or itself
 	LinkHeader   Effect = "link"          // Link rel=next to Value plus this path and query; "self" is this very URL
-	Location     Effect = "location"      // upload Location: "relative" to the request, "absolute", or at Value, a URL of a host
+	Location     Effect = "location"      // upload Location: "relative" to the request, "absolute", "plain" http, or at Value, a URL of a host
 	SessionLost  Effect = "session-lost"  // the session is gone: 404 BLOB_UPLOAD_UNKNOWN
+	Revoke       Effect = "revoke"        // all tokens end, and this request is refused for its own
+	Phantom      Effect = "phantom"       // 200 to a HEAD, whether it is there or not
+	StreamReset  Effect = "stream-reset"  // HTTP/2: RST_STREAM after N bytes, INTERNAL_ERROR; else as cut-after
+	StreamRefuse Effect = "stream-refuse" // HTTP/2: RST_STREAM in place of an answer, REFUSED_STREAM; else as cut-after=-1
+	GoAway       Effect = "goaway"        // HTTP/2: after N bytes GOAWAY and the end of the connection; else as cut-after
 	Keep         Effect = "keep"          // only the first N bytes of the body stay in the session; 0 never advances
 )
 
@@ -46,11 +54,13 @@ const (
 // is about one kind of request (most are about blob GETs) strikes only that when Kind is "", and token requests are
 // struck only with Kind KindToken or AnyKind. Requests without the rights they take are never struck.
 type Fault struct {
-	Method  string
+	Method  string // or several, with | between
 	Kind    Kind
 	Repo    string // glob; * matches slashes too
 	Ref     string // part of the tag, digest or session id
+	About   string // part of the digest of what is moved: see Session
 	Query   string // part of the raw query
+	Session int    // of requests to upload sessions that have told no digest yet, those of the n-th session count as About
 	Nth     int    // first match that is struck, from 1; 0 means 1
 	Times   int    // how many are struck; 0 means all from Nth on
 	Percent int    // of matches are struck, drawn from Seed; 0 means all
@@ -74,7 +84,7 @@ const AnyKind Kind = "any"
 var subject = map[Effect]Kind{
 	ResetAfter: KindBlob, CutAfter: KindBlob, ChunkCut: KindBlob, StallAfter: KindBlob, Rate: KindBlob,
 	IgnoreRange: KindBlob, ContentRange: KindBlob, Flip: KindBlob, Shorter: KindBlob, Longer: KindBlob,
-	Endless: KindBlob, Gzip: KindBlob, DigestHeader: KindManifest, LinkHeader: KindTags,
+	Endless: KindBlob, Gzip: KindBlob, Multipart: KindBlob, Trickle: KindBlob, Phantom: KindBlob, DigestHeader: KindManifest, LinkHeader: KindTags,
 	Location: KindUpload, SessionLost: KindUpload, Keep: KindUpload,
 }
 
@@ -82,19 +92,30 @@ var subject = map[Effect]Kind{
 var bodies = map[Effect]bool{
 	ResetAfter: true, CutAfter: true, ChunkCut: true, StallAfter: true, Rate: true, IgnoreRange: true,
 	ContentRange: true, Flip: true, Shorter: true, Longer: true, Endless: true, Gzip: true,
+	Multipart: true, Trickle: true,
 }
 
 func (f Fault) matches(q *exchange) bool {
-	if f.Method != "" && f.Method != q.Method || f.Method == "" && q.Method == http.MethodHead && bodies[f.Effect] {
+	if f.Method != "" && !slices.Contains(strings.Split(f.Method, "|"), q.Method) || f.Method == "" && q.Method == http.MethodHead && bodies[f.Effect] {
 		return false
 	}
 	if !f.matchesKind(q.kind) {
 		return false
 	}
-	if f.Effect == SessionLost && q.ref == "" {
+	if f.Effect == SessionLost && q.ref == "" || f.Effect == Phantom && q.Method != http.MethodHead || !f.matchesAbout(q) {
 		return false
 	}
 	return strings.Contains(q.ref, f.Ref) && strings.Contains(q.URL.RawQuery, f.Query) && globMatch(f.Repo, q.repo)
+}
+
+func (f Fault) matchesAbout(q *exchange) bool {
+	if f.About == "" {
+		return true
+	}
+	if q.about == "" && q.kind == KindUpload {
+		return f.Session > 0 && f.Session == q.session
+	}
+	return strings.Contains(q.about, f.About)
 }
 
 func (f Fault) matchesKind(kind Kind) bool {

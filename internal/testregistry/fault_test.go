@@ -52,7 +52,18 @@ func TestFaultsInAnswers(t *testing.T) {
 		{"content-range=none", "GET " + blobPath, "Range: bytes=2-3", 206, "23", []string{"Content-Range: "}},
 		{"content-range=shift", "GET " + blobPath, "Range: bytes=2-3", 206, "23", []string{"Content-Range: bytes 3-4/11"}},
 		{"content-range=bytes 0-1/2", "GET " + blobPath, "Range: bytes=2-3", 206, "23", []string{"Content-Range: bytes 0-1/2"}},
+		{"content-range=star", "GET " + blobPath, "Range: bytes=2-3", 206, "23", []string{"Content-Range: bytes 2-3/*"}},
 		{"content-range=none", "GET " + blobPath, "", 200, digits, nil},
+		{
+			"multipart", "GET " + blobPath, "Range: bytes=2-3", 206,
+			"--SPANS\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 2-3/10\r\n\r\n23\r\n--SPANS--\r\n",
+			[]string{"Content-Range: ", "Content-Type: multipart/byteranges; boundary=SPANS"},
+		},
+		{"phantom", "HEAD " + strings.Replace(blobPath, "sha256:", "sha256:00", 1), "", 200, "", nil},
+		{"phantom", "GET " + blobPath, "", 200, digits, nil},
+		{"status=500,about=" + digest.FromString(digits).Encoded(), "GET " + blobPath, "", 500, "*", nil},
+		{"status=500,about=0123", "GET " + blobPath, "", 200, digits, nil},
+		{"status=500,about=" + testimage.Single(1).Root.Digest.Encoded(), "GET /v2/a/manifests/v1", "", 500, "*", nil},
 		{"status=416", "GET " + blobPath, "Range: bytes=2-3", 416, "*", nil},
 		{"flip=3", "GET " + blobPath, "", 200, "0122456789", nil},
 		{"flip=3", "GET " + blobPath, "Range: bytes=2-4", 206, "224", nil},
@@ -166,10 +177,9 @@ func TestResetWorksThroughTLS(t *testing.T) {
 }
 
 func TestUploadFaults(t *testing.T) {
-	start := func(c caller) string { return c.do(202, "POST /v2/a/blobs/uploads/", "").header.Get("Location") }
 	t.Run("a reset keeps what arrived", func(t *testing.T) {
 		_, c := withFaults(t, "reset-after=4,kind=upload,method=PATCH,times=1")
-		at := start(c)
+		at := begin(c)
 		if _, err := c.try("PATCH "+at, digits); err == nil {
 			t.Error("there was an answer")
 		}
@@ -179,7 +189,7 @@ func TestUploadFaults(t *testing.T) {
 	t.Run("a reset past the end loses the answer only", func(t *testing.T) {
 		r, c := withFaults(t, "reset-after=1MiB,kind=upload,method=PUT")
 		d := digest.FromString(hello)
-		if _, err := c.try("PUT "+start(c)+"&digest="+d.String(), hello); err == nil {
+		if _, err := c.try("PUT "+begin(c)+"&digest="+d.String(), hello); err == nil {
 			t.Error("there was an answer")
 		}
 		if _, there := r.Blob("a", d); !there {
@@ -188,11 +198,11 @@ func TestUploadFaults(t *testing.T) {
 	})
 	t.Run("a chunk is kept in part", func(t *testing.T) {
 		_, c := withFaults(t, "keep=3,method=PATCH,times=1")
-		c.do(202, "PATCH "+start(c), digits).has(t, "Range", "0-2")
+		c.do(202, "PATCH "+begin(c), digits).has(t, "Range", "0-2")
 	})
 	t.Run("a session is lost", func(t *testing.T) {
 		r, c := withFaults(t, "session-lost,method=PATCH")
-		if got := c.do(404, "PATCH "+start(c), digits); !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
+		if got := c.do(404, "PATCH "+begin(c), digits); !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
 			t.Errorf("got %s", got.body)
 		}
 		if r.Uploads() != 0 {
@@ -205,7 +215,7 @@ func TestUploadFaults(t *testing.T) {
 		r.SetFaults(testregistry.Fault{
 			Effect: testregistry.StallAfter, N: 4, Kind: testregistry.KindUpload, Method: "PATCH", Times: 1, Release: release,
 		})
-		at := start(c)
+		at := begin(c)
 		ctx, cancel := context.WithCancel(t.Context())
 		req, err := http.NewRequestWithContext(ctx, http.MethodPatch, c.url+at, bytes.NewReader([]byte(digits)))
 		if err != nil {
@@ -236,6 +246,7 @@ func TestUploadLocations(t *testing.T) {
 	tests := []struct{ fault, prefix string }{
 		{"location=absolute", "http://127.0.0.1:"},
 		{"location=http://other.example", "http://other.example/v2/a/blobs/uploads/"},
+		{"location=plain", "http://127.0.0.1:"},
 		{"location=relative", ""},
 	}
 	for _, tt := range tests {

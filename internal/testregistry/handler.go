@@ -47,6 +47,8 @@ type exchange struct {
 	*http.Request
 	route
 	entry   *Request
+	about   string    // digest of what the request moves, as far as it is known
+	session int       // number of the upload session, from 1
 	strikes []Fault   // faults that hit this request
 	body    io.Reader // the request's body, counted and subject to faults
 	stalled bool      // a StallAfter in the request's body is over
@@ -60,6 +62,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		Method: req.Method, Kind: q.kind, Repo: q.repo, Ref: q.ref, Host: req.Host, Query: req.URL.RawQuery,
 		Range: req.Header.Get("Range"), Header: req.Header.Clone(),
 	}
+	r.identify(q)
 	q.entry.Auth, _, _ = strings.Cut(req.Header.Get("Authorization"), " ")
 	refusal, refused := r.refuse(q)
 	if refused {
@@ -71,7 +74,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		q.entry.Faults = append(q.entry.Faults, f.String())
 	}
 	r.log.begin(q.entry)
-	defer r.log.end()
+	defer r.log.end(q.entry)
 	q.body = r.bodyOf(q)
 	if refused {
 		r.send(ctx, w, q, refusal)
@@ -81,7 +84,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !answered {
 		a = r.charge(q, r.habitually(q))
 	}
-	if f, broken := q.struck(ResetAfter, CutAfter); broken && (f.N < 0 || q.movesBody()) {
+	if f, broken := q.struck(breaking...); broken && (f.N < 0 || f.Effect == StreamRefuse || q.movesBody()) {
 		breakOff(q, f)
 		return
 	}

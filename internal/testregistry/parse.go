@@ -24,10 +24,11 @@ const (
 
 var arguments = map[Effect]argument{
 	ResetAfter: number, CutAfter: number, ChunkCut: number, StallAfter: number, Rate: number, Answer: number, Echo: number,
+	Trickle: number, StreamReset: number, GoAway: number,
 	Flip: number, Shorter: number, Longer: number, Keep: number,
 	Redirect: text, ContentRange: text, DigestHeader: text, LinkHeader: text, Location: text,
 	Delay: duration, Hold: noArgument, HTML: noArgument, IgnoreRange: noArgument, Endless: noArgument, Gzip: noArgument,
-	SessionLost: noArgument,
+	SessionLost: noArgument, Multipart: noArgument, Revoke: noArgument, Phantom: noArgument, StreamRefuse: noArgument,
 }
 
 // ParseFault reads a fault in short text: one effect with its argument and what it matches, in any order.
@@ -38,7 +39,7 @@ var arguments = map[Effect]argument{
 //	delay=1ms..20ms,seed=7
 //	header=RateLimit-Remaining:3,kind=any
 //
-// Match keys are method, kind, repo, ref, query, nth, times, percent; others are seed, retry-after, header (repeatable) and
+// Match keys are method, kind, repo, ref, about, session, query, nth, times, percent; others are seed, retry-after, header (repeatable) and
 // body, which comes last and takes the rest of the text.
 func ParseFault(s string) (Fault, error) {
 	var f Fault
@@ -121,6 +122,10 @@ func parseField(f *Fault, key, value string) (err error) {
 		f.Repo = value
 	case "ref":
 		f.Ref = value
+	case "about":
+		f.About = value
+	case "session":
+		f.Session, err = strconv.Atoi(value)
 	case "query":
 		f.Query = value
 	case "nth":
@@ -162,6 +167,8 @@ func (f Fault) String() string {
 	add("kind", f.Kind)
 	add("repo", f.Repo)
 	add("ref", f.Ref)
+	add("about", f.About)
+	add("session", f.Session)
 	add("query", f.Query)
 	add("nth", f.Nth)
 	add("times", f.Times)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Kind says what part of the API a request is for.
@@ -28,6 +29,8 @@ var kinds = []Kind{
 
 // A Request is what the registry noted of one request. It is there, with status and bytes, before the client sees them.
 type Request struct {
+	At       time.Time // when it came
+	Done     time.Time // when it was over; zero while it is not
 	Method   string
 	Kind     Kind
 	Repo     string
@@ -53,14 +56,16 @@ type requestLog struct {
 func (l *requestLog) begin(e *Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	e.At = time.Now()
 	l.entries = append(l.entries, e)
 	l.open++
 	l.peak = max(l.peak, l.open)
 }
 
-func (l *requestLog) end() {
+func (l *requestLog) end(e *Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	e.Done = time.Now()
 	l.open--
 }
 

@@ -35,17 +35,19 @@ type Config struct {
 	Quirks []Quirk // what it does in its own way; of those that answer, the first counts
 	Budget Budget  // how much may be pulled; the zero Budget is no limit
 
-	TLS               bool  // serve HTTPS (and HTTP/2) with a certificate of CertificatePEM
-	NoReferrers       bool  // no referrers API: 404, and no OCI-Subject
-	NoReferrersFilter bool  // referrers API that leaves artifactType to the client
-	NoMount           bool  // mounts are answered with an upload session
-	NoSinglePost      bool  // POST with digest and body is answered with an upload session
-	NoDelete          bool  // DELETE of tags, manifests and blobs is 405 UNSUPPORTED
-	AllowMissing      bool  // accept manifests whose blobs or children are not there
-	PageSize          int   // most names on one page of a list; 0 means no limit
-	MaxManifest       int64 // largest manifest in bytes; 0 means 4 MiB
-	ChunkMin          int64 // announced as OCI-Chunk-Min-Length; a PATCH after a smaller one is refused
-	ChunkMax          int64 // larger PATCH bodies are refused with 413; 0 means no limit
+	TLS               bool        // serve HTTPS (and HTTP/2) with a certificate of CertificatePEM
+	NoHTTP2           bool        // with TLS, HTTP/1.1 alone
+	NoReferrers       bool        // no referrers API: 404, and no OCI-Subject
+	NoReferrersFilter bool        // referrers API that leaves artifactType to the client
+	NoMount           bool        // mounts are answered with an upload session
+	NoSinglePost      bool        // POST with digest and body is answered with an upload session
+	NoDelete          bool        // DELETE of tags, manifests and blobs is 405 UNSUPPORTED
+	AllowMissing      bool        // accept manifests whose blobs or children are not there
+	Certificate       Certificate // with TLS
+	PageSize          int         // most names on one page of a list; 0 means no limit
+	MaxManifest       int64       // largest manifest in bytes; 0 means 4 MiB
+	ChunkMin          int64       // announced as OCI-Chunk-Min-Length; a PATCH after a smaller one is refused
+	ChunkMax          int64       // larger PATCH bodies are refused with 413; 0 means no limit
 }
 
 // A Registry is an http.Handler with state of its own. Its methods may be called from several goroutines.
@@ -61,6 +63,8 @@ type Registry struct {
 	mu      sync.Mutex
 	repos   map[string]*repository
 	uploads map[string]*upload
+
+	sessions int // upload sessions that were asked for
 
 	main   *httptest.Server
 	token  *httptest.Server
@@ -96,8 +100,15 @@ func Start(tb testing.TB, c Config) *Registry {
 // Listen serves r at address, "host:port", until Close. Port 0 takes a free one, see Host. The token server is there
 // before the first request is: its address stands in answers.
 func (r *Registry) Listen(address string) error {
-	var config net.ListenConfig
-	l, err := config.Listen(context.Background(), "tcp", address)
+	return r.ListenOn(address, func(address string) (net.Listener, error) {
+		var config net.ListenConfig
+		return config.Listen(context.Background(), "tcp", address)
+	})
+}
+
+// ListenOn is Listen on a network of the caller's. A reset, on connections that have a method Reset() error, is that.
+func (r *Registry) ListenOn(address string, listen func(address string) (net.Listener, error)) error {
+	l, err := listen(address)
 	if err != nil {
 		return fmt.Errorf("test registry: %w", err)
 	}
@@ -108,7 +119,7 @@ func (r *Registry) Listen(address string) error {
 		if !wanted {
 			continue
 		}
-		other, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+		other, err := listen(net.JoinHostPort(host, "0"))
 		if err != nil {
 			err = fmt.Errorf("test registry: second host: %w", err)
 			for _, l := range listening {
@@ -137,12 +148,15 @@ func (r *Registry) server(l net.Listener) *httptest.Server {
 }
 
 func (r *Registry) start(s *httptest.Server) {
-	if r.config.TLS {
-		s.EnableHTTP2 = true
-		s.StartTLS()
+	if !r.config.TLS {
+		s.Start()
 		return
 	}
-	s.Start()
+	s.TLS = r.config.Certificate.config()
+	if s.EnableHTTP2 = !r.config.NoHTTP2; s.EnableHTTP2 {
+		s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": serveFrames}
+	}
+	s.StartTLS()
 }
 
 // Close stops listening, ends stalled answers and waits for what is under way. The content stays readable.

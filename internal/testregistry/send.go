@@ -31,7 +31,7 @@ func (r *Registry) send(ctx context.Context, w http.ResponseWriter, q *exchange,
 		return
 	}
 	out := &sender{r: r, w: w, q: q, limit: wholeBody}
-	f, broken := q.struck(ResetAfter, CutAfter, ChunkCut, StallAfter)
+	f, broken := q.struck(append([]Effect{ChunkCut, StallAfter, Trickle}, breaking...)...)
 	if broken && !q.movesBody() {
 		out.limit = f.N
 	}
@@ -47,6 +47,11 @@ func (r *Registry) send(ctx context.Context, w http.ResponseWriter, q *exchange,
 		resetConn(q.Request)
 	case ChunkCut:
 		closeConn(q.Request)
+	case StreamReset, GoAway:
+		breakOff(q, f)
+	case Trickle:
+		out.limit, out.drips = wholeBody, true
+		_ = out.write(ctx, a.body[min(f.N, int64(len(a.body))):]) // what is left of it comes, or nobody waits for it
 	case StallAfter:
 		r.hold(ctx, f.Release)
 		out.limit = wholeBody
@@ -63,6 +68,7 @@ type sender struct {
 	q     *exchange
 	limit int64 // bytes that may still go
 	rate  int64 // bytes a second; 0 means no limit
+	drips bool  // a byte every ten seconds
 }
 
 // write reports whether all of body went out.
@@ -72,6 +78,10 @@ func (s *sender) write(ctx context.Context, body []byte) bool {
 		if n == 0 {
 			return false
 		}
+		if s.drips {
+			s.r.wait(ctx, 10*time.Second)
+			n = 1
+		}
 		s.r.log.note(s.q.entry, func(e *Request) { e.Sent += n })
 		went, err := s.w.Write(body[:n])
 		if err != nil {
@@ -80,6 +90,9 @@ func (s *sender) write(ctx context.Context, body []byte) bool {
 		}
 		s.limit -= n
 		body = body[n:]
+		if s.drips {
+			_ = http.NewResponseController(s.w).Flush() // as below
+		}
 		if s.rate > 0 {
 			_ = http.NewResponseController(s.w).Flush() // shows at the next write
 			s.r.wait(ctx, time.Duration(n)*time.Second/time.Duration(s.rate))
@@ -109,11 +122,24 @@ func (s *sender) pad(ctx context.Context) bool {
 	return true
 }
 
-// breakOff ends a request whose own body a fault broke, without an answer.
+// breaking are the effects that end a connection, or a stream of one, after so many bytes.
+var breaking = []Effect{ResetAfter, CutAfter, StreamReset, StreamRefuse, GoAway}
+
+// breakOff ends the exchange of q, answered in part or not at all.
 func breakOff(q *exchange, f Fault) {
-	if f.Effect == ResetAfter {
+	h2 := frames(q.Request)
+	switch {
+	case f.Effect == ResetAfter:
 		resetConn(q.Request)
-		return
+	case h2 != nil && f.Effect == StreamReset:
+		panic(http.ErrAbortHandler) // net/http makes RST_STREAM of it
+	case h2 != nil && f.Effect == StreamRefuse:
+		h2.refuseNext()
+		panic(http.ErrAbortHandler)
+	case h2 != nil && f.Effect == GoAway:
+		h2.goAway()
+		closeConn(q.Request)
+	default:
+		closeConn(q.Request)
 	}
-	closeConn(q.Request)
 }

@@ -1,6 +1,7 @@
 package testregistry
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -18,11 +19,13 @@ import (
 type upload struct {
 	id, repo string
 	state    string // must come back in each request, as a proof that Location was used as it is
+	number   int    // of those that were asked for, from 1
 
 	mu      sync.Mutex
 	content []byte
-	writer  int  // number of the request that may write
-	small   bool // the last chunk was smaller than ChunkMin, so it must stay the last
+	writer  int    // number of the request that may write
+	about   string // digest that a request named as what it is to become
+	small   bool   // the last chunk was smaller than ChunkMin, so it must stay the last
 }
 
 func (u *upload) takeOver() int {
@@ -84,6 +87,39 @@ func (r *Registry) upload(q *exchange) reply {
 	return methodNotAllowed()
 }
 
+// identify finds out which content q is about: the session of an upload knows it once a request has named the digest.
+func (r *Registry) identify(q *exchange) {
+	switch query := q.URL.Query(); q.kind {
+	case KindUpload:
+		q.about = cmp.Or(query.Get("digest"), query.Get("mount"))
+		r.identifySession(q)
+	case KindManifest:
+		if q.about = q.ref; isTag(q.ref) {
+			q.about = r.Digest(q.repo, q.ref).String()
+		}
+	default:
+		q.about = q.ref
+	}
+}
+
+func (r *Registry) identifySession(q *exchange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q.Method == http.MethodPost && q.ref == "" {
+		r.sessions++
+		q.session = r.sessions
+		return
+	}
+	u := r.uploads[q.ref]
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.about = cmp.Or(q.about, u.about)
+	q.about, q.session = u.about, u.number
+}
+
 func uploadUnknown() reply {
 	return apiError(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
 }
@@ -119,7 +155,7 @@ func (r *Registry) startUpload(q *exchange) reply {
 			return blobCreated(q.repo, digest.Digest(mount))
 		}
 	}
-	u := &upload{id: strings.ToLower(rand.Text()), repo: q.repo, state: rand.Text()}
+	u := &upload{id: strings.ToLower(rand.Text()), repo: q.repo, state: rand.Text(), number: q.session}
 	r.mu.Lock()
 	r.repo(q.repo)
 	r.uploads[u.id] = u
