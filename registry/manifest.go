@@ -260,9 +260,6 @@ func (r *Repository) PutManifest(ctx context.Context, m content.Manifest, names 
 	for _, name := range names {
 		h, err := r.put(ctx, name, m.MediaType(), m.Raw())
 		if err != nil {
-			if hasCode(err, "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN") {
-				r.host.blobs.forget(r.name, m.Blobs())
-			}
 			return err
 		}
 		kept = kept || h.Get("OCI-Subject") != ""
@@ -275,21 +272,54 @@ func (r *Repository) PutManifest(ctx context.Context, m content.Manifest, names 
 
 // put stores a manifest under one name. A registry that states another digest
 // than the bytes have has changed them: [content.ErrCorrupt].
-//
-// Distribution before v3 writes its links in place. Where another client puts a
-// child of an index at that moment, the link to it reads as empty, and the
-// registry finds no digest in it and then no child: that passes.
 func (r *Repository) put(ctx context.Context, name, mediaType string, raw []byte) (http.Header, error) {
 	for try := 1; ; try++ {
 		h, err := r.putOnce(ctx, name, mediaType, raw)
-		halfWritten := hasCode(err, "DIGEST_INVALID") && hasCode(err, "MANIFEST_BLOB_UNKNOWN")
-		if !halfWritten || !r.host.answers(PutAgain) || try >= r.host.client.retries() {
+		if err == nil || !hasCode(err, "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN") {
+			return h, err
+		}
+		m, unread := content.ParseManifest(mediaType, raw, r.host.client.Limits)
+		if unread != nil || !r.comesAround(ctx, m, err) || try >= r.host.client.retries() {
 			return h, err
 		}
 		if err := httpx.Wait(ctx, httpx.Backoff(r.host.client.backoff(), try)); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// comesAround reports whether a registry that refuses m for what that names will
+// take it soon: it has all of that, and what looks at manifests does not see it
+// yet. What it is known to have is asked for anew.
+//
+// Distribution before v3 writes its links in place. Where another client puts a
+// child of an index at that moment, the link to it reads as empty, and the
+// registry finds no digest in it and then no child: that passes too.
+func (r *Repository) comesAround(ctx context.Context, m content.Manifest, refusal error) bool {
+	r.host.blobs.forget(r.name, m.Blobs())
+	if !r.host.answers(PutAgain) || hasCode(refusal, "DIGEST_INVALID") {
+		return r.host.answers(PutAgain)
+	}
+	for _, e := range m.Edges() {
+		if !r.hasNow(ctx, e) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasNow reports whether the registry has what e leads to, as far as a manifest
+// needs it.
+func (r *Repository) hasNow(ctx context.Context, e content.Edge) bool {
+	switch {
+	case e.Role == content.RoleSubject || content.IsForeign(e.Descriptor.MediaType):
+		return true
+	case e.Role == content.RoleChild:
+		_, err := r.Resolve(ctx, e.Descriptor.Digest.String())
+		return err == nil
+	}
+	there, err := r.Has(ctx, e.Descriptor)
+	return err == nil && there
 }
 
 func (r *Repository) putOnce(ctx context.Context, name, mediaType string, raw []byte) (http.Header, error) {

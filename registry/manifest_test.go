@@ -168,6 +168,7 @@ func TestPuttingAManifestIsCheckedOnBothSides(t *testing.T) {
 		t.Fatal(err)
 	}
 	const halfWritten = `{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}`
+	const unseen = `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}`
 	tests := []struct {
 		name   string
 		m      content.Manifest
@@ -183,6 +184,9 @@ func TestPuttingAManifestIsCheckedOnBothSides(t *testing.T) {
 		{"429 once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 429, Times: 1}}, nil, 2},
 		{"a link that is half written, once", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Times: 1, Body: halfWritten}}, nil, 2},
 		{"a link that stays half written", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Body: halfWritten}}, content.ErrConflict, 5},
+		{"blobs that are not seen yet, twice", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Method: "PUT", Effect: testregistry.Answer, N: 404, Times: 2, Body: unseen}}, nil, 3},
+		{"blobs that are never seen", m, []string{"v1"}, []fault{{Kind: testregistry.KindManifest, Method: "PUT", Effect: testregistry.Answer, N: 404, Body: unseen}}, content.ErrConflict, 5},
+		{"a blob that is missing", m, []string{"v1"}, []fault{{Kind: testregistry.KindBlob, Method: "HEAD", Effect: testregistry.Answer, N: 404}, {Kind: testregistry.KindManifest, Method: "PUT", Effect: testregistry.Answer, N: 404, Body: unseen}}, content.ErrConflict, 1},
 		{"a registry that changes it", m, []string{"v1"}, []fault{{Effect: testregistry.DigestHeader, Value: "wrong"}}, content.ErrCorrupt, 1},
 		{"one that can be read in two ways", twofold, []string{"v1"}, nil, content.ErrInvalid, 0},
 		{"another one's digest as its name", m, []string{digest.FromString("x").String()}, nil, content.ErrCorrupt, 0},
