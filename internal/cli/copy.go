@@ -23,6 +23,7 @@ type moveOptions struct {
 	DryRun      bool
 	Deep        bool
 	Jobs        int
+	Lanes       int // of one host, to measure with; 0 is found
 	DigestFile  string
 }
 
@@ -38,6 +39,8 @@ func (o *moveOptions) bind(set *pflag.FlagSet) {
 	set.BoolVar(&o.DryRun, "dry-run", false, "print the plan and stop")
 	set.BoolVar(&o.Deep, "deep", false, "look at every blob at the destination even when its tag matches; on disk, hash them all")
 	set.IntVarP(&o.Jobs, "jobs", "j", 0, "`N` blobs in flight")
+	set.IntVar(&o.Lanes, "lanes", 0, "`N` connections to one host that bring large blobs, in place of as many as help")
+	_ = set.MarkHidden("lanes") // it is there
 	set.StringVar(&o.DigestFile, "digestfile", "", "write the digest to `FILE`")
 }
 
