@@ -12,7 +12,7 @@ import (
 // fill makes the partial complete and right. Bytes that turn out wrong are
 // dropped, and the blob is fetched again from its start.
 func (p *partial) fill(ctx context.Context, b *begunBlob) error {
-	return content.Reread(ctx, b, func() error {
+	return content.Reread(ctx, b.Blob, func() error {
 		err := p.fetch(ctx, b)
 		if !errors.Is(err, content.ErrCorrupt) {
 			return err
