@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"log/slog"
+	"net/http"
 	"testing"
 
 	"github.com/wherry-dev/wherry/internal/testregistry"
@@ -25,7 +26,7 @@ func perConnection(t *testing.T, img testimage.Image, more ...testregistry.Fault
 // answers.
 func sentBlobs(r *testregistry.Registry) (bytes int64, answers int) {
 	for _, q := range r.Requests() {
-		if q.Kind == testregistry.KindBlob && q.Method == "GET" {
+		if q.Kind == testregistry.KindBlob && q.Method == http.MethodGet {
 			bytes += q.Sent
 			answers++
 		}
