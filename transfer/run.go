@@ -67,6 +67,7 @@ type step struct {
 
 // A targetRun is one image on its way to one destination.
 type targetRun struct {
+	copier *Copier
 	image  *ImagePlan
 	plan   *TargetPlan
 	result *TargetResult
@@ -75,6 +76,9 @@ type targetRun struct {
 	pending int                                      // blobs that are not settled
 	err     error                                    // of the first blob that failed
 	listed  map[digest.Digest]map[digest.Digest]bool // what the target lists as referrers, by subject
+
+	resending sync.Mutex // held by who moves blobs again
+	resent    map[digest.Digest]bool
 }
 
 // prepare turns a plan into tasks, each blob once.
@@ -86,7 +90,7 @@ func (c *Copier) prepare(p *Plan) *runner {
 		res := image.result()
 		r.result.Images = append(r.result.Images, res)
 		for i, t := range image.Targets {
-			tr := &targetRun{image: image, plan: t, result: res.Targets[i]}
+			tr := &targetRun{copier: c, image: image, plan: t, result: res.Targets[i]}
 			if image.Err != nil || t.Err != nil || t.Done {
 				if !t.Done {
 					tr.result.Names = nil

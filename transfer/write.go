@@ -120,7 +120,7 @@ func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...stri
 
 // store puts m and counts it.
 func (tr *targetRun) store(ctx context.Context, m content.Manifest, names ...string) error {
-	err := tr.plan.sink.PutManifest(ctx, m, names...)
+	err := tr.insist(ctx, m, func() error { return tr.plan.sink.PutManifest(ctx, m, names...) })
 	if err == nil {
 		tr.wrote()
 	}
@@ -138,7 +138,11 @@ func (tr *targetRun) wrote() {
 func (tr *targetRun) nameNew(ctx context.Context, m content.Manifest, names []string) error {
 	keeper, ok := content.As[content.NameKeeper](tr.plan.sink)
 	if ok {
-		kept, err := keeper.PutNewNames(ctx, m, names...)
+		var kept []string
+		err := tr.insist(ctx, m, func() (err error) {
+			kept, err = keeper.PutNewNames(ctx, m, names...)
+			return err
+		})
 		tr.kept(kept)
 		if err == nil && len(kept) < len(names) {
 			tr.wrote()
