@@ -22,6 +22,10 @@ const (
 
 	leastNoted = 1 << 20 // bytes of a blob that is ever noted
 	mostStates = 32      // of a hash: a registry lacks what was on its way, some MiB
+
+	// What a process that was killed had handed to its system goes on arriving.
+	arriving   = 10 * time.Second
+	mostSettle = 10 // looks until it has
 )
 
 // A trail notes in the client's journal where an upload stands, so that the next
@@ -174,7 +178,7 @@ func (u *upload) resume(ctx context.Context) error {
 		u.trail.drop()
 		return nil
 	}
-	err := u.ask(ctx, nil)
+	err := u.settle(ctx, record.Saved)
 	if context.Cause(ctx) != nil {
 		return err
 	}
@@ -189,6 +193,25 @@ func (u *upload) resume(ctx context.Context) error {
 	u.at, u.away, u.off = opened, away, 0
 	u.trail.lead(u.notable(), 0)
 	return nil
+}
+
+// settle asks the session where it stands. One that was noted only just now is
+// asked until it stands still: two who write there would spoil it.
+func (u *upload) settle(ctx context.Context, noted time.Time) error {
+	err := u.ask(ctx, nil)
+	for range mostSettle {
+		stood := u.off
+		if err != nil || u.at == nil || time.Since(noted) > arriving {
+			return err
+		}
+		if err := httpx.Wait(ctx, u.repo.host.client.backoff()); err != nil {
+			return err
+		}
+		if err = u.ask(ctx, nil); u.off == stood {
+			return err
+		}
+	}
+	return err
 }
 
 // enter takes the session of a record. It must be where credentials may go.

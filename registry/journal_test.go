@@ -173,6 +173,7 @@ func TestAResumedUploadTakesThreeRequests(t *testing.T) {
 	server := testregistry.Start(t, testregistry.Config{})
 	j := &memoryJournal{}
 	breakOff(t, server, j, raw)
+	j.change(func(r *content.Record) { r.Saved = r.Saved.Add(-time.Minute) })
 	server.Reset()
 	if _, err := repository(t, noting(t, j), server, "app").PutBlob(t.Context(), made(raw)); err != nil {
 		t.Fatal(err)
@@ -187,6 +188,40 @@ func TestAResumedUploadTakesThreeRequests(t *testing.T) {
 		t.Errorf("%v, want %v", uploads, want)
 	}
 	checkUploads(t, server, 0)
+}
+
+// TestAnUploadWaitsForWhatIsStillArriving lets bytes of a process that was just killed come in late.
+func TestAnUploadWaitsForWhatIsStillArriving(t *testing.T) {
+	raw := random(longer, 27)
+	server := testregistry.Start(t, testregistry.Config{})
+	j := &memoryJournal{}
+	breakOff(t, server, j, raw)
+	var session string
+	j.change(func(r *content.Record) { session = r.Session })
+	late := sync.OnceFunc(func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, session, bytes.NewReader(raw[noted:noted+1000]))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = resp.Body.Close() // nothing is in it
+	})
+	server.SetFaults(fault{Method: http.MethodGet, Kind: testregistry.KindUpload, Nth: 2, Times: 1, Hit: late})
+	server.Reset()
+	if _, err := repository(t, noting(t, j), server, "app").PutBlob(t.Context(), made(raw)); err != nil {
+		t.Fatal(err)
+	}
+	if got := server.BlobBytesReceived(); got != longer-noted {
+		t.Errorf("%d bytes arrived, want the %d that were missing", got, longer-noted)
+	}
+	if n := server.Count(testregistry.Is(http.MethodGet, testregistry.KindUpload)); n != 3 {
+		t.Errorf("the session was asked %d times, want 3", n)
+	}
 }
 
 func TestAnInterruptedUploadKeepsItsSession(t *testing.T) {
