@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"sync"
+	"unique"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -221,12 +222,25 @@ func (image *ImagePlan) near() content.Source {
 	return nil
 }
 
-// askTargets finds out which blobs each target lacks.
-func (c *Copier) askTargets(ctx context.Context, image *ImagePlan) error {
-	blobs, own, err := image.wantedBlobs(ctx)
-	if err != nil {
-		return at(Src, OpOpen, image.Source, err)
+// putAside gives the manifests to the spool: the plan refers to them from here on.
+func (image *ImagePlan) putAside() {
+	aside := func(g *content.Graph) []node {
+		nodes := make([]node, 0, len(g.Order))
+		for _, d := range g.Order {
+			nodes = append(nodes, image.spool.keep(g.Manifests[d]))
+		}
+		return nodes
 	}
+	image.body = aside(image.graph)
+	for i, e := range image.extras {
+		image.extras[i] = extra{body: aside(e.graph), tag: e.tag}
+	}
+	image.graph, image.src = nil, nil
+}
+
+// askTargets finds out which of blobs each target lacks; the first own of them
+// are the image's, the others those of what refers to it.
+func (c *Copier) askTargets(ctx context.Context, image *ImagePlan, blobs []ocispec.Descriptor, own int) {
 	var wg sync.WaitGroup
 	for _, t := range image.Targets {
 		if t.Done || t.Err != nil {
@@ -243,7 +257,6 @@ func (c *Copier) askTargets(ctx context.Context, image *ImagePlan) error {
 		wg.Go(func() { t.Err = t.ask(ctx, wanted) })
 	}
 	wg.Wait()
-	return nil
 }
 
 // retags reports whether t is the repository that the image comes from.
@@ -278,6 +291,7 @@ func (t *TargetPlan) ask(ctx context.Context, blobs []ocispec.Descriptor) error 
 		}
 		t.Missing = append(t.Missing, d)
 	}
+	t.Missing = slices.Clip(t.Missing)
 	return nil
 }
 
@@ -297,7 +311,7 @@ func (image *ImagePlan) wantedBlobs(ctx context.Context) (blobs []ocispec.Descri
 				continue
 			}
 			if usual, ok := normal[d.Digest]; ok {
-				blobs = append(blobs, usual)
+				blobs = append(blobs, bare(usual))
 				continue
 			}
 			keep, err := image.keepsBlob(ctx, d)
@@ -308,13 +322,19 @@ func (image *ImagePlan) wantedBlobs(ctx context.Context) (blobs []ocispec.Descri
 				image.LeftOut++
 				continue
 			}
-			blobs = append(blobs, d)
+			blobs = append(blobs, bare(d))
 		}
 		if i == 0 {
 			own = len(blobs)
 		}
 	}
 	return blobs, own, nil
+}
+
+// bare returns d with what moving it takes. What else a manifest says of a blob may
+// be long, and stays there.
+func bare(d ocispec.Descriptor) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: unique.Make(d.MediaType).Value(), Digest: d.Digest, Size: d.Size, URLs: d.URLs}
 }
 
 // sizes are those of the blobs that were seen. A blob has one.

@@ -28,6 +28,10 @@ type Copier struct {
 	Facts   content.Facts // what earlier runs learnt; nil is nothing
 	Observe func(Event)   // one call at a time, coalesced per blob; nil is silent
 
+	// Spool opens a file for the manifests of a plan, where they are too many for
+	// memory; it is asked at most once for each plan. nil keeps all in memory.
+	Spool func() (File, error)
+
 	mu     sync.Mutex // held while Observe runs
 	tally  tally      // of the runs under way
 	once   sync.Once

@@ -13,9 +13,22 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
-// A Plan is what a run will do. It holds its ends, and can be printed.
+// A Plan is what a run will do. It holds its ends, and can be printed. It refers
+// to manifests by digest and has them put aside: what it takes of memory is no
+// matter of how large they are.
 type Plan struct {
 	Images []*ImagePlan
+
+	spool *spool
+}
+
+// Close gives up the file with what the plan has put aside, if there is one. A plan
+// that is closed can be printed, and not run.
+func (p *Plan) Close() error {
+	if p.spool == nil {
+		return nil
+	}
+	return p.spool.Close()
 }
 
 // An ImagePlan is what will happen to one image.
@@ -32,9 +45,13 @@ type ImagePlan struct {
 	Err       error // why the image cannot be copied at all
 
 	job    Job
-	src    content.Source // manifests are read here: job.Src with a memory and what a filter made
-	graph  *content.Graph
+	spool  *spool
+	body   []node // the manifests of the image: children before the indexes that have them
 	extras []extra
+
+	// Only while it is planned:
+	src   content.Source // manifests are read here: job.Src with a memory and what a filter made
+	graph *content.Graph
 
 	state   string // of what refers to the image at the source, to be remembered when all is done
 	watched bool   // state is known
@@ -44,17 +61,23 @@ type ImagePlan struct {
 // where the destinations were found to have it all.
 func (image *ImagePlan) Digests() iter.Seq[digest.Digest] {
 	return func(yield func(digest.Digest) bool) {
-		if image.graph == nil {
-			return
-		}
-		for _, g := range image.graphs() {
-			for _, d := range g.Order {
-				if !yield(d) {
+		for _, nodes := range image.bodies() {
+			for _, n := range nodes {
+				if !yield(n.digest) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// bodies returns the manifests of the image and of what refers to it.
+func (image *ImagePlan) bodies() [][]node {
+	bodies := [][]node{image.body}
+	for _, e := range image.extras {
+		bodies = append(bodies, e.body)
+	}
+	return bodies
 }
 
 // A TargetPlan is what will happen at one destination of an image.
@@ -137,17 +160,18 @@ func (image *ImagePlan) result() *ImageResult {
 // Plan finds out what jobs need. An image that cannot be planned has its reason
 // in its ImagePlan and leaves the others alone; the error is about ctx only.
 func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {
-	p := &Plan{Images: make([]*ImagePlan, len(jobs))}
-	known := newLibrary()
+	p := &Plan{Images: make([]*ImagePlan, len(jobs)), spool: newSpool(c.Limits, c.Spool)}
+	known := &library{spool: p.spool, of: map[content.Source]*shelf{}}
 	each(len(jobs), askJobs, func(i int) {
 		if err := jobs[i].check(); err != nil {
 			p.Images[i] = &ImagePlan{Name: jobs[i].Name, job: jobs[i], Err: err}
 			return
 		}
-		p.Images[i] = c.planImage(ctx, jobs[i], known.of(jobs[i].Src))
+		p.Images[i] = &ImagePlan{Name: jobs[i].Name, job: jobs[i], spool: p.spool, src: known.at(jobs[i].Src)}
+		c.planImage(ctx, p.Images[i])
 	})
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, errors.Join(context.Cause(ctx), p.Close())
 	}
 	return p, nil
 }
@@ -180,15 +204,14 @@ func each(n, most int, do func(i int)) {
 	wg.Wait()
 }
 
-func (c *Copier) planImage(ctx context.Context, job Job, src content.Source) *ImagePlan {
-	image := &ImagePlan{Name: job.Name, job: job, src: src}
-	for _, t := range job.Dst {
+func (c *Copier) planImage(ctx context.Context, image *ImagePlan) {
+	for _, t := range image.job.Dst {
 		image.Targets = append(image.Targets, &TargetPlan{Name: t.Name, Names: t.Names, sink: t.Sink})
 	}
 	if err := c.fillImage(ctx, image); err != nil {
 		image.Err = interrupted(ctx, err)
 	}
-	return image
+	image.src, image.graph = nil, nil
 }
 
 // fillImage goes from what costs least to what costs most, and stops as soon
@@ -202,6 +225,12 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 	if !filtered && c.upToDate(ctx, image) {
 		return nil
 	}
+	// The manifests are in memory from here on, until they have been put aside.
+	leave, err := image.spool.enter(ctx, image.Source.Size)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if root.IsZero() {
 		root, err = image.readRoot(ctx)
 		if err != nil {
@@ -219,7 +248,14 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 	if err := c.load(ctx, image, root); err != nil {
 		return at(Src, OpLoad, image.Source, err)
 	}
-	return c.askTargets(ctx, image)
+	blobs, own, err := image.wantedBlobs(ctx)
+	if err != nil {
+		return at(Src, OpOpen, image.Source, err)
+	}
+	image.putAside()
+	leave()
+	c.askTargets(ctx, image, blobs, own)
+	return nil
 }
 
 // readRoot reads the image's manifest.

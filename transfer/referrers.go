@@ -16,7 +16,8 @@ import (
 // An extra is a graph that comes along because it refers to the image. One that
 // is found by a digest tag has that tag as its name.
 type extra struct {
-	graph *content.Graph
+	graph *content.Graph // only while it is planned
+	body  []node
 	tag   string
 }
 

@@ -13,50 +13,64 @@ import (
 // write puts the manifests of the image and of what refers to it, each after
 // what it needs, and the names at the very end.
 func (tr *targetRun) write(ctx context.Context) error {
-	graph, names := tr.image.graph, tr.plan.Names
+	body, names := tr.image.body, tr.plan.Names
+	root := body[len(body)-1]
 	if len(names) == 0 {
-		names = []string{graph.Root.String()}
+		names = []string{root.digest.String()}
 	}
 	if tr.plan.rooted {
 		return tr.writeExtras(ctx, names[0])
 	}
-	if err := tr.writeChildren(ctx, graph); err != nil {
+	if err := tr.writeChildren(ctx, body); err != nil {
 		return err
 	}
-	root := graph.Manifests[graph.Root]
 	if len(tr.image.extras) > 0 {
-		if err := tr.put(ctx, root, root.Digest().String()); err != nil {
+		if err := tr.with(ctx, root, func(m content.Manifest) error { return tr.put(ctx, m, m.Digest().String()) }); err != nil {
 			return err
 		}
 		if err := tr.writeExtras(ctx, names[0]); err != nil {
 			return err
 		}
 	}
-	return tr.name(ctx, root, names...)
+	return tr.with(ctx, root, func(m content.Manifest) error { return tr.name(ctx, m, names...) })
+}
+
+// with calls do with a manifest that was put aside, when there is room for it.
+func (tr *targetRun) with(ctx context.Context, n node, do func(content.Manifest) error) error {
+	spool := tr.image.spool
+	leave, err := spool.enter(ctx, spool.size(n))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	m, err := spool.get(n)
+	if err != nil {
+		return at(Src, OpLoad, n.descriptor(), err)
+	}
+	return do(m)
 }
 
 // writeChildren writes everything below the root: images side by side where
 // the sink takes them so, then nested indexes from the bottom up.
-func (tr *targetRun) writeChildren(ctx context.Context, graph *content.Graph) error {
+func (tr *targetRun) writeChildren(ctx context.Context, body []node) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(askJobs)
 	if isSequential(tr.plan.sink) {
 		g.SetLimit(1)
 	}
-	var indexes []content.Manifest
-	for _, d := range graph.Order[:len(graph.Order)-1] {
-		m := graph.Manifests[d]
-		if m.IsIndex() {
-			indexes = append(indexes, m)
+	var indexes []node
+	for _, n := range body[:len(body)-1] {
+		if content.IsIndex(n.mediaType) {
+			indexes = append(indexes, n)
 			continue
 		}
-		g.Go(func() error { return tr.put(gctx, m) })
+		g.Go(func() error { return tr.with(gctx, n, func(m content.Manifest) error { return tr.put(gctx, m) }) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for _, m := range indexes {
-		if err := tr.put(ctx, m); err != nil {
+	for _, n := range indexes {
+		if err := tr.with(ctx, n, func(m content.Manifest) error { return tr.put(ctx, m) }); err != nil {
 			return err
 		}
 	}
@@ -67,18 +81,17 @@ func (tr *targetRun) writeChildren(ctx context.Context, graph *content.Graph) er
 // beside name.
 func (tr *targetRun) writeExtras(ctx context.Context, name string) error {
 	for _, e := range tr.image.extras {
-		if err := tr.writeChildren(ctx, e.graph); err != nil {
+		if err := tr.writeChildren(ctx, e.body); err != nil {
 			return err
 		}
-		root := e.graph.Manifests[e.graph.Root]
-		if e.tag == "" {
-			if err := tr.put(ctx, root); err != nil {
-				return err
+		err := tr.with(ctx, e.body[len(e.body)-1], func(m content.Manifest) error {
+			if e.tag == "" {
+				return tr.put(ctx, m)
 			}
-			continue
-		}
-		_, tag := content.SplitName(e.tag)
-		if err := tr.name(ctx, root, content.BesideName(name, tag)); err != nil {
+			_, tag := content.SplitName(e.tag)
+			return tr.name(ctx, m, content.BesideName(name, tag))
+		})
+		if err != nil {
 			return err
 		}
 	}

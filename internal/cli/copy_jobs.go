@@ -68,7 +68,7 @@ func (f *Factory) newMover(o moverOptions) (*mover, error) {
 	if o.Filter.Foreign == transfer.ForeignFetch && opener.Client != nil {
 		opener.Client.ForeignLayers = registry.ForeignFetch
 	}
-	copier := &transfer.Copier{Jobs: jobs, Lanes: max(o.Lanes, 0), Deep: o.Deep}
+	copier := &transfer.Copier{Jobs: jobs, Lanes: max(o.Lanes, 0), Deep: o.Deep, Spool: f.spool}
 	if opener.Client != nil {
 		copier.Limits, copier.Facts = opener.Client.Limits, opener.Client.Facts
 	}

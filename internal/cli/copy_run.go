@@ -20,6 +20,7 @@ func (m *mover) run(ctx context.Context) (MoveResult, error) {
 	if err != nil {
 		return MoveResult{}, err
 	}
+	m.close = append(m.close, plan.Close)
 	m.logPlan(ctx, plan)
 	m.warnUnmatched(plan)
 	left := m.leftBehind(ctx, plan)
