@@ -125,7 +125,7 @@ func TestAPlanTakesTwoKiBABlobAtMost(t *testing.T) {
 		fleet  *fleet
 		most   int64 // bytes of memory
 	}{
-		{"many images of five blobs of their own", many, &fleet{layers: 4}, int64(many) * 5 * (2 << 10)},
+		{"many images of five blobs of their own", many, &fleet{layers: 5}, int64(many) * 5 * (2 << 10)},
 		{"large manifests", 24, &fleet{opaque: 1 << 20}, 16 << 20},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
