@@ -32,7 +32,7 @@ var layers = []layer{
 	{"registry/config", []string{"content"}},
 	{"registry", []string{"content", "internal/httpx"}},
 	{"layout", []string{"content", "internal/durable"}},
-	{"archive", []string{"content"}},
+	{"archive", []string{"content", "internal/durable"}},
 	{"internal/testregistry", []string{"content"}},
 	{"internal/testlink", nil},
 

@@ -158,6 +158,24 @@ type Ingest interface {
 	Close() error
 }
 
+// A Bounded sink lies on a disk that can be full.
+type Bounded interface {
+	// Room tells of that disk. Where nobody knows, as of what a pipe leads to, it is
+	// [errors.ErrUnsupported].
+	Room() (Room, error)
+
+	// Held returns how many bytes of blob d the disk holds already, from work that
+	// was broken off.
+	Held(d ocispec.Descriptor) int64
+}
+
+// A Room is how much can be written to a sink on a disk.
+type Room struct {
+	Path string // of the sink, for messages
+	Disk string // is the same for all that share Free
+	Free int64  // bytes
+}
+
 // As finds ability T in v or in what v wraps, outermost first. A decorator
 // shows what is below it with a method Unwrap() any.
 func As[T any](v any) (T, bool) {

@@ -37,6 +37,7 @@ const (
 	OpFilter  Op = "filter"  // find what of an image was asked for
 	OpLoad    Op = "load"    // read the manifests below it
 	OpAsk     Op = "ask"     // ask whether a blob is there
+	OpRoom    Op = "room"    // find room for what is missing
 	OpOpen    Op = "open"    // open a blob
 	OpPut     Op = "put"     // store a blob or a manifest
 	OpName    Op = "name"    // point names at the image

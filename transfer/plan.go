@@ -114,6 +114,9 @@ func (p *Plan) Bytes() int64 {
 	seen := map[place]bool{}
 	for _, image := range p.Images {
 		for _, t := range image.Targets {
+			if t.Err != nil {
+				continue
+			}
 			for _, d := range t.Missing {
 				at := place{t.sink, d.Digest.String()}
 				if !seen[at] {
@@ -158,7 +161,9 @@ func (image *ImagePlan) result() *ImageResult {
 }
 
 // Plan finds out what jobs need. An image that cannot be planned has its reason
-// in its ImagePlan and leaves the others alone; the error is about ctx only.
+// in its ImagePlan and leaves the others alone; the error is about ctx only. Where a
+// disk has no room for all that goes there nothing is planned for it, which is
+// [content.ErrNoSpace] of each target there.
 func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {
 	p := &Plan{Images: make([]*ImagePlan, len(jobs)), spool: newSpool(c.Limits, c.Spool)}
 	known := &library{spool: p.spool, of: map[content.Source]*shelf{}}
@@ -173,6 +178,7 @@ func (c *Copier) Plan(ctx context.Context, jobs ...Job) (*Plan, error) {
 	if ctx.Err() != nil {
 		return nil, errors.Join(context.Cause(ctx), p.Close())
 	}
+	p.checkRoom()
 	return p, nil
 }
 

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -74,6 +75,7 @@ type targetRun struct {
 
 	mu      sync.Mutex
 	pending int                                      // blobs that are not settled
+	lacking int64                                    // bytes of blobs that failed
 	err     error                                    // of the first blob that failed
 	listed  map[digest.Digest]map[digest.Digest]bool // what the target lists as referrers, by subject
 
@@ -217,6 +219,10 @@ func (tr *targetRun) settle(u *use, d ocispec.Descriptor) (last bool) {
 	switch {
 	case u.err != nil:
 		tr.err = firstOf(tr.err, u.err)
+		tr.lacking += d.Size
+		if sink, ok := content.As[content.Bounded](u.sink); ok {
+			tr.lacking -= sink.Held(d)
+		}
 	case u.outcome == content.Existed || u.waiting[0] != tr:
 		tr.result.Existed++
 	case u.outcome == content.Mounted:
@@ -233,7 +239,7 @@ func (tr *targetRun) settle(u *use, d ocispec.Descriptor) (last bool) {
 func (tr *targetRun) failedThere() error {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if sourceFailed(tr.err) || !errors.Is(tr.err, content.ErrUnavailable) {
+	if sourceFailed(tr.err) || !errors.Is(tr.err, content.ErrUnavailable) && !errors.Is(tr.err, content.ErrNoSpace) {
 		return nil
 	}
 	return tr.err
@@ -245,6 +251,9 @@ func (r *runner) finish(ctx context.Context, tr *targetRun) {
 	err := tr.err
 	if err == nil {
 		err = interrupted(ctx, tr.write(ctx))
+	}
+	if errors.Is(err, content.ErrNoSpace) && tr.lacking > 0 {
+		err = fmt.Errorf("%w; %d bytes are still missing", err, tr.lacking)
 	}
 	tr.result.Err = err
 	if err != nil {

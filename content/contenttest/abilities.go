@@ -27,6 +27,7 @@ func abilityContracts() []contract {
 		{"names that exist can be left alone", keepsNames},
 		{"spans of a blob may come in any order", ingests},
 		{"spans that do not match are refused", ingestsCorrupt},
+		{"the disk of a place has room", hasRoom},
 	}
 }
 
@@ -269,6 +270,38 @@ func ingestsCorrupt(s *stage) {
 		return in.Close()
 	})
 	s.wantHasNot(t, b)
+	s.putBlob(t, b)
+	s.root(t, b)
+	checkBlob(t, s.source(t), b)
+}
+
+func hasRoom(s *stage) {
+	t := s.T
+	sink, ok := content.As[content.Bounded](s.Sink)
+	if !ok {
+		return
+	}
+	room, err := sink.Room()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) || err == nil && (room.Free <= 0 || room.Disk == "" || room.Path == "") {
+		t.Errorf("Room = %+v, %v", room, err)
+	}
+	b := NewBlob(octets, Noise(73, 1<<20))
+	if held := sink.Held(b.Desc); held != 0 {
+		t.Errorf("Held = %d of a blob that nobody put", held)
+	}
+	if got, err := s.Sink.PutBlob(t.Context(), breaking{b, len(b.Data) / 2}); err == nil {
+		t.Errorf("PutBlob of a blob that breaks = %v, nil; want an error", got)
+	}
+	if held := sink.Held(b.Desc); held < 0 || held > b.Desc.Size {
+		t.Errorf("Held = %d of %d bytes", held, b.Desc.Size)
+	}
+	for _, d := range HostileDigests() {
+		bad := b.Desc
+		bad.Digest = d
+		if held := sink.Held(bad); held != 0 {
+			t.Errorf("Held of %q = %d", d, held)
+		}
+	}
 	s.putBlob(t, b)
 	s.root(t, b)
 	checkBlob(t, s.source(t), b)

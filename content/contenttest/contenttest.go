@@ -86,6 +86,7 @@ func contracts(t *testing.T) []contract {
 	all = append(all, manifestContracts()...)
 	all = append(all, blobContracts()...)
 	all = append(all, brokenBlobContracts()...)
+	all = append(all, spreadContracts()...)
 	all = append(all, hostileContracts()...)
 	all = append(all, concurrencyContracts()...)
 	return append(all, abilityContracts()...)
