@@ -294,6 +294,19 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestPick(t *testing.T) {
+	here := []tool{{name: own}, {name: "crane"}, {name: "oras"}}
+	if got, err := pick(here, "oras,"+own); err != nil || len(got) != 2 || got[0].name != own || got[1].name != "oras" {
+		t.Errorf("picked %v, %v", got, err)
+	}
+	if got, err := pick(here, ""); err != nil || len(got) != 3 {
+		t.Errorf("picked %v, %v", got, err)
+	}
+	if got, err := pick(here, "oras,skopeo"); err == nil {
+		t.Errorf("picked %v though one is not here", got)
+	}
+}
+
 func TestKeysAreTrustedForLoopback(t *testing.T) {
 	k, err := makeKeys(t.TempDir())
 	if err != nil {

@@ -1,7 +1,7 @@
 // Bench compares wherry with its peers: the same real image, the same registry on loopback, one run of each tool after
 // the other, and again. It writes medians, ratios and their spread into docs/benchmarks.md.
 //
-//	go run ./bench [-runs N] [-only SCENARIO,…] [-seed N]     from the root of the repository, after make build
+//	go run ./bench [-runs N] [-only SCENARIO,…] [-tools wherry,…] [-seed N]     from the root of the repository, after make build
 //
 // Every tool runs in a home of its own that is new for each run, sees nothing of the user's, and what it wrote is hashed
 // before its time counts. Peers that are not installed are left out and named.
@@ -37,6 +37,7 @@ type settings struct {
 	note   string
 	seed   uint64
 	links  int
+	tools  string
 }
 
 func main() {
@@ -65,6 +66,7 @@ func parse() settings {
 	flag.StringVar(&s.note, "note", "", "`text` beside the machine's description: what was special about this run")
 	flag.Uint64Var(&s.seed, "seed", rand.Uint64N(1_000_000), "what the scenario links draws its links from")
 	flag.IntVar(&s.links, "links", 4, "how many links it draws")
+	flag.StringVar(&s.tools, "tools", "", "comma-separated `tools` to measure; all that are there by default")
 	flag.Parse()
 	return s
 }
@@ -77,6 +79,9 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	tools, absent, err := findTools(s.wherry)
 	if err != nil {
+		return err
+	}
+	if tools, err = pick(tools, s.tools); err != nil {
 		return err
 	}
 	if err := ensureImage(ctx, s.image); err != nil {
@@ -104,6 +109,19 @@ func run(ctx context.Context, s settings) (err error) {
 		}
 	}
 	return errors.Join(append(failed, writeJSON(s.json, all), writePage(s.doc, all))...)
+}
+
+// pick returns the tools named in a comma-separated list, all for "".
+func pick(tools []tool, list string) ([]tool, error) {
+	if list == "" {
+		return tools, nil
+	}
+	names := strings.Split(list, ",")
+	picked := slices.DeleteFunc(slices.Clone(tools), func(t tool) bool { return !slices.Contains(names, t.name) })
+	if len(picked) < len(names) {
+		return nil, fmt.Errorf("not all of %s are here", list)
+	}
+	return picked, nil
 }
 
 // secureGroup is what the scenarios over TLS are called together.
