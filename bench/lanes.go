@@ -85,6 +85,9 @@ func drawLink(rnd *rand.Rand) testlink.Shape {
 	if s.PerConn == 0 || rnd.IntN(4) > 0 {
 		s.Total = int64(between(15e6, mostOfLink))
 	}
+	if s.Total == 0 && int64(laneCounts[0])*s.PerConn > mostOfLink {
+		s.Total = mostOfLink // else the machine is what is found out
+	}
 	if rnd.IntN(2) == 0 {
 		s.Pauses = testlink.Pauses{Every: int64(between(10e6, 100e6)), Min: 100 * time.Millisecond, Max: 2 * time.Second}
 	}
