@@ -58,8 +58,8 @@ golden: ## write the expected outputs of tests anew; read the diff before commit
 	UPDATE_GOLDEN=1 $(GO) test -count=1 -run '^Test(Schemas|TheTable)' ./internal/cli
 	UPDATE_GOLDEN=1 $(GO) test -count=1 $(PKGS)
 
-soak: ## what tests do a tenth of, in full: pulls through bad mirrors, plans of many images
-	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 60m -run '^Test(BadMirrors|APlanTakes)' ./internal/matrix ./transfer
+soak: ## what tests do a tenth of, in full: pulls through bad mirrors, plans of many images, links of all kinds, the fault table
+	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 60m -run '^Test(BadMirrors|APlanTakes|TheNumberOfLanes|CopiesThatFaultsStrike)' ./internal/matrix ./transfer ./internal/faults
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for pkg in $$($(GO) list $(PKGS)); do \

@@ -58,9 +58,11 @@ var layers = []layer{
 		"internal/durable", // hands its Facts to registry and transfer
 	})},
 
+	{"internal/faults", []string{"content", "layout", "archive", "internal/testregistry"}},
 	{"internal/demo", []string{"content", "internal/testregistry"}},
 	{"bench", []string{"internal/testlink"}},
 	{"cmd", []string{"internal/cli"}},
+	{"cmd/wherry-faultreg", []string{"internal/faults"}},
 }
 
 // lower is what every feature may stand on.
@@ -117,6 +119,8 @@ func TestLayerRuleRefusesAnImportThatGoesUpOrSideways(t *testing.T) {
 		{"the command line imports features", "internal/cli", module + "/internal/endpoint", true},
 		{"the command line does not import the tests' registry", "internal/cli", module + "/internal/testregistry", false},
 		{"cmd imports the command line only", "cmd/wherry", module + "/registry", false},
+		{"the command of the fault table imports the table", "cmd/wherry-faultreg", module + "/internal/faults", true},
+		{"the command line does not import the fault table", "internal/cli", module + "/internal/faults", false},
 		{"cobra is for the command line", "internal/endpoint", "github.com/spf13/cobra", false},
 		{"the command line imports no library of a cloud", "internal/cli", "github.com/aws/aws-sdk-go-v2/config", false},
 		{"logins to clouds do", "internal/cloud", "github.com/aws/aws-sdk-go-v2/config", true},

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,6 +66,9 @@ func (b *faultyBody) Read(p []byte) (int, error) {
 	if b.left == 0 && b.fault.Effect == StallAfter {
 		b.r.hold(b.q.Context(), b.fault.Release)
 		b.left, b.q.stalled = wholeBody, true
+		if b.q.Context().Err() != nil {
+			return 0, errBroken // what is on its way is nobody's any more
+		}
 	}
 	if b.left == 0 {
 		return 0, errBroken
@@ -102,7 +106,7 @@ func (r *Registry) before(ctx context.Context, q *exchange) (reply, bool) {
 			r.RevokeTokens()
 			return r.challenge(q, "invalid_token"), true
 		case Phantom:
-			return newReply(http.StatusOK).with("Content-Type", "application/octet-stream"), true
+			return newReply(http.StatusOK).with("Content-Type", "application/octet-stream").with("Content-Length", strconv.FormatInt(f.N, 10)), true
 		case SessionLost:
 			r.mu.Lock()
 			delete(r.uploads, q.ref)

@@ -43,7 +43,7 @@ const (
 	Location     Effect = "location"      // upload Location: "relative" to the request, "absolute", "plain" http, or at Value, a URL of a host
 	SessionLost  Effect = "session-lost"  // the session is gone: 404 BLOB_UPLOAD_UNKNOWN
 	Revoke       Effect = "revoke"        // all tokens end, and this request is refused for its own
-	Phantom      Effect = "phantom"       // 200 to a HEAD, whether it is there or not
+	Phantom      Effect = "phantom"       // 200 to a HEAD, and N bytes, whether it is there or not
 	StreamReset  Effect = "stream-reset"  // HTTP/2: RST_STREAM after N bytes, INTERNAL_ERROR; else as cut-after
 	StreamRefuse Effect = "stream-refuse" // HTTP/2: RST_STREAM in place of an answer, REFUSED_STREAM; else as cut-after=-1
 	GoAway       Effect = "goaway"        // HTTP/2: after N bytes GOAWAY and the end of the connection; else as cut-after

@@ -35,11 +35,20 @@ func frames(req *http.Request) *framedConn {
 	return c
 }
 
-// serveFrames is for http.Server.TLSNextProto.
-func serveFrames(s *http.Server, c *tls.Conn, h http.Handler) {
-	framed := &framedConn{Conn: c}
-	ctx := context.WithValue(withConn(context.Background(), c), framedKey{}, framed)
-	(&http2.Server{}).ServeConn(framed, &http2.ServeConnOpts{Context: ctx, BaseConfig: s, Handler: h}) //nolint:staticcheck // nothing else takes a connection of ours
+// serveFrames has s speak HTTP/2 over connections whose frames can be changed.
+//
+//nolint:staticcheck // nothing else takes a connection of ours
+func serveFrames(s *http.Server) error {
+	h2 := &http2.Server{}
+	if err := http2.ConfigureServer(s, h2); err != nil {
+		return err
+	}
+	s.TLSNextProto["h2"] = func(s *http.Server, c *tls.Conn, h http.Handler) {
+		framed := &framedConn{Conn: c}
+		ctx := context.WithValue(withConn(context.Background(), c), framedKey{}, framed)
+		h2.ServeConn(framed, &http2.ServeConnOpts{Context: ctx, BaseConfig: s, Handler: h})
+	}
+	return nil
 }
 
 const frameHead = 9

@@ -24,11 +24,11 @@ const (
 
 var arguments = map[Effect]argument{
 	ResetAfter: number, CutAfter: number, ChunkCut: number, StallAfter: number, Rate: number, Answer: number, Echo: number,
-	Trickle: number, StreamReset: number, GoAway: number,
+	Trickle: number, StreamReset: number, GoAway: number, Phantom: number,
 	Flip: number, Shorter: number, Longer: number, Keep: number,
 	Redirect: text, ContentRange: text, DigestHeader: text, LinkHeader: text, Location: text,
 	Delay: duration, Hold: noArgument, HTML: noArgument, IgnoreRange: noArgument, Endless: noArgument, Gzip: noArgument,
-	SessionLost: noArgument, Multipart: noArgument, Revoke: noArgument, Phantom: noArgument, StreamRefuse: noArgument,
+	SessionLost: noArgument, Multipart: noArgument, Revoke: noArgument, StreamRefuse: noArgument,
 }
 
 // ParseFault reads a fault in short text: one effect with its argument and what it matches, in any order.

@@ -133,8 +133,11 @@ func (r *Registry) ListenOn(address string, listen func(address string) (net.Lis
 		*server = r.server(listening[i])
 	}
 	for _, s := range r.servers() {
-		if s != nil {
-			r.start(s)
+		if s == nil {
+			continue
+		}
+		if err := r.start(s); err != nil {
+			return fmt.Errorf("test registry: %w", err)
 		}
 	}
 	return nil
@@ -147,16 +150,19 @@ func (r *Registry) server(l net.Listener) *httptest.Server {
 	return &httptest.Server{Listener: l, Config: &http.Server{Handler: r, ConnContext: withConn, ErrorLog: silentLog()}}
 }
 
-func (r *Registry) start(s *httptest.Server) {
+func (r *Registry) start(s *httptest.Server) error {
 	if !r.config.TLS {
 		s.Start()
-		return
+		return nil
 	}
 	s.TLS = r.config.Certificate.config()
 	if s.EnableHTTP2 = !r.config.NoHTTP2; s.EnableHTTP2 {
-		s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": serveFrames}
+		if err := serveFrames(s.Config); err != nil {
+			return err
+		}
 	}
 	s.StartTLS()
+	return nil
 }
 
 // Close stops listening, ends stalled answers and waits for what is under way. The content stays readable.

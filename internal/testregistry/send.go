@@ -54,6 +54,9 @@ func (r *Registry) send(ctx context.Context, w http.ResponseWriter, q *exchange,
 		_ = out.write(ctx, a.body[min(f.N, int64(len(a.body))):]) // what is left of it comes, or nobody waits for it
 	case StallAfter:
 		r.hold(ctx, f.Release)
+		if ctx.Err() != nil {
+			return // nobody waits any more
+		}
 		out.limit = wholeBody
 		_ = out.write(ctx, a.body[min(f.N, int64(len(a.body))):]) && out.pad(ctx)
 	default: // CutAfter: the server closes by itself, for the length it promised is not there
