@@ -26,8 +26,7 @@ type lane struct {
 // A stream is one answer of a host.
 type stream struct {
 	rc       io.ReadCloser
-	off, end int64     // what it has to give still
-	mark     time.Time // when its last piece came
+	off, end int64 // what it has to give still
 	share    *share
 	drop     context.CancelFunc
 }
@@ -46,7 +45,7 @@ func (e *writeError) Error() string { return e.err.Error() }
 func (l *lane) openFirst(ctx context.Context) error {
 	hosts := l.spread.hosts
 	if len(hosts) > 1 {
-		for _, h := range hosts {
+		for _, h := range quickFirst(hosts) {
 			l.host = h
 			if err := l.open(ctx); err == nil || ctx.Err() != nil {
 				return err
@@ -95,10 +94,13 @@ func (l *lane) openAt(ctx context.Context, src content.Source) error {
 	}
 	now := time.Now()
 	l.spread.work.answered(c)
-	l.stream = &stream{rc: rc, off: c.off, end: end, mark: now, drop: drop, share: l.spread.blob.shares.begin(l.host, c.off)}
+	l.stream = &stream{rc: rc, off: c.off, end: end, drop: drop, share: l.spread.blob.shares.begin(l.host, c.off)}
 	if l.coming {
 		l.host.line.begun(now.Sub(asked))
 		l.coming, l.begun = false, true
+	}
+	if l.host != nil {
+		l.host.line.opened()
 	}
 	return nil
 }
@@ -119,6 +121,9 @@ func (l *lane) end() {
 func (l *lane) close() {
 	if l.stream == nil {
 		return
+	}
+	if l.host != nil {
+		l.host.line.closed()
 	}
 	l.stream.drop()
 	_ = l.stream.rc.Close()
@@ -258,11 +263,9 @@ func (l *lane) piece(p []byte) (int, error) {
 	}
 	asked := time.Now()
 	n, err := st.rc.Read(p[:most])
-	now := time.Now()
 	if l.host != nil {
-		l.host.line.moved(int64(n), now.Sub(st.mark), now.Sub(asked))
+		l.host.line.moved(int64(n), time.Since(asked))
 	}
-	st.mark = now
 	st.share.add(p[:n])
 	l.spread.blob.came(content.Range{Off: st.off, Len: int64(n)})
 	st.off += int64(n)

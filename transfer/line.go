@@ -31,6 +31,7 @@ type line struct {
 	mu     sync.Mutex
 	tuner  tuner
 	now    gauge
+	open   int               // answers that are being read
 	wishes map[*spread]int64 // bytes that nobody reads yet, of those that could use another lane
 }
 
@@ -69,13 +70,36 @@ func (l *line) leave(how laneEnd) {
 	l.now.lanes--
 }
 
-// moved counts n bytes of one lane, that it was at its body for flow, and
-// waited for the network in that time.
-func (l *line) moved(n int64, flow, waited time.Duration) {
+// opened counts an answer that a lane reads.
+func (l *line) opened() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pass()
+	l.open++
+}
+
+// closed takes back what opened counted.
+func (l *line) closed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pass()
+	l.open--
+}
+
+// pass lets the time pass until now.
+func (l *line) pass() {
+	now := time.Now()
+	if !l.now.at.IsZero() {
+		l.now.flow += time.Duration(l.open) * now.Sub(l.now.at)
+	}
+	l.now.at = now
+}
+
+// moved counts n bytes of one lane, which it waited for.
+func (l *line) moved(n int64, waited time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.now.bytes += n
-	l.now.flow += flow
 	l.now.waited += waited
 }
 
@@ -111,7 +135,7 @@ func (l *line) forget(s *spread) {
 }
 
 func (l *line) look() {
-	l.now.at = time.Now()
+	l.pass()
 	l.tuner.look(l.now)
 }
 

@@ -16,30 +16,43 @@ import (
 
 const (
 	// leastSpread is the size in bytes from which a blob may be worth a second
-	// connection.
-	leastSpread = 16 << 20
+	// connection, and leastMirrored that from which it may be worth a second host.
+	leastSpread   = 16 << 20
+	leastMirrored = 2 << 20
+
+	// leastLong is how long a blob has to take still for others to join the first
+	// connection, whose answer is cut short then.
+	leastLong = 1500 * time.Millisecond
 
 	tendEvery = 25 * time.Millisecond
 	pieceSize = 128 << 10 // bytes read at once
 )
 
 // blob returns blob d of src as the sinks see it.
-func (c *Copier) blob(src content.Source, d ocispec.Descriptor) content.Blob {
+func (c *Copier) blob(ctx context.Context, src content.Source, d ocispec.Descriptor) content.Blob {
 	c.init()
 	m := &meter{Blob: content.NewBlob(src, d), copier: c}
 	from, ok := content.As[content.Replicated](src)
-	if !ok || d.Size < leastSpread {
+	if !ok || d.Size < leastMirrored {
 		return m
 	}
-	return &spreadBlob{meter: m, src: src, from: from}
+	b := &spreadBlob{meter: m, src: src, from: from, least: leastSpread}
+	if len(from.Replicas(ctx, d)) > 1 {
+		b.least = leastMirrored
+	}
+	if d.Size < b.least {
+		return m
+	}
+	return b
 }
 
 // A spreadBlob is a blob that several connections may bring. It begins with one,
 // which goes to the end of what is wanted; more are tried where that is slow.
 type spreadBlob struct {
 	*meter
-	src  content.Source
-	from content.Replicated
+	src   content.Source
+	from  content.Replicated
+	least int64 // bytes that are worth spreading
 
 	shares shares // who gave what
 }
@@ -64,7 +77,7 @@ func (b *spreadBlob) Spread(ctx context.Context, spans content.Spans) (content.S
 // Open implements [content.Blob].
 func (b *spreadBlob) Open(ctx context.Context, r content.Range) (io.ReadCloser, error) {
 	off, n, err := r.Resolve(b.Descriptor().Size)
-	if err != nil || n < leastSpread {
+	if err != nil || n < b.least {
 		return b.meter.Open(ctx, r)
 	}
 	s, err := b.begin(ctx, content.Spans{{Off: off, Len: n}})
@@ -136,6 +149,25 @@ func (b *spreadBlob) hosts(ctx context.Context) []*replica {
 		hosts = append(hosts, &replica{Replica: r, line: b.copier.lines.to(r.Host())})
 	}
 	return hosts
+}
+
+// quickFirst returns hosts with those last that were seen to be much slower than
+// the best.
+func quickFirst(hosts []*replica) []*replica {
+	const much = 4
+	var best float64
+	for _, h := range hosts {
+		best = max(best, h.line.rate())
+	}
+	quick, slow := []*replica{}, []*replica{}
+	for _, h := range hosts {
+		if rate := h.line.rate(); rate > 0 && much*rate < best {
+			slow = append(slow, h)
+			continue
+		}
+		quick = append(quick, h)
+	}
+	return append(quick, slow...)
 }
 
 // mostChunk returns how many bytes a chunk has at most.
@@ -222,6 +254,10 @@ var errClosed = errors.New("closed")
 
 // tend gives the spread as many lanes as help.
 func (s *spread) tend() {
+	if !s.isApart() && !s.long() {
+		s.insist()
+		return
+	}
 	for _, h := range s.candidates() {
 		if !h.line.take(s, s.work.wish(h.usual())) {
 			continue
@@ -230,6 +266,11 @@ func (s *spread) tend() {
 		s.add(&lane{spread: s, host: h, coming: true})
 	}
 	s.insist()
+}
+
+// long reports whether what the first lane reads is worth being cut up.
+func (s *spread) long() bool {
+	return s.work.eta(s.base.chunk, bid{rate: fastLine}) >= leastLong
 }
 
 // candidates returns the hosts that may give spans: the source's own only where

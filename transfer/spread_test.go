@@ -26,7 +26,7 @@ func scattered(t *testing.T, h content.Source, lanes int, size int64) (took time
 		c := &Copier{Lanes: lanes}
 		to := &receiver{}
 		began := time.Now()
-		s, err := c.blob(h, zeros(size)).(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
+		s, err := c.blob(t.Context(), h, zeros(size)).(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestTheNumberOfLanesIsFound(t *testing.T) {
 			delay: time.Duration(5+rnd.IntN(145)) * time.Millisecond,
 			each:  (0.5 + 3*rnd.Float64()) * megabyte,
 			total: (2 + 14*rnd.Float64()) * megabyte,
-			pause: rnd.Float64() / 4000, breaks: rnd.Float64() / 4000,
+			pause: rnd.Float64() / 1000, breaks: rnd.Float64() / 4000,
 		}
 		size := max(int64(20*min(l.total, 16*l.each)), leastSpread)
 		run := func(lanes int) float64 {
@@ -195,7 +195,7 @@ func TestBytesAreReadInOrderThroughAWindow(t *testing.T) {
 func readThroughWindow(t *testing.T, c *Copier, size int64, pause time.Duration) {
 	t.Helper()
 	h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: 2 * megabyte, counts: true}}
-	b := c.blob(h, zeros(size))
+	b := c.blob(t.Context(), h, zeros(size))
 	whole, began := c.memory.pages, time.Now()
 	rc, err := b.Open(t.Context(), content.Range{})
 	if err != nil {
@@ -255,7 +255,7 @@ func endHalfway(t *testing.T, size int64, end func(context.CancelFunc, io.Closer
 	h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: megabyte}}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	rc, err := (&Copier{}).blob(h, zeros(size)).Open(ctx, content.Range{})
+	rc, err := (&Copier{}).blob(ctx, h, zeros(size)).Open(ctx, content.Range{})
 	if err != nil {
 		t.Fatal(err)
 	}

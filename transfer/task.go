@@ -123,7 +123,7 @@ func sourceFailed(err error) bool {
 }
 
 func (c *Copier) moveFrom(ctx context.Context, src content.Source, d ocispec.Descriptor, uses []*use) {
-	blob := c.blob(src, d)
+	blob := c.blob(ctx, src, d)
 	first, second := waves(uses)
 	if len(first) == 1 {
 		put(ctx, first[0], blob)

@@ -11,7 +11,7 @@ const (
 	fastLine  = 128 << 20 // bytes a second over one line, where more lanes have nothing to win
 
 	glance    = 150 * time.Millisecond // how long rates are measured
-	shortRest = 2 * time.Second        // after lanes that gained nothing, until more are tried again
+	shortRest = time.Second            // after lanes that gained nothing, until more are tried again
 	longRest  = 30 * time.Second
 )
 
@@ -40,7 +40,7 @@ type gauge struct {
 	coming int           // that wait for their first byte
 	delay  time.Duration // that the last of them waited for it
 	bytes  int64
-	flow   time.Duration // lanes have been at their bodies, all together
+	flow   time.Duration // answers were open, all together
 	waited time.Duration // of that, for the network
 }
 
@@ -60,11 +60,10 @@ func (t *tuner) look(now gauge) {
 	if now.lanes == 0 || now.coming > 0 || now.at.Sub(t.begun.at) < glance {
 		return
 	}
-	flow := now.flow - t.begun.flow
-	if flow <= 0 || now.bytes == t.begun.bytes {
-		t.begun = now // the line is down: that tells nothing about lanes
-		return
+	if now.bytes == t.begun.bytes {
+		return // the pause counts when it is over
 	}
+	flow := now.flow - t.begun.flow
 	if share := float64(flow) / float64(now.lanes) / float64(now.at.Sub(t.begun.at)); share < 0.8 {
 		return // some are between two answers, which leaves more to the others
 	}
@@ -77,7 +76,12 @@ func (t *tuner) look(now gauge) {
 	if t.trial {
 		t.rest = 0
 	}
-	t.trial, t.begun, t.from = false, now, got
+	t.trial, t.begun = false, now
+	if got.lanes == t.from.lanes {
+		// Some lines pause: the next trial is compared with what is usual.
+		got.rate = (got.rate + 2*t.from.rate) / 3
+	}
+	t.from = got
 	if t.fixed > 0 || now.at.Before(t.until) || got.rate > fastLine || busy < 0.5 {
 		return
 	}
@@ -112,7 +116,9 @@ func (t *tuner) grow(lanes int) {
 	case t.rest > 0:
 		more = max(1, lanes/4)
 	case lanes < few:
-		more = lanes
+		more = min(lanes, few-lanes)
+	case lanes == few:
+		more = 1
 	}
 	most := mostLanes
 	if t.bears > 0 {

@@ -163,6 +163,13 @@ func (w *work) steal(b bid, head int64) *chunk {
 	return c
 }
 
+// eta returns how long the rest of c will take.
+func (w *work) eta(c *chunk, b bid) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return c.eta(time.Now(), b)
+}
+
 // clear returns the byte up to which nobody reads what follows c.
 func (w *work) clear(c *chunk) int64 {
 	w.mu.Lock()

@@ -16,7 +16,7 @@ const bigLayer = 18 // MiB, more than what is read over one connection whatever 
 // perConnection is a registry that gives so many bytes a second over a connection.
 func perConnection(t *testing.T, img testimage.Image, more ...testregistry.Fault) *testregistry.Registry {
 	t.Helper()
-	const slow = 8 << 20
+	const slow = 4 << 20
 	r := testregistry.Start(t, testregistry.Config{Faults: append(more, testregistry.Fault{Effect: testregistry.Rate, N: slow})})
 	img.PutTo(r, repo, tag)
 	return r
@@ -81,11 +81,11 @@ func TestAMirrorThatLiesAboutAPartIsFoundOut(t *testing.T) {
 	own := perConnection(t, img)
 	var mirrors []*testregistry.Registry
 	for i := range 3 {
-		lies := testregistry.Fault{Effect: testregistry.Flip, N: 5 << 20}
-		if i > 0 {
-			lies.Times, lies.Nth = 1, 1000
+		var lies []testregistry.Fault
+		for at := int64(0); i == 0 && at < bigLayer<<20; at += 64 << 10 { // in every span that it gives
+			lies = append(lies, testregistry.Fault{Effect: testregistry.Flip, N: at + 1000})
 		}
-		mirrors = append(mirrors, perConnection(t, img, lies))
+		mirrors = append(mirrors, perConnection(t, img, lies...))
 	}
 	var log warnings
 	log.on = func(string) {}
