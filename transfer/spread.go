@@ -254,7 +254,7 @@ var errClosed = errors.New("closed")
 
 // tend gives the spread as many lanes as help.
 func (s *spread) tend() {
-	if !s.isApart() && !s.long() {
+	if !s.isApart() && !s.work.long(s.base.chunk, leastLong) {
 		s.insist()
 		return
 	}
@@ -266,11 +266,6 @@ func (s *spread) tend() {
 		s.add(&lane{spread: s, host: h, coming: true})
 	}
 	s.insist()
-}
-
-// long reports whether what the first lane reads is worth being cut up.
-func (s *spread) long() bool {
-	return s.work.eta(s.base.chunk, bid{rate: fastLine}) >= leastLong
 }
 
 // candidates returns the hosts that may give spans: the source's own only where

@@ -163,11 +163,12 @@ func (w *work) steal(b bid, head int64) *chunk {
 	return c
 }
 
-// eta returns how long the rest of c will take.
-func (w *work) eta(c *chunk, b bid) time.Duration {
+// long reports whether c will take d still at the pace that it was seen to have.
+func (w *work) long(c *chunk, d time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return c.eta(time.Now(), b)
+	seen := time.Since(c.begun)
+	return !c.begun.IsZero() && seen >= glance && float64(c.got)*d.Seconds() < float64(c.end-c.off)*seen.Seconds()
 }
 
 // clear returns the byte up to which nobody reads what follows c.

@@ -78,7 +78,8 @@ func TestABigBlobComesOverSeveralConnections(t *testing.T) {
 func TestAMirrorThatLiesAboutAPartIsFoundOut(t *testing.T) {
 	t.Parallel()
 	img := testimage.Big(6, bigLayer)
-	own := perConnection(t, img)
+	own := testregistry.Start(t, testregistry.Config{})
+	img.PutTo(own, repo, tag)
 	var mirrors []*testregistry.Registry
 	for i := range 3 {
 		var lies []testregistry.Fault
