@@ -82,7 +82,8 @@ const (
 	Inflate
 
 	// Where another client puts a child at the same moment, an index is refused for
-	// want of it: the client puts the index again.
+	// want of it: the client puts the index again. So it does with a manifest that
+	// is refused for what the registry says it has when it is asked.
 	// https://github.com/distribution/distribution/blob/v2.8.3/registry/storage/linkedblobstore.go
 	PutAgain
 
