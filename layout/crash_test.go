@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
@@ -59,25 +58,18 @@ func counted(mediaType string, raw []byte) *countedBlob {
 }
 
 // work is what the child processes copy: image number i has a config and a
-// small layer of its own, and a big one that all below apart share.
+// small layer of its own, and a big one that all share.
 type work struct {
 	big    *countedBlob
 	config *countedBlob
 	m      content.Manifest
 }
 
-const (
-	bigLayer = 3 << 20
-	apart    = 100 // the first image that has a big layer of its own
-)
+const bigLayer = 3 << 20
 
 func workOf(i int) (work, error) {
-	big := uint64(1)
-	if i >= apart {
-		big += uint64(i)
-	}
 	w := work{
-		big:    counted(ocispec.MediaTypeImageLayer, noise(big, bigLayer)),
+		big:    counted(ocispec.MediaTypeImageLayer, noise(1, bigLayer)),
 		config: counted(ocispec.MediaTypeImageConfig, fmt.Appendf(nil, `{"number":%d}`, i)),
 	}
 	own := counted(ocispec.MediaTypeImageLayer, noise(uint64(2+i), 10_000))
@@ -136,111 +128,6 @@ func whole(ctx context.Context, path, ref string) (_ digest.Digest, err error) {
 		}
 	}
 	return m.Digest(), nil
-}
-
-// copyChild copies: PATH NUMBER TAG…
-func copyChild(args []string) error {
-	i, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
-	_, err = copyTo(context.Background(), args[0], i, args[2:]...)
-	return err
-}
-
-// TestKilledAtAnyPointTheLayoutIsWholeAndOneRerunCompletes kills a copy at 20
-// points, half of them of an image whose big layer is there already. Every image
-// that has a name right after has all its blobs, byte for byte.
-func TestKilledAtAnyPointTheLayoutIsWholeAndOneRerunCompletes(t *testing.T) {
-	const points = 20
-	rnd := rand.New(rand.NewPCG(7, 11))
-	killed := 0
-	took := map[int]time.Duration{}
-	for _, image := range []int{1, apart} {
-		took[image] = timed(t, image)
-	}
-	for point := range points {
-		image := []int{1, apart}[point%2]
-		part := (float64(point) + rnd.Float64()) / points
-		if killedAt(t, image, part, took) {
-			killed++
-		}
-	}
-	if killed < points*3/4 {
-		t.Errorf("only %d of %d processes were killed while they worked", killed, points)
-	}
-}
-
-// timed returns how long a process takes to copy an image into a layout that has
-// image 0.
-func timed(t *testing.T, image int) time.Duration {
-	t.Helper()
-	copying := child(t, "copy", prepared(t), strconv.Itoa(image), "moving", "new")
-	start := time.Now()
-	if err := copying.Run(); err != nil {
-		t.Fatal(err)
-	}
-	return time.Since(start)
-}
-
-// killedAt kills a process when it has done a part of its copy of an image, looks
-// at what it left, and runs it again. One that was done before is as good, but
-// takes less time than was thought, and another one is killed.
-func killedAt(t *testing.T, image int, part float64, took map[int]time.Duration) bool {
-	t.Helper()
-	old, err := workOf(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next, err := workOf(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		path, after := prepared(t), time.Duration(part*float64(took[image]))
-		killed := killAfter(t, child(t, "copy", path, strconv.Itoa(image), "moving", "new"), after)
-		wantWhole(t, path, "kept", old.m.Digest())
-		wantWhole(t, path, "moving", old.m.Digest(), next.m.Digest())
-		if got, err := whole(t.Context(), path, "new"); got != next.m.Digest() && !errors.Is(err, content.ErrNotFound) {
-			t.Errorf("after a kill at %v: new = %s, %v; want the whole image or none", after, got, err)
-		}
-		if err := child(t, "copy", path, strconv.Itoa(image), "moving", "new").Run(); err != nil {
-			t.Fatalf("rerun after a kill at %v: %v", after, err)
-		}
-		wantWhole(t, path, "moving", next.m.Digest())
-		wantWhole(t, path, "new", next.m.Digest())
-		wantWhole(t, path, "kept", old.m.Digest())
-		if left := strays(t, path); len(left) > 0 {
-			t.Errorf("after a kill at %v and a rerun: %q are left", after, left)
-		}
-		if killed {
-			return true
-		}
-		took[image] = after
-	}
-	return false
-}
-
-// prepared returns a layout that has image 0.
-func prepared(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "layout")
-	if _, err := copyTo(t.Context(), path, 0, "kept", "moving"); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// killAfter runs cmd and kills it, as kill -9 does, when d has passed. It
-// reports whether cmd was still running.
-func killAfter(t *testing.T, cmd *exec.Cmd, d time.Duration) (killed bool) {
-	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(d, func() { _ = cmd.Process.Kill() }) // it may have ended
-	err := cmd.Wait()
-	return !timer.Stop() && err != nil
 }
 
 // wantWhole reports when ref at path does not stand for one of digests, with

@@ -51,7 +51,6 @@ const (
 
 	lockEnd  = ".lock"
 	spansEnd = ".spans"
-	newEnd   = ".new"
 )
 
 // fail wraps err, about file name, in an Error that has a class.
@@ -151,7 +150,7 @@ func (k *disk) sweep() {
 				_ = lock.Release() // which removes it
 			}
 		}
-		of, isList := strings.CutSuffix(strings.TrimSuffix(name, newEnd), spansEnd)
+		of, isList := strings.CutSuffix(name, spansEnd)
 		if _, err := k.root.Lstat(of); isList && errors.Is(err, fs.ErrNotExist) {
 			_ = k.root.Remove(name)
 		}

@@ -3,6 +3,8 @@ package layout
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -236,7 +238,7 @@ func TestSpansThatCannotBeTrustedAreForgotten(t *testing.T) {
 			l := created(t)
 			put(t, l, anImage(t, "makes the folders"))
 			partial := filepath.Join(l.disk.path, l.disk.partial(b.d.Digest))
-			if err := errors.Join(os.WriteFile(partial, b.raw[:500], 0o644), os.WriteFile(partial+spansEnd, []byte(note), 0o644)); err != nil {
+			if err := errors.Join(os.WriteFile(partial, b.raw[:500], 0o644), os.WriteFile(partial+spansEnd, summed(note), 0o644)); err != nil {
 				t.Fatal(err)
 			}
 			in := ingestOf(t, l, b)
@@ -249,6 +251,11 @@ func TestSpansThatCannotBeTrustedAreForgotten(t *testing.T) {
 			}
 		})
 	}
+}
+
+// summed returns a note with its sum before it.
+func summed(note string) []byte {
+	return fmt.Appendf(nil, "%08x %s", crc32.ChecksumIEEE([]byte(note)), note)
 }
 
 func TestAnIngestOfWhatIsThere(t *testing.T) {

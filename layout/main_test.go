@@ -14,7 +14,6 @@ const asChild = "WHERRY_LAYOUT_TEST_CHILD"
 
 // children are what a child process can be.
 var children = map[string]func(args []string) error{
-	"copy":   copyChild,
 	"rounds": roundsChild,
 	"put":    putChild,
 	"dir":    dirChild,

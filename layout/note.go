@@ -1,9 +1,12 @@
 package layout
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"slices"
 
@@ -14,7 +17,7 @@ import (
 const (
 	// noteEvery is how many new bytes of a file with holes may be forgotten when
 	// the process is killed.
-	noteEvery = 8 << 20
+	noteEvery = 1 << 20
 
 	// worthKeeping is how many hashed bytes it takes for the state of the hash to
 	// be kept.
@@ -111,25 +114,68 @@ func restore(sum any, state []byte) bool {
 	return ok && s.UnmarshalBinary(state) == nil
 }
 
-// readNote returns the zero note where there is none. One that cannot be read
-// is worth nothing.
+// readNote returns the zero note where there is none, and where none was written
+// into the file yet. One that cannot be read is worth nothing.
 func (p *partial) readNote() (n note, ok bool) {
 	raw, err := p.k.read(p.noteFile(), 1<<20)
-	if errors.Is(err, content.ErrNotFound) {
+	if errors.Is(err, content.ErrNotFound) || err == nil && len(raw) == 0 {
 		return note{}, true
 	}
-	return n, err == nil && json.Unmarshal(raw, &n) == nil
+	return n, err == nil && unpackNote(raw, &n)
+}
+
+// A note is written over the one before, which takes no more than a copy in
+// memory: as long as the machine runs, one that fits into a page is never torn.
+// The sum before it tells of others.
+func packNote(n note, least int) ([]byte, error) {
+	raw, err := json.Marshal(n)
+	if err != nil {
+		return nil, err
+	}
+	raw = append(fmt.Appendf(nil, "%08x ", crc32.ChecksumIEEE(raw)), raw...)
+	return append(raw, bytes.Repeat([]byte{' '}, max(0, least-len(raw)))...), nil
+}
+
+func unpackNote(raw []byte, n *note) bool {
+	sum, raw, ok := bytes.Cut(raw, []byte{' '})
+	raw = bytes.TrimRight(raw, " ")
+	return ok && string(sum) == fmt.Sprintf("%08x", crc32.ChecksumIEEE(raw)) && json.Unmarshal(raw, n) == nil
 }
 
 // note writes down what is there. The caller holds mu.
-func (p *partial) note() error {
-	raw, err := json.Marshal(p.current())
+func (p *partial) note() error { return p.write(p.current()) }
+
+// write writes n over the note that is there. The caller holds mu.
+func (p *partial) write(n note) error {
+	if err := p.openNote(); err != nil {
+		return err
+	}
+	raw, err := packNote(n, p.noted)
 	if err != nil {
 		return err
 	}
-	p.since = 0
-	name := p.noteFile()
-	return p.k.fail("write", name, durable.Overwrite(p.k.root, name+newEnd, name, raw))
+	if _, err := p.notes.WriteAt(raw, 0); err != nil {
+		return p.k.fail("write", p.noteFile(), err)
+	}
+	p.since, p.noted = 0, len(raw)
+	return nil
+}
+
+// openNote opens the file of the note, which is made where there is none of ours.
+func (p *partial) openNote() error {
+	if p.notes != nil {
+		return nil
+	}
+	f, err := openOwn(p.k.root, p.noteFile())
+	if err != nil {
+		return p.k.fail("open", p.noteFile(), err)
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return errors.Join(p.k.fail("read", p.noteFile(), err), f.Close())
+	}
+	p.notes, p.noted = f, int(fi.Size())
+	return nil
 }
 
 // save makes what is there durable, and a note of it. Of a full disk those hear
@@ -145,19 +191,14 @@ func (p *partial) save() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.safe = done
-	raw, err := json.Marshal(p.current())
-	if err != nil {
-		return err
-	}
-	name := p.noteFile()
-	r, err := durable.Write(p.k.root, name+newEnd, raw)
+	err := p.note()
 	if err == nil {
-		err = r.Publish(name)
+		err = p.k.fail("write", p.noteFile(), errors.Join(p.notes.Sync(), durable.SyncDir(p.k.root, partialDir)))
 	}
-	if durable.IsFull(err) {
+	if errors.Is(err, content.ErrNoSpace) {
 		return nil
 	}
-	return p.k.fail("write", name, err)
+	return err
 }
 
 func (p *partial) current() note {
@@ -188,19 +229,26 @@ func (p *partial) noteEnd() error {
 	if !n.Listed && n.Hashed == 0 {
 		return nil
 	}
-	raw, err := json.Marshal(n)
-	if err != nil {
+	if err := p.write(n); !errors.Is(err, content.ErrNoSpace) {
 		return err
 	}
-	name := p.noteFile()
-	err = durable.Overwrite(p.k.root, name+newEnd, name, raw)
-	if durable.IsFull(err) {
+	return nil
+}
+
+// closeNote closes the file of the note.
+func (p *partial) closeNote() error {
+	if p.notes == nil {
 		return nil
 	}
-	return p.k.fail("write", name, err)
+	err := p.notes.Close()
+	p.notes = nil
+	return p.k.fail("close", p.noteFile(), err)
 }
 
 func (p *partial) removeNote() error {
+	if err := p.closeNote(); err != nil {
+		return err
+	}
 	name := p.noteFile()
 	err := p.k.root.Remove(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/wherry-dev/wherry/content"
-	"github.com/wherry-dev/wherry/internal/durable"
 )
 
 func TestWhatOfAPartialFileIsTrusted(t *testing.T) {
@@ -117,14 +115,14 @@ func falsify(t *testing.T, file string, n int64) {
 		t.Fatal(err)
 	}
 	var was note
-	if err := json.Unmarshal(raw, &was); err != nil || was.Hashed != n || len(was.State) == 0 {
-		t.Fatalf("the note is %s, %v", raw, err)
+	if !unpackNote(raw, &was) || was.Hashed != n || len(was.State) == 0 {
+		t.Fatalf("the note is %s", raw)
 	}
 	sum := sha256.New()
 	_, err = sum.Write(bytes.Repeat([]byte{1}, int(n)))
 	state, serr := sum.(encoding.BinaryMarshaler).MarshalBinary()
 	was.State = state
-	raw, jerr := json.Marshal(was)
+	raw, jerr := packNote(was, 0)
 	if err := errors.Join(err, serr, jerr, os.WriteFile(file, raw, 0o644)); err != nil {
 		t.Fatal(err)
 	}
@@ -144,11 +142,36 @@ func TestOfABigBlobSomeIsSafeOnTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, bytes.ReplaceAll(raw, []byte(durable.Boot()), []byte("before")), 0o644); err != nil {
+	var n note
+	if !unpackNote(raw, &n) {
+		t.Fatalf("the note is %s", raw)
+	}
+	n.Boot = "before"
+	raw, err = packNote(n, 0)
+	if err := errors.Join(err, os.WriteFile(file, raw, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	putWant(t, closed(t)(Open(l.disk.path)), s, nil)
 	if again := b.opens[1]; again < safeEvery || again > cutAt {
 		t.Errorf("opened at %d, want at what was safe of %d", again, cutAt)
+	}
+}
+
+func TestANoteThatIsTornIsNone(t *testing.T) {
+	long := note{Listed: true, Spans: content.Spans{{Len: 10}, {Off: 20, Len: 10}}}
+	raw, err := packNote(long, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := packNote(note{Listed: true}, len(raw))
+	var n note
+	if err != nil || len(over) != len(raw) || !unpackNote(over, &n) || len(n.Spans) > 0 {
+		t.Errorf("written over a longer one it is %q, %v", over, err)
+	}
+	for at := range len(raw) {
+		torn := append(bytes.Clone(over[:at]), raw[at:]...)
+		if !bytes.Equal(torn, raw) && !bytes.Equal(torn, over) && unpackNote(torn, &n) {
+			t.Errorf("torn at %d: %q counts", at, torn)
+		}
 	}
 }

@@ -28,6 +28,8 @@ type partial struct {
 	done    content.Spans
 	safe    content.Spans // of done, what a power failure leaves too
 	listed  bool          // done is noted; else the file has no holes, and its length tells
+	notes   *os.File      // where done is noted; nil before the first time
+	noted   int           // length of the note
 	since   int64         // bytes written since the note was
 	unsafe  int64         // bytes written since the file was made durable
 	due     chan struct{} // is told when it is time to make the file durable; nil where nobody does
@@ -58,16 +60,22 @@ func (k *disk) openPartial(d ocispec.Descriptor) (*partial, error) {
 // openFile opens the partial's file, which is made where there is none of ours.
 func (p *partial) openFile() error {
 	name := p.k.partial(p.d.Digest)
-	f, err := durable.OpenRegularFile(p.k.root, name, os.O_RDWR)
+	f, err := openOwn(p.k.root, name)
+	p.f = f
+	return p.k.fail("open", name, err)
+}
+
+// openOwn opens file name, which is made where there is none of ours.
+func openOwn(root *os.Root, name string) (*os.File, error) {
+	f, err := durable.OpenRegularFile(root, name, os.O_RDWR)
 	if err == nil && !durable.Sole(f) {
 		// Another name of the same file may lie anywhere: it is not written to.
 		err = errors.Join(durable.ErrNotRegular, f.Close())
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, durable.ErrNotRegular) {
-		f, err = durable.CreateNew(p.k.root, name)
+		return durable.CreateNew(root, name)
 	}
-	p.f = f
-	return p.k.fail("open", name, err)
+	return f, err
 }
 
 // empty forgets the bytes that are there. Nobody writes meanwhile.
@@ -86,7 +94,7 @@ func (p *partial) empty() error {
 func (p *partial) publish() error {
 	name := p.k.place(p.d.Digest)
 	err := p.f.Sync()
-	if err = errors.Join(err, p.f.Close()); err != nil {
+	if err = errors.Join(err, p.f.Close(), p.closeNote()); err != nil {
 		return p.fail("write", err)
 	}
 	if err := durable.MakeDir(p.k.root, path.Dir(name)); err != nil {
@@ -111,10 +119,13 @@ func (p *partial) keep() error {
 	if len(p.done) == 0 {
 		return errors.Join(p.fail("close", p.f.Close()), p.remove())
 	}
-	return errors.Join(p.noteEnd(), p.fail("close", p.f.Close()))
+	return errors.Join(p.noteEnd(), p.closeNote(), p.fail("close", p.f.Close()))
 }
 
 func (p *partial) remove() error {
+	if err := p.closeNote(); err != nil {
+		return err
+	}
 	err := p.k.root.Remove(p.k.partial(p.d.Digest))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return p.fail("remove", err)
