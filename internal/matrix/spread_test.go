@@ -83,7 +83,7 @@ func TestAMirrorThatLiesAboutAPartIsFoundOut(t *testing.T) {
 	var mirrors []*testregistry.Registry
 	for i := range 3 {
 		var lies []testregistry.Fault
-		for at := int64(0); i == 0 && at < bigLayer<<20; at += 64 << 10 { // in every span that it gives
+		for at := int64(0); i == 0 && at < bigLayer<<20; at += 512 << 10 { // in every span that it gives
 			lies = append(lies, testregistry.Fault{Effect: testregistry.Flip, N: at + 1000})
 		}
 		mirrors = append(mirrors, perConnection(t, img, lies...))
