@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
 // A link is what a connection to a host is like.
@@ -64,7 +65,7 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	if h.plain && n < d.Size {
 		return nil, fmt.Errorf("span: %w", errors.ErrUnsupported)
 	}
-	if err := pass(ctx, 2*h.delay); err != nil { // a connection, and the first byte
+	if err := httpx.Wait(ctx, 2*h.delay); err != nil { // a connection, and the first byte
 		return nil, err
 	}
 	h.mu.Lock()
@@ -77,17 +78,6 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	h.open++
 	h.peak = max(h.peak, h.open)
 	return &simulatedBody{h: h, ctx: ctx, off: off, end: off + n}, nil
-}
-
-func pass(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 type simulatedBody struct {
@@ -106,7 +96,7 @@ func (b *simulatedBody) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := pass(b.ctx, wait); err != nil {
+	if err := httpx.Wait(b.ctx, wait); err != nil {
 		return 0, err
 	}
 	clear(p[:n])

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
 const megabyte = 1e6
@@ -229,7 +230,7 @@ func readCounted(ctx context.Context, r io.Reader, pause time.Duration) (n int64
 		if err != nil {
 			return n, err
 		}
-		if n%(8<<20) < int64(m) && pass(ctx, pause) != nil {
+		if n%(8<<20) < int64(m) && httpx.Wait(ctx, pause) != nil {
 			return n, context.Cause(ctx)
 		}
 	}
