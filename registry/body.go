@@ -11,6 +11,7 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
