@@ -9,7 +9,7 @@ var disk = []Fault{
 	{
 		Name: "killed", Part: Disk, Does: "kill -9 at any point",
 		Held: []string{
-			"layout.TestKilledAtAnyPointTheLayoutIsWholeAndOneRerunCompletes", "archive.TestWhatKilledProcessesLeftIsRemoved",
+			"internal/killed.TestKilledAtAnyMomentWhatIsThereIsWholeAndOneRerunCompletes", "internal/killed.TestOfABlobThatWasHalfThereLittleIsFetchedAgain", "archive.TestWhatKilledProcessesLeftIsRemoved",
 			"e2e.TestAKilledCopyLeavesAValidLayout", "e2e.TestAKilledCopyIntoARegistryIsCompletedByARerun",
 		},
 	},

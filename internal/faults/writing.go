@@ -92,7 +92,6 @@ var writing = []Fault{
 	{
 		Name: "phantom", Part: Writing, Row: "blobs-invisible", Does: "HEAD says a blob is there, and it is not", At: blobs,
 		Strikes: []string{"phantom={size},kind=blob,method=HEAD"}, Want: survives(1, 20),
-		Open: "the manifest is refused, and the copy fails with that; run again, it sends the blob",
 	},
 	{
 		Name: "stored-otherwise", Part: Writing, Does: "Docker-Content-Digest of a blob that was stored is another", Lasts: true, At: blobs,
