@@ -93,7 +93,8 @@ func (b *spreadBlob) begin(ctx context.Context, spans content.Spans) (*spread, e
 	s := &spread{blob: b, work: newWork(spans), hosts: b.hosts(ctx)}
 	ctx, stop := context.WithCancel(ctx)
 	s.ctx, s.stop = ctx, stop
-	s.base = &lane{spread: s, chunk: s.work.takeSpan()}
+	s.span = s.work.takeSpan()
+	s.base = &lane{spread: s, chunk: s.span}
 	if err := s.base.openFirst(ctx); err != nil {
 		s.base.end()
 		stop()
@@ -112,6 +113,7 @@ type spread struct {
 	to   io.WriterAt
 	room *window // where bytes wait for their turn; nil where there is a place for each
 	base *lane   // the first, which has an answer that goes on to the end of the first span
+	span *chunk  // that span, for as long as nobody has cut it
 
 	mu    sync.Mutex
 	hosts []*replica
@@ -254,7 +256,7 @@ var errClosed = errors.New("closed")
 
 // tend gives the spread as many lanes as help.
 func (s *spread) tend() {
-	if !s.isApart() && !s.work.long(s.base.chunk, leastLong) {
+	if !s.isApart() && !s.work.long(s.span, leastLong) {
 		s.insist()
 		return
 	}
@@ -290,7 +292,7 @@ func (s *spread) split() {
 	s.apart = true
 	s.mu.Unlock()
 	if first {
-		s.work.cut(s.base.chunk, s.base.size())
+		s.work.cut(s.span, s.base.size())
 	}
 }
 

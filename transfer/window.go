@@ -211,7 +211,7 @@ type spreadReader struct {
 }
 
 func newSpreadReader(s *spread) *spreadReader {
-	c := s.base.chunk
+	c := s.span
 	w := newWindow(&s.blob.copier.memory, c.off)
 	s.to, s.room = w, w
 	return &spreadReader{s: s, window: w, end: c.end, direct: true}
