@@ -17,12 +17,12 @@ import (
 const (
 	// leastSpread is the size in bytes from which a blob may be worth a second
 	// connection, and leastMirrored that from which it may be worth a second host.
-	leastSpread   = 16 << 20
+	leastSpread   = 8 << 20
 	leastMirrored = 2 << 20
 
 	// leastLong is how long a blob has to take still for others to join the first
 	// connection, whose answer is cut short then.
-	leastLong = 1500 * time.Millisecond
+	leastLong = time.Second
 
 	tendEvery = 25 * time.Millisecond
 	pieceSize = 128 << 10 // bytes read at once

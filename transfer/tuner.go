@@ -64,8 +64,12 @@ func (t *tuner) look(now gauge) {
 		return // the pause counts when it is over
 	}
 	flow := now.flow - t.begun.flow
-	if share := float64(flow) / float64(now.lanes) / float64(now.at.Sub(t.begun.at)); share < 0.8 {
-		return // some are between two answers, which leaves more to the others
+	// Some may be between two answers, which leaves more to the others: that is
+	// waited for, unless nothing is known yet, or it is so all the time.
+	looked := now.at.Sub(t.begun.at)
+	full := float64(flow) >= 0.8*float64(now.lanes)*float64(looked)
+	if !full && t.from.lanes > 0 && looked < 6*glance {
+		return
 	}
 	got := pull{now.lanes, float64(now.bytes-t.begun.bytes) / flow.Seconds() * float64(now.lanes)}
 	busy := float64(now.waited-t.begun.waited) / float64(flow)

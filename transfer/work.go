@@ -22,6 +22,7 @@ type chunk struct {
 	asked    time.Time
 	begun    time.Time // when an answer came; zero until then
 	got      int64
+	rate     float64            // bytes a second that were expected of the lane
 	moved    int                // times that a part of it went to another lane
 	drop     context.CancelFunc // ends the reading
 }
@@ -117,11 +118,15 @@ func (w *work) takeFirst(b bid) *chunk {
 	}
 	// The last chunks are small, so that lanes end together, but worth the wait for their first byte.
 	least := max(leastChunk, int64(b.rate*4*b.delay.Seconds()))
-	size := min(b.size, max(least, w.todo.Bytes()/int64(2*len(w.taken)+2)))
+	all := b.rate
+	for _, c := range w.taken {
+		all += c.rate
+	}
+	size := min(b.size, max(least, int64(float64(w.todo.Bytes())*b.rate/all/2)))
 	if end-first.Off > size+leastChunk {
 		end = first.Off + size
 	}
-	c := &chunk{off: first.Off, end: end, asked: time.Now()}
+	c := &chunk{off: first.Off, end: end, rate: b.rate, asked: time.Now()}
 	w.taken = append(w.taken, c)
 	w.todo[0].Off, w.todo[0].Len = end, first.Off+first.Len-end
 	if w.todo[0].Len == 0 {
@@ -154,7 +159,7 @@ func (w *work) steal(b bid, head int64) *chunk {
 		return nil
 	}
 	slow.moved = min(slow.moved+1, mostMoves)
-	c := &chunk{off: slow.end - n, end: slow.end, asked: now, moved: slow.moved}
+	c := &chunk{off: slow.end - n, end: slow.end, rate: b.rate, asked: now, moved: slow.moved}
 	slow.end = c.off
 	w.taken = append(w.taken, c)
 	if slow.off == slow.end && slow.drop != nil {
