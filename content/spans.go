@@ -6,7 +6,8 @@ import "slices"
 // touching the next. Every Len is a length: 0 does not mean "to the end" here.
 type Spans []Range
 
-// Add returns s with r, which is of any length, added.
+// Add returns s with r, which is of any length, added. Like append it may write
+// to the array of s: whoever keeps s as it was clones it before.
 func (s Spans) Add(r Range) Spans {
 	if r.Len == 0 {
 		return s

@@ -98,7 +98,7 @@ func (p *partial) takeUp() error {
 	if !ok || !trusted {
 		return p.empty()
 	}
-	p.done, p.safe, p.listed = done, n.Safe, n.Listed
+	p.done, p.safe, p.listed = done, slices.Clone(n.Safe), n.Listed // done may be n.Safe, and grows in place
 	if hashed && !p.k.opts.Deep && restore(p.sum, n.State) {
 		p.hashed = n.Hashed
 	}

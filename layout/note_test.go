@@ -110,22 +110,18 @@ func TestTheStateOfTheHashIsUsedWhileTheFileIsAsItWas(t *testing.T) {
 // falsify puts the state of other bytes in place of that of the first n.
 func falsify(t *testing.T, file string, n int64) {
 	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var was note
-	if !unpackNote(raw, &was) || was.Hashed != n || len(was.State) == 0 {
-		t.Fatalf("the note is %s", raw)
+	was := noteIn(t, file)
+	if was.Hashed != n || len(was.State) == 0 {
+		t.Fatalf("the note is %+v", was)
 	}
 	sum := sha256.New()
-	_, err = sum.Write(bytes.Repeat([]byte{1}, int(n)))
+	_, err := sum.Write(bytes.Repeat([]byte{1}, int(n)))
 	state, serr := sum.(encoding.BinaryMarshaler).MarshalBinary()
-	was.State = state
-	raw, jerr := packNote(was, 0)
-	if err := errors.Join(err, serr, jerr, os.WriteFile(file, raw, 0o644)); err != nil {
+	if err := errors.Join(err, serr); err != nil {
 		t.Fatal(err)
 	}
+	was.State = state
+	writeNote(t, file, was)
 }
 
 // After a power failure, which only the note of another boot tells of, what was
@@ -138,22 +134,49 @@ func TestOfABigBlobSomeIsSafeOnTheWay(t *testing.T) {
 	s := &scripted{b, []func([]byte) io.Reader{cut(cutAt), right}}
 	putWant(t, l, s, errCut)
 	file := filepath.Join(l.disk.path, l.disk.partial(b.d.Digest)) + spansEnd
+	n := noteIn(t, file)
+	n.Boot = "before"
+	writeNote(t, file, n)
+	putWant(t, closed(t)(Open(l.disk.path)), s, nil)
+	if again := b.opens[1]; again < safeEvery || again > cutAt {
+		t.Errorf("opened at %d, want at what was safe of %d", again, cutAt)
+	}
+}
+
+// What a power failure left is all that the next one is known to leave too: what
+// was written since, and not made durable, is no part of it.
+func TestWhatWasWrittenAfterAPowerFailureIsNotSafe(t *testing.T) {
+	const safe, cutAt = 5 << 20, 11 << 19
+	b := counted("", noise(7, 6<<20))
+	l := created(t)
+	s := &scripted{b, []func([]byte) io.Reader{cut(safe), cut(cutAt), right}}
+	putWant(t, l, s, errCut)
+	file := filepath.Join(l.disk.path, l.disk.partial(b.d.Digest)) + spansEnd
+	writeNote(t, file, note{Safe: content.Spans{{Len: safe}}, Boot: "before"})
+	putWant(t, closed(t)(Open(l.disk.path)), s, errCut)
+	if got := noteIn(t, file).Safe; !slices.Equal(got, content.Spans{{Len: safe}}) {
+		t.Errorf("safe is %v, want the first %d bytes", got, safe)
+	}
+}
+
+// noteIn reads a note, and writeNote writes one.
+func noteIn(t *testing.T, file string) (n note) {
+	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var n note
 	if !unpackNote(raw, &n) {
 		t.Fatalf("the note is %s", raw)
 	}
-	n.Boot = "before"
-	raw, err = packNote(n, 0)
+	return n
+}
+
+func writeNote(t *testing.T, file string, n note) {
+	t.Helper()
+	raw, err := packNote(n, 0)
 	if err := errors.Join(err, os.WriteFile(file, raw, 0o644)); err != nil {
 		t.Fatal(err)
-	}
-	putWant(t, closed(t)(Open(l.disk.path)), s, nil)
-	if again := b.opens[1]; again < safeEvery || again > cutAt {
-		t.Errorf("opened at %d, want at what was safe of %d", again, cutAt)
 	}
 }
 
