@@ -58,8 +58,8 @@ type Judge interface {
 }
 
 // Reread calls read, which reads b from its start. Where what came was
-// [ErrCorrupt] it is called again: once, since a line or a disk may have been at
-// fault, and each time that it is known of another host that it sent wrong bytes,
+// [ErrCorrupt] it is called again: once, since a connection or a disk may have been
+// at fault, and each time that it is known of another host that it sent wrong bytes,
 // which b is asked for where it is a [Judge].
 func Reread(ctx context.Context, b Blob, read func() error) error {
 	var known []string

@@ -33,8 +33,8 @@ func (s *shares) begin(host *replica, off int64) *share {
 	return sh
 }
 
-// take returns what was shared since the last time.
-func (s *shares) take() []*share {
+// drain returns what was given since the last time.
+func (s *shares) drain() []*share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.all
@@ -51,7 +51,7 @@ func (s *share) add(p []byte) {
 // source's own host has there are named, and not asked for spans again. One that
 // gave all of the blob needs no comparison.
 func (b *spreadBlob) Judge(ctx context.Context, wrong error) error {
-	given := b.shares.take()
+	given := b.shares.drain()
 	hosts := b.from.Replicas(ctx, b.Descriptor())
 	if len(hosts) < 2 {
 		return wrong

@@ -103,10 +103,10 @@ func (l *line) moved(n int64, waited time.Duration) {
 	l.now.waited += waited
 }
 
-// take reports whether s, of which nobody reads so many bytes yet, may have one
+// admit reports whether s, of which nobody reads so many bytes yet, may have one
 // more lane, and counts it as one that comes. Of several blobs that with most to
 // do has it.
-func (l *line) take(s *spread, wish int64) bool {
+func (l *line) admit(s *spread, wish int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.look()
@@ -127,7 +127,7 @@ func (l *line) take(s *spread, wish int64) bool {
 	return true
 }
 
-// forget ends what take has noted of s.
+// forget ends what admit has noted of s.
 func (l *line) forget(s *spread) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

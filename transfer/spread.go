@@ -261,7 +261,7 @@ func (s *spread) tend() {
 		return
 	}
 	for _, h := range s.candidates() {
-		if !h.line.take(s, s.work.wish(h.usual())) {
+		if !h.line.admit(s, s.work.wish(h.usual())) {
 			continue
 		}
 		s.split()
@@ -335,16 +335,14 @@ func (s *spread) ended(l *lane, err error) {
 
 // lost draws the consequences of a lane that failed: what it had is for others.
 func (s *spread) lost(l *lane, err error) {
-	switch {
-	case errors.Is(err, content.ErrRateLimited):
+	if errors.Is(err, content.ErrRateLimited) {
 		l.host.line.refused()
-		return
-	case errors.Is(err, errors.ErrUnsupported):
-	case l.got > 0:
-		l.host.line.broke()
 		return
 	}
 	l.host.line.broke()
+	if l.got > 0 && !errors.Is(err, errors.ErrUnsupported) {
+		return // it gives spans: the next one may come through
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.host.out = true

@@ -24,7 +24,7 @@ type tuner struct {
 	most  int // lanes that may be at work
 	bears int // lanes the host bears; 0 is not known
 
-	from  pull      // what a trial is compared with
+	from  yield     // what a trial is compared with
 	trial bool      // more lanes than those of from are being tried
 	tried time.Time // when the last lane of the trial had begun
 	until time.Time // no trial before
@@ -44,8 +44,8 @@ type gauge struct {
 	waited time.Duration // of that, for the network
 }
 
-// A pull is what a number of lanes brings.
-type pull struct {
+// A yield is what a number of lanes brings.
+type yield struct {
 	lanes int
 	rate  float64 // bytes a second
 }
@@ -71,7 +71,7 @@ func (t *tuner) look(now gauge) {
 	if !full && t.from.lanes > 0 && looked < 6*glance {
 		return
 	}
-	got := pull{now.lanes, float64(now.bytes-t.begun.bytes) / flow.Seconds() * float64(now.lanes)}
+	got := yield{now.lanes, float64(now.bytes-t.begun.bytes) / flow.Seconds() * float64(now.lanes)}
 	busy := float64(now.waited-t.begun.waited) / float64(flow)
 	if t.trial && now.lanes > t.from.lanes && !t.gains(got) {
 		t.doubt(now, got)
@@ -94,14 +94,14 @@ func (t *tuner) look(now gauge) {
 
 // gains reports whether the lanes that are tried bring half of what those before
 // them bring.
-func (t *tuner) gains(got pull) bool {
+func (t *tuner) gains(got yield) bool {
 	more := float64(got.lanes)/float64(t.from.lanes) - 1
 	return got.rate/t.from.rate-1 >= more/2
 }
 
 // doubt looks at a trial again, and ends it when that does not help either. New
 // connections take some round trips to become as fast as others.
-func (t *tuner) doubt(now gauge, got pull) {
+func (t *tuner) doubt(now gauge, got yield) {
 	t.begun = now
 	if now.at.Sub(t.tried) < max(3*glance, 6*now.delay) {
 		return

@@ -150,9 +150,9 @@ func (w *window) skip(n int64) {
 	w.move(n)
 }
 
-// take copies the next bytes to p, none where they are not there yet, and
+// read copies the next bytes to p, none where they are not there yet, and
 // returns what tells when more are.
-func (w *window) take(p []byte) (n int, wake <-chan struct{}) {
+func (w *window) read(p []byte) (n int, wake <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.there) == 0 || w.there[0].Off > w.at {
@@ -273,7 +273,7 @@ func (r *spreadReader) tend() {
 
 // readWindow reads what others brought.
 func (r *spreadReader) readWindow(p []byte) int {
-	n, wake := r.window.take(p)
+	n, wake := r.window.read(p)
 	if n > 0 {
 		return n
 	}
