@@ -30,8 +30,8 @@ func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
 		all = all && (t.Done || t.Err != nil)
 		rooted = rooted || t.rooted
 	}
-	if !image.job.Filter.Referrers || all && !rooted {
-		return all
+	if !image.job.Filter.Referrers || !rooted {
+		return all // who lacks the image is asked about its referrers later
 	}
 	same := c.sameReferrers(ctx, image)
 	return all && same
