@@ -24,10 +24,14 @@ type link struct {
 	total float64       // of all together; 0 is no cap
 	most  int           // connections at once, beyond which it answers 429; 0 is no limit
 
-	pause, breaks float64 // how likely that is before each piece
+	pause, breaks float64 // how likely that is before each grain
 	plain         bool    // gives no spans
 	counts        bool    // gives numbers in place of zeros
 }
+
+// grain is how many bytes come at once, as out of a socket. Of few large pieces one
+// more or less would make a rate that is measured for a moment another one.
+const grain = 32 << 10
 
 // A simulated host gives a blob of zeros over a line that is a matter of
 // arithmetic. It is to be used under synctest, where its time costs none.
@@ -91,7 +95,7 @@ func (b *simulatedBody) Read(p []byte) (int, error) {
 	if b.off == b.end {
 		return 0, io.EOF
 	}
-	n := min(int64(len(p)), b.end-b.off, pieceSize)
+	n := min(int64(len(p)), b.end-b.off, grain)
 	wait, err := b.h.piece(n)
 	if err != nil {
 		return 0, err

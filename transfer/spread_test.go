@@ -99,7 +99,7 @@ func TestTheNumberOfLanesIsFound(t *testing.T) {
 			delay: time.Duration(5+rnd.IntN(145)) * time.Millisecond,
 			each:  (0.5 + 3*rnd.Float64()) * megabyte,
 			total: (2 + 14*rnd.Float64()) * megabyte,
-			pause: rnd.Float64() / 1000, breaks: rnd.Float64() / 4000,
+			pause: rnd.Float64() / 4000, breaks: rnd.Float64() / 16000,
 		}
 		size := max(int64(20*min(l.total, 16*l.each)), leastSpread)
 		run := func(lanes int) float64 {
