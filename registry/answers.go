@@ -71,8 +71,9 @@ const (
 	// by GET. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
 	CompleteHead
 
-	// A tag that is not there is 403: the client lets who writes find out, and
-	// takes no signature to be there that was not seen.
+	// A tag that is not there is 403, or who asks for a blob with HEAD is denied: the
+	// client lets who writes find out, and takes no signature to be there that was
+	// not seen.
 	// https://github.com/google/go-containerregistry/pull/1691
 	WriteUnseen
 

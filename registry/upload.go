@@ -14,7 +14,9 @@ import (
 )
 
 // Has implements [content.Sink] with a HEAD. What is known to be there is not
-// asked for again.
+// asked for again. A registry that denies to show a blob says nothing of whether
+// it is there, and may take it all the same: it is not there as far as was seen,
+// and that is not remembered.
 func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error) {
 	if err := content.CheckDigest(d.Digest); err != nil {
 		return false, err
@@ -28,6 +30,8 @@ func (r *Repository) Has(ctx context.Context, d ocispec.Descriptor) (bool, error
 	}
 	there, err := r.hasBlob(resp, d)
 	switch {
+	case r.host.denies(err):
+		return false, nil // who writes finds out
 	case err != nil:
 	case there:
 		r.host.blobs.note(r.name, d)
@@ -56,6 +60,13 @@ func (r *Repository) hasBlob(resp *http.Response, d ocispec.Descriptor) (bool, e
 		return false, nil // it will be sent; nothing is wrong with that
 	}
 	return false, err
+}
+
+// denies reports whether err is that the host itself, and nobody to whom it led,
+// does not show whether it has something.
+func (h *host) denies(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == http.StatusForbidden && len(e.Via) == 0 && !e.token && h.answers(WriteUnseen)
 }
 
 // PutBlob implements [content.Sink]. A blob that another repository of the same
