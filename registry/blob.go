@@ -87,6 +87,7 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 			return h.getBlob(ctx, req)
 		},
 		fail: h.answerError,
+		page: h.webPage,
 		ranges: func(gives bool) {
 			if !ask.elsewhere {
 				h.quirks.with(func(q *quirks) { q.noRanges = !gives })

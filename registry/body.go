@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"cmp"
 	"compress/gzip"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -37,6 +39,7 @@ type body struct {
 	note func(off int64, pause time.Duration, err error) // told before the blob is asked for again
 	get  func(rangeHeader string) (*http.Response, error)
 	fail func(*http.Response) error // turns an answer into an error and closes it
+	page func(*http.Response) error // says that an answer is a web page
 
 	ranges func(gives bool) // told whether the host gives spans
 	strict bool             // an answer that is not the span that was asked for is of no use
@@ -284,6 +287,10 @@ func (b *body) acceptWhole(resp *http.Response) (io.ReadCloser, error) {
 		}
 		rc, length = replaceReader(rc, unzipped), -1
 	}
+	rc, paged := b.isPage(resp, rc, length)
+	if paged {
+		return nil, b.page(resp)
+	}
 	if length >= 0 && length != b.desc.Size {
 		return nil, &content.MismatchError{Want: b.desc, Size: length}
 	}
@@ -298,6 +305,24 @@ func (b *body) acceptWhole(resp *http.Response) (io.ReadCloser, error) {
 		return nil, &skipError{err}
 	}
 	return rc, nil
+}
+
+// isPage reports whether an answer that says it is HTML is a web page in place of
+// the blob, and returns what there is to read still. Blobs may be HTML too: what
+// has the blob's length is the blob, and what has no length has to end elsewhere.
+func (b *body) isPage(resp *http.Response, rc io.ReadCloser, length int64) (io.ReadCloser, bool) {
+	const most = 64 << 10 // the pages of portals are smaller, or can be told as a blob that is wrong
+	if mediaTypeOf(resp.Header) != "text/html" || length == b.desc.Size {
+		return rc, false
+	}
+	if length >= 0 {
+		return rc, true
+	}
+	start, err := io.ReadAll(io.LimitReader(rc, most))
+	rest := replaceReader(rc, io.MultiReader(bytes.NewReader(start), rc)) // which fails again as it did
+	n := int64(len(start))
+	ends := err == nil && n < most
+	return rest, isHTML(strings.TrimSpace(string(start[:min(n, 128)]))) && (n > b.desc.Size || ends && n < b.desc.Size)
 }
 
 type readCloser struct {

@@ -130,7 +130,11 @@ func mediaTypeOf(h http.Header) string {
 }
 
 // errWebPage is what a captive portal or a misconfigured proxy answers.
-var errWebPage = fmt.Errorf("answered with a web page, not with JSON (%w)", content.ErrUnavailable)
+var errWebPage = fmt.Errorf("answered with a web page, not with what was asked for (%w)", content.ErrUnavailable)
+
+func (h *host) webPage(resp *http.Response) error {
+	return fmt.Errorf("%s %w", h.locate(resp.Request), errWebPage)
+}
 
 // readSmall reads an answer of at most limit bytes. What a proxy compressed
 // without being asked is unpacked; a web page is no answer.
@@ -151,7 +155,7 @@ func (h *host) readSmall(resp *http.Response, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("answer is over the limit of %d bytes: %w", limit, content.ErrInvalid)
 	}
 	if mediaTypeOf(resp.Header) == "text/html" || isHTML(strings.TrimSpace(string(raw[:min(len(raw), 128)]))) {
-		return nil, fmt.Errorf("%s %w", h.locate(resp.Request), errWebPage)
+		return nil, h.webPage(resp)
 	}
 	return raw, nil
 }

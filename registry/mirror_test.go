@@ -108,7 +108,7 @@ func TestWhatAMirrorCannotGiveItsRegistryGives(t *testing.T) {
 		{"denied", []fault{{Effect: testregistry.Answer, N: 403}}, 4, 0, "fails each time"},
 		{"too many requests", []fault{{Effect: testregistry.Answer, N: 429, RetryAfter: "3600"}}, 4, 0, "fails each time"},
 		{"server errors", []fault{{Effect: testregistry.Answer, N: 500}}, 4, 0, "fails each time"},
-		{"a login page", []fault{{Effect: testregistry.HTML}}, 4, 0, "sent wrong bytes"},
+		{"a login page", []fault{{Effect: testregistry.HTML}}, 4, 0, "web page"},
 		{"one server error", []fault{{Kind: blob, Effect: testregistry.Answer, N: 503, Times: 1}}, 0, 0, ""},
 		{"a body that breaks off", []fault{{Effect: testregistry.CutAfter, N: 1000, Ref: "sha256:"}}, 3, 0, ""},
 		{"a body that breaks off once", []fault{{Effect: testregistry.CutAfter, N: 1000, Times: 1}}, 0, 0, ""},

@@ -79,8 +79,7 @@ var answers = []Fault{
 	},
 	{
 		Name: "web-page-blob", Part: Network, Row: "web-page", Does: "a captive portal answers with its page in place of a blob", Lasts: true, At: blobs,
-		Strikes: []string{"html"}, Want: fails(content.ErrUnavailable, 5, "web page"),
-		Open: "it is told as a blob of another size, which is corrupt",
+		Strikes: []string{"html"}, Want: fails(content.ErrUnavailable, 5, "web page", "{host}"),
 	},
 	{
 		Name: "not-found", Part: Reading, Row: "http-503", Does: "404, which is no reason to ask again", Lasts: true,
