@@ -39,6 +39,7 @@ type Error struct {
 	anonymous bool // no credential was for the host that answered
 	hidden    bool // it is content.ErrHidden
 	token     bool // it is a token server's: what it says is about tokens, not about what was asked for
+	session   bool // an upload session is gone, and nothing that the user named
 }
 
 // A ProxyError is a proxy that does not connect us to a host, in an [Error].
@@ -102,6 +103,9 @@ func (e *Error) class() error {
 	}
 	if e.token {
 		return e.classOfToken()
+	}
+	if e.session {
+		return content.ErrUnavailable
 	}
 	if class := e.classOfCodes(); class != nil {
 		return class

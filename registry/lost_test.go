@@ -1,9 +1,11 @@
 package registry_test
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 	"github.com/wherry-dev/wherry/transfer"
@@ -46,5 +48,18 @@ func TestBlobsThatARegistryLostBetweenPlanAndRunAreSentAgain(t *testing.T) {
 	puts := to.Count(testregistry.Is(http.MethodPut, testregistry.KindManifest))
 	if posts != len(image.Blobs) || puts != 2 {
 		t.Errorf("%d uploads and %d PUTs of the manifest, want %d and 2", posts, puts, len(image.Blobs))
+	}
+}
+
+// TestLostSessionsAreTheRegistrysFault gives up before the sessions do.
+func TestLostSessionsAreTheRegistrysFault(t *testing.T) {
+	for retries := range 5 {
+		server := testregistry.Start(t, testregistry.Config{Faults: []fault{{Method: http.MethodPut, Kind: testregistry.KindUpload, Effect: testregistry.SessionLost}}})
+		c := client(t)
+		c.Retries = 1 + retries
+		_, err := repository(t, c, server, "app").PutBlob(t.Context(), made(random(1000, 5)))
+		if !errors.Is(err, content.ErrUnavailable) || errors.Is(err, content.ErrNotFound) {
+			t.Errorf("with %d tries: %v, want that the host is unavailable", c.Retries, err)
+		}
 	}
 }

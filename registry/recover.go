@@ -39,6 +39,9 @@ func (u *upload) recover(ctx context.Context, err error) error {
 	case u.at == nil:
 		return err // no session could be opened: that was tried often enough below
 	case status == http.StatusNotFound:
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.session = true
+		}
 		u.lose()
 		return nil
 	case status == http.StatusRequestEntityTooLarge:
