@@ -109,7 +109,7 @@ func (l *line) moved(n int64, waited time.Duration) {
 func (l *line) admit(s *spread, wish int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.look()
+	l.tune()
 	if wish <= 0 {
 		delete(l.wishes, s)
 		return false
@@ -134,7 +134,7 @@ func (l *line) forget(s *spread) {
 	delete(l.wishes, s)
 }
 
-func (l *line) look() {
+func (l *line) tune() {
 	l.pass()
 	l.tuner.look(l.now)
 }
@@ -143,7 +143,7 @@ func (l *line) look() {
 func (l *line) surplus() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.look()
+	l.tune()
 	return l.now.lanes > l.tuner.most
 }
 
@@ -152,6 +152,14 @@ func (l *line) single() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.tuner.most <= 1
+}
+
+// look lets the tuner look at the line, and returns what rate does.
+func (l *line) look() float64 {
+	l.mu.Lock()
+	l.tune()
+	l.mu.Unlock()
+	return l.rate()
 }
 
 // rate returns the bytes a second that one lane was last seen to bring, 0 where

@@ -256,7 +256,7 @@ var errClosed = errors.New("closed")
 
 // tend gives the spread as many lanes as help.
 func (s *spread) tend() {
-	if !s.isApart() && !s.work.long(s.span, leastLong) {
+	if !s.isApart() && !s.long() {
 		s.insist()
 		return
 	}
@@ -268,6 +268,16 @@ func (s *spread) tend() {
 		s.add(&lane{spread: s, host: h, coming: true})
 	}
 	s.insist()
+}
+
+// long reports whether what is left is worth company for the first lane.
+func (s *spread) long() bool {
+	h := s.base.host
+	if h == nil {
+		return true // the hosts failed, and may do better at spans
+	}
+	rate := h.line.look()
+	return rate > 0 && float64(s.work.left()) > rate*leastLong.Seconds()
 }
 
 // candidates returns the hosts that may give spans: the source's own only where

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,23 +24,29 @@ const megabyte = 1e6
 // have to be all of them, and how many came again.
 func scattered(t *testing.T, h content.Source, lanes int, size int64) (took time.Duration, again int64) {
 	t.Helper()
+	return scatteredSpans(t, h, lanes, size, content.Spans{{Len: size}})
+}
+
+// scatteredSpans is scattered for some spans of a blob.
+func scatteredSpans(t *testing.T, h content.Source, lanes int, size int64, spans content.Spans) (took time.Duration, again int64) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &Copier{Lanes: lanes}
 		to := &receiver{}
 		began := time.Now()
-		s, err := c.blob(t.Context(), h, zeros(size)).(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
+		s, err := c.blob(t.Context(), h, zeros(size)).(content.Spreadable).Spread(t.Context(), spans)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Scatter(to); err != nil {
 			t.Fatal(err)
 		}
-		took, again = time.Since(began), to.bytes-size
+		took, again = time.Since(began), to.bytes-spans.Bytes()
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if to.there.Bytes() != size {
-			t.Errorf("%d bytes came of %d", to.there.Bytes(), size)
+		if !slices.Equal(to.there, spans) {
+			t.Errorf("%v came of %v", to.there, spans)
 		}
 	})
 	return took, again
@@ -81,6 +88,23 @@ func TestASlowConnectionGetsCompany(t *testing.T) {
 			}
 			t.Logf("%.1f times as fast, %d connections, %d requests, %d refused", alone/took.Seconds(), h.peak, h.asked, h.refused)
 		})
+	}
+}
+
+// What an earlier run left is as many holes as it had lanes.
+func TestHolesAreFilledOverAsManyConnections(t *testing.T) {
+	const size, holes = 100 << 20, 50
+	var spans content.Spans
+	for i := range int64(holes) {
+		spans = append(spans, content.Range{Off: i * size / holes, Len: size / holes / 2})
+	}
+	h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: 2 * megabyte}}
+	took, again := scatteredSpans(t, h, 0, size, spans)
+	if alone := float64(spans.Bytes()) / h.each; took.Seconds() > alone/6 {
+		t.Errorf("%v, and over one connection %.1f s", took, alone)
+	}
+	if again > size/50 {
+		t.Errorf("%d bytes came again", again)
 	}
 }
 

@@ -168,14 +168,6 @@ func (w *work) steal(b bid, head int64) *chunk {
 	return c
 }
 
-// long reports whether c will take d still at the pace that it was seen to have.
-func (w *work) long(c *chunk, d time.Duration) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	seen := time.Since(c.begun)
-	return !c.begun.IsZero() && seen >= glance && float64(c.got)*d.Seconds() < float64(c.end-c.off)*seen.Seconds()
-}
-
 // clear returns the byte up to which nobody reads what follows c.
 func (w *work) clear(c *chunk) int64 {
 	w.mu.Lock()
@@ -273,6 +265,17 @@ func (w *work) free() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.todo.Bytes()
+}
+
+// left returns how many bytes are not there.
+func (w *work) left() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.todo.Bytes()
+	for _, c := range w.taken {
+		n += c.end - c.off
+	}
+	return n
 }
 
 // first returns the first byte that nobody reads, -1 where there is none.
