@@ -42,7 +42,19 @@ func (s *shares) drain() []*share {
 	return all
 }
 
+// share returns the share that begins with an answer of host, nil where there is
+// no other to be told from.
+func (s *spread) share(host *replica, off int64) *share {
+	if len(s.hosts) < 2 {
+		return nil
+	}
+	return s.blob.shares.begin(host, off)
+}
+
 func (s *share) add(p []byte) {
+	if s == nil {
+		return
+	}
 	s.n += int64(len(p))
 	_, _ = s.sum.Write(p) // a hash takes everything
 }

@@ -94,7 +94,7 @@ func (l *lane) openAt(ctx context.Context, src content.Source) error {
 	}
 	now := time.Now()
 	l.spread.work.answered(c)
-	l.stream = &stream{rc: rc, off: c.off, end: end, drop: drop, share: l.spread.blob.shares.begin(l.host, c.off)}
+	l.stream = &stream{rc: rc, off: c.off, end: end, drop: drop, share: l.spread.share(l.host, c.off)}
 	if l.coming {
 		l.host.line.begun(now.Sub(asked))
 		l.coming, l.begun = false, true
