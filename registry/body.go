@@ -24,27 +24,27 @@ type body struct {
 	off, end int64
 	rc       io.ReadCloser // nil between two answers
 	err      error         // why there is no more to read
-	open     bool          // the answer does not say how long it is
+	unsized  bool          // the answer does not say how long it is
 	leave    func()        // tells the host that no more is read
 	answers  func(Answer) bool
 
-	failed  int // tries in a row without a new byte
-	short   int // answers in a row that gave little
-	got     int64
-	whole   bool // ask for the whole blob: the host cannot give spans
-	most    int
-	backoff time.Duration
+	failed  int           // tries in a row without a new byte
+	short   int           // answers in a row that gave little
+	got     int64         // bytes of this answer
+	whole   bool          // ask for the whole blob: the host cannot give spans
+	most    int           // tries in a row that may fail
+	backoff time.Duration // of the first pause
 
 	wait func(time.Duration) error
-	note func(off int64, pause time.Duration, err error) // told before the blob is asked for again
-	get  func(rangeHeader string) (*http.Response, error)
-	fail func(*http.Response) error // turns an answer into an error and closes it
-	page func(*http.Response) error // says that an answer is a web page
+	note func(off int64, pause time.Duration, err error)  // told before the blob is asked for again
+	get  func(rangeHeader string) (*http.Response, error) // asks for a span, for the whole where rangeHeader is empty
+	fail func(*http.Response) error                       // turns an answer into an error and closes it
+	page func(*http.Response) error                       // says that an answer is a web page
 
 	ranges func(gives bool) // told whether the host gives spans
 	strict bool             // an answer that is not the span that was asked for is of no use
 
-	served func(n int64)
+	served func(n int64) // told of each n bytes that came
 }
 
 // little is less than an answer should give: where answers keep breaking after
@@ -89,7 +89,7 @@ func (b *body) Read(p []byte) (int, error) {
 // finish looks for bytes after the last one of the blob, where the answer did
 // not say how many it has.
 func (b *body) finish() error {
-	if !b.open || b.end != b.desc.Size {
+	if !b.unsized || b.end != b.desc.Size {
 		return nil
 	}
 	var one [1]byte
@@ -270,7 +270,7 @@ func (b *body) acceptSpan(resp *http.Response) (io.ReadCloser, error) {
 	if resp.ContentLength >= 0 && resp.ContentLength != n {
 		return nil, &spanError{fmt.Sprintf("a span of %d bytes was given as %d", n, resp.ContentLength)}
 	}
-	b.open = false
+	b.unsized = false
 	b.ranges(true)
 	return limitBody(resp.Body, n), nil
 }
@@ -294,7 +294,7 @@ func (b *body) acceptWhole(resp *http.Response) (io.ReadCloser, error) {
 	if length >= 0 && length != b.desc.Size {
 		return nil, &content.MismatchError{Want: b.desc, Size: length}
 	}
-	b.open = length < 0
+	b.unsized = length < 0
 	if b.off == 0 {
 		return rc, nil
 	}

@@ -44,11 +44,11 @@ type host struct {
 	bodies chan struct{} // one for each blob that is being read; nil is no limit
 	served atomic.Int64  // bytes of blobs it gave
 
-	blobs   blobMemory
-	targets targets
-	uploads flights
-	quirks  quirks
-	merges  mergeMemory
+	blobs     blobMemory
+	redirects redirects
+	uploads   flights
+	quirks    quirks
+	merges    mergeMemory
 }
 
 // A hostKey tells what a host is asked as: what is asked of a mirror may fail,

@@ -9,50 +9,50 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
-// targets remembers where the requests for blobs were led, so that each span of a
-// blob does not cost the registry a request. A target that does not give any more,
+// redirects remembers where the requests for blobs were led, so that each span of a
+// blob does not cost the registry a request. One that leads nowhere any more,
 // because the URL was signed for some time only, is forgotten.
-type targets struct {
+type redirects struct {
 	mu    sync.Mutex
 	known map[string]*url.URL // by what the registry was asked for
 }
 
-const mostTargets = 256 // remembered of one host
+const mostRedirects = 256 // remembered of one host
 
-func (t *targets) get(asked string) *url.URL {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.known[asked]
+func (r *redirects) get(asked string) *url.URL {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known[asked]
 }
 
-func (t *targets) put(asked string, to *url.URL) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.known == nil || len(t.known) >= mostTargets {
-		t.known = map[string]*url.URL{}
+func (r *redirects) put(asked string, to *url.URL) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil || len(r.known) >= mostRedirects {
+		r.known = map[string]*url.URL{}
 	}
-	t.known[asked] = to
+	r.known[asked] = to
 }
 
-func (t *targets) forget(asked string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.known, asked)
+func (r *redirects) forget(asked string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.known, asked)
 }
 
 // getBlob sends a request for a span of a blob: to where one for the same blob was
 // led before, or where that is of no use any more to the host.
 func (h *host) getBlob(ctx context.Context, req *http.Request) (*http.Response, error) {
 	asked := req.URL.String()
-	if to := h.targets.get(asked); to != nil {
+	if to := h.redirects.get(asked); to != nil {
 		if resp := h.getAt(ctx, to, req.Header); resp != nil {
 			return resp, nil
 		}
-		h.targets.forget(asked)
+		h.redirects.forget(asked)
 	}
 	resp, err := h.send(req)
 	if err == nil && resp.StatusCode/100 == 2 && resp.Request.Response != nil && h.answers(AskForURL) {
-		h.targets.put(asked, resp.Request.URL)
+		h.redirects.put(asked, resp.Request.URL)
 	}
 	return resp, err
 }
