@@ -103,7 +103,7 @@ var paced = scenario{
 		if err != nil {
 			return err
 		}
-		spans := windows(moments, int(span/tick))
+		spans := spansOf(moments, int(span/tick))
 		if len(spans) == 0 {
 			return fmt.Errorf("all was over in %s", seconds(got.Wall))
 		}

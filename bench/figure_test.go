@@ -124,11 +124,11 @@ func TestWindowsBeginWithTheFirstByteAndEndBeforeTheLast(t *testing.T) {
 	for _, down := range []int64{0, 0, 5, 15, 25, 35, 40, 40, 40} {
 		moments = append(moments, testlink.Stats{Down: down})
 	}
-	if got, want := windows(moments, 2), []float64{15, 20, 20}; !slices.Equal(got, want) {
-		t.Errorf("windows = %v, want %v", got, want)
+	if got, want := spansOf(moments, 2), []float64{15, 20, 20}; !slices.Equal(got, want) {
+		t.Errorf("spansOf = %v, want %v", got, want)
 	}
-	if got := windows(moments[:2], 2); got != nil {
-		t.Errorf("windows of nothing = %v", got)
+	if got := spansOf(moments[:2], 2); got != nil {
+		t.Errorf("spansOf of nothing = %v", got)
 	}
 }
 

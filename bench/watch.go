@@ -111,8 +111,8 @@ func busy(moments []testlink.Stats) (all []float64) {
 	return all
 }
 
-// windows are the bytes that came in each span of so many ticks, from the first byte to the last.
-func windows(moments []testlink.Stats, ticks int) (all []float64) {
+// spansOf returns the bytes that came in each span of so many ticks, from the first byte to the last.
+func spansOf(moments []testlink.Stats, ticks int) (all []float64) {
 	first := slices.IndexFunc(moments, func(s testlink.Stats) bool { return s.Down > 0 })
 	if first < 0 {
 		return nil

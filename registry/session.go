@@ -207,7 +207,7 @@ func (u *upload) close(ctx context.Context, n int64) error {
 	at := *u.at
 	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(u.desc.Digest.String()), "&")
 	if n == 0 {
-		if err := u.source.verified(ctx); err != nil {
+		if err := u.source.verified(); err != nil {
 			return err
 		}
 	}

@@ -208,10 +208,10 @@ func (s *source) check() error {
 	return nil
 }
 
-// verified reports whether all that was sent is right, before the session is
+// verified returns what is wrong with all that was sent, before the session is
 // closed without another byte. What the registry had from an upload before this
 // one was not seen here, and the registry checks it.
-func (s *source) verified(context.Context) error {
+func (s *source) verified() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
