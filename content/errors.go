@@ -25,6 +25,10 @@ var (
 // is there. It may be written all the same. It is [ErrDenied].
 var ErrHidden = fmt.Errorf("not to be looked at: %w", ErrDenied)
 
+// ErrOwnLimit is that our own settings for a host allow no more at once, of which
+// the host knows nothing. It is [ErrRateLimited].
+var ErrOwnLimit = fmt.Errorf("no more is allowed: %w", ErrRateLimited)
+
 // A FullError is an error of the system which says that a disk is full. It is
 // [ErrNoSpace] and has the system's own text.
 type FullError struct{ Err error }

@@ -43,7 +43,7 @@ type asking struct {
 
 	// spansOnly wants the span that is asked for, at once: where it takes reading
 	// up to it, that is [errors.ErrUnsupported], and where the host's settings allow
-	// no more blobs, [content.ErrRateLimited].
+	// no more blobs, [content.ErrOwnLimit].
 	spansOnly bool
 
 	elsewhere bool // the host does not have it: what comes tells nothing about it
@@ -112,7 +112,7 @@ func (h *host) takeBody(ctx context.Context, ask asking) (leave func(), err erro
 		return func() {}, nil
 	}
 	if ask.spansOnly && len(h.bodies) == cap(h.bodies) {
-		return nil, fmt.Errorf("settings of %s allow %d blobs at once: %w", h.name, cap(h.bodies), content.ErrRateLimited)
+		return nil, fmt.Errorf("settings of %s allow %d blobs at once: %w", h.name, cap(h.bodies), content.ErrOwnLimit)
 	}
 	select {
 	case h.bodies <- struct{}{}:

@@ -58,6 +58,9 @@ func TestAReplicaDoesNotInsist(t *testing.T) {
 			for i, want := range []error{tt.want, tt.again} {
 				r := content.Range{Off: int64(1+i) * 1000, Len: 5000}
 				got, err := span(t.Context(), repo, raw, r)
+				if errors.Is(err, content.ErrOwnLimit) {
+					t.Errorf("%v, and our settings allow it", err)
+				}
 				if !errors.Is(err, want) || err == nil && !bytes.Equal(got, raw[r.Off:r.Off+r.Len]) {
 					t.Errorf("span %d: %d bytes, %v, want %v", i, len(got), err, want)
 				}
@@ -80,7 +83,7 @@ func TestAReplicaWaitsForNoSlot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := span(t.Context(), repo, raw, content.Range{Len: 10}); !errors.Is(err, content.ErrRateLimited) {
+	if _, err := span(t.Context(), repo, raw, content.Range{Len: 10}); !errors.Is(err, content.ErrOwnLimit) || !errors.Is(err, content.ErrRateLimited) {
 		t.Errorf("while another blob is read: %v", err)
 	}
 	if err := rc.Close(); err != nil {

@@ -41,7 +41,7 @@ type Copier struct {
 
 func (c *Copier) init() {
 	c.once.Do(func() {
-		c.lines.lanes = c.Lanes
+		c.lines.lanes, c.lines.facts = c.Lanes, c.Facts
 		c.memory.pages = int(cmp.Or(c.Memory, defaultMemory) / pageBytes)
 	})
 }

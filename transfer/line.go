@@ -1,13 +1,18 @@
 package transfer
 
 import (
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // lines has the line to each host that blobs are spread over.
 type lines struct {
-	lanes int // of each; 0 is to be found
+	lanes int           // of each; 0 is to be found
+	facts content.Facts // what earlier runs learnt; nil is nothing
 
 	mu     sync.Mutex
 	byHost map[string]*line
@@ -21,13 +26,47 @@ func (l *lines) to(host string) *line {
 		l.byHost = map[string]*line{}
 	}
 	if l.byHost[host] == nil {
-		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes}, wishes: map[*spread]int64{}}
+		known := borne{facts: l.facts, host: host}
+		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes, bears: known.recall()}, borne: known, wishes: map[*spread]int64{}}
 	}
 	return l.byHost[host]
 }
 
+// A borne remembers, beyond the process, how many lanes a host bears.
+type borne struct {
+	facts content.Facts
+	host  string
+}
+
+// borneMemory is for how long a refusal counts: who shares the host's limit with us
+// changes, and so do limits.
+const borneMemory = 24 * time.Hour
+
+// recall returns what an earlier run learnt, 0 for nothing.
+func (b borne) recall() int {
+	if b.facts == nil {
+		return 0
+	}
+	value, _ := b.facts.Fact("lanes " + b.host)
+	lanes, at, _ := strings.Cut(value, " at ")
+	learnt, err := time.Parse(time.RFC3339, at)
+	if n, nerr := strconv.Atoi(lanes); err == nil && nerr == nil && n > 0 && time.Since(learnt) < borneMemory {
+		return n
+	}
+	return 0
+}
+
+// tell tells the runs to come.
+func (b borne) tell(lanes int) {
+	if b.facts != nil {
+		b.facts.Remember("lanes "+b.host, strconv.Itoa(lanes)+" at "+time.Now().UTC().Format(time.RFC3339))
+	}
+}
+
 // A line is the way to one host, which all blobs that come from there share.
 type line struct {
+	borne borne
+
 	mu     sync.Mutex
 	tuner  tuner
 	now    gauge
@@ -180,11 +219,13 @@ func (l *line) delay() time.Duration {
 	return l.now.delay
 }
 
-// refused notes that the host turned a lane away while others were at work.
-func (l *line) refused() {
+// refused notes that a lane was not let in while others were at work, and returns
+// how many are borne.
+func (l *line) refused() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tuner.refused(l.now.lanes)
+	return l.tuner.bears
 }
 
 // broke notes that a lane failed.

@@ -25,6 +25,7 @@ type link struct {
 	most  int           // connections at once, beyond which it answers 429; 0 is no limit
 
 	pause, breaks float64 // how likely that is before each grain
+	own           bool    // that limit is one of our settings
 	plain         bool    // gives no spans
 	counts        bool    // gives numbers in place of zeros
 }
@@ -77,6 +78,9 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	h.asked++
 	if h.most > 0 && h.open >= h.most {
 		h.refused++
+		if h.own {
+			return nil, fmt.Errorf("too many: %w", content.ErrOwnLimit)
+		}
 		return nil, fmt.Errorf("too many: %w", content.ErrRateLimited)
 	}
 	h.open++

@@ -345,8 +345,12 @@ func (s *spread) ended(l *lane, err error) {
 
 // lost draws the consequences of a lane that failed: what it had is for others.
 func (s *spread) lost(l *lane, err error) {
-	if errors.Is(err, content.ErrRateLimited) {
+	switch {
+	case errors.Is(err, content.ErrOwnLimit):
 		l.host.line.refused()
+		return
+	case errors.Is(err, content.ErrRateLimited):
+		l.host.line.borne.tell(l.host.line.refused())
 		return
 	}
 	l.host.line.broke()

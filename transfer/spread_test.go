@@ -30,25 +30,29 @@ func scattered(t *testing.T, h content.Source, lanes int, size int64) (took time
 // scatteredSpans is scattered for some spans of a blob.
 func scatteredSpans(t *testing.T, h content.Source, lanes int, size int64, spans content.Spans) (took time.Duration, again int64) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		c := &Copier{Lanes: lanes}
-		to := &receiver{}
-		began := time.Now()
-		s, err := c.blob(t.Context(), h, zeros(size)).(content.Spreadable).Spread(t.Context(), spans)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Scatter(to); err != nil {
-			t.Fatal(err)
-		}
-		took, again = time.Since(began), to.bytes-spans.Bytes()
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if !slices.Equal(to.there, spans) {
-			t.Errorf("%v came of %v", to.there, spans)
-		}
-	})
+	synctest.Test(t, func(t *testing.T) { took, again = scatter(t, &Copier{Lanes: lanes}, h, size, spans) })
+	return took, again
+}
+
+// scatter is scatteredSpans by c, under synctest already.
+func scatter(t *testing.T, c *Copier, h content.Source, size int64, spans content.Spans) (took time.Duration, again int64) {
+	t.Helper()
+	to := &receiver{}
+	began := time.Now()
+	s, err := c.blob(t.Context(), h, zeros(size)).(content.Spreadable).Spread(t.Context(), spans)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Scatter(to); err != nil {
+		t.Fatal(err)
+	}
+	took, again = time.Since(began), to.bytes-spans.Bytes()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(to.there, spans) {
+		t.Errorf("%v came of %v", to.there, spans)
+	}
 	return took, again
 }
 
