@@ -12,22 +12,35 @@ import (
 // bearable is how many requests for blobs at once the registry of the scenario "limit" answers.
 const bearable = 4
 
+// batch returns the sizes of many layers, of which a few are large.
+func batch() []int64 {
+	const layers, step = 400, 100
+	sizes := make([]int64, layers)
+	for i := range sizes {
+		sizes[i] = 16 << 10 << (i % 7) // up to 1 MiB
+		if i%step == step/2 {
+			sizes[i] = gibibyte / 4
+		}
+	}
+	return sizes
+}
+
 // limited counts what a registry refuses that takes few requests at once.
 var limited = scenario{
 	name: "limit", title: "A registry that takes four requests at once", runs: 1,
-	note: "An image of four layers of 256 MiB over the long link, to a layout in memory. The registry answers 429 where more than four " +
-		"requests for blobs are open, and does not say when to come back.",
+	note: "An image of 400 layers over the long link, to a layout in memory: every hundredth has 256 MiB, the others from 16 KiB to 1 MiB. The " +
+		"registry answers 429 where more than four requests for blobs are open, and does not say when to come back.",
 	alone: func(ctx context.Context, b *bench, r *result) (err error) {
 		s, err := startSynthetic(ctx, bearable)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, s.stop()) }()
-		img, err := s.make("limit", gibibyte/4, gibibyte/4, gibibyte/4, gibibyte/4)
+		img, err := s.make("limit", batch()...)
 		if err != nil {
 			return err
 		}
-		worst := 0.0
+		worst, most := 0.0, int64(0)
 		r.Table = [][]string{{"run", "wall", "requests", "answered 429", "connections at once"}}
 		for round := range r.Runs {
 			refused := s.refused.Load()
@@ -37,13 +50,13 @@ var limited = scenario{
 			}
 			refused = s.refused.Load() - refused
 			share := float64(refused) / float64(got.Requests)
-			worst = max(worst, share)
-			report(r.Name, "refused "+percent(share), got)
+			worst, most = max(worst, share), max(most, refused)
+			report(r.Name, fmt.Sprintf("refused %d, %s", refused, percent(share)), got)
 			r.Table = append(r.Table, []string{
 				fmt.Sprint(round + 1), seconds(got.Wall), fmt.Sprint(got.Requests), fmt.Sprintf("%d, %s", refused, percent(share)), fmt.Sprint(got.AtOnce),
 			})
 		}
-		r.Bars = []bar{atMost("requests answered 429, of a hundred", "%.1f", 100*worst, 1)}
+		r.Bars = []bar{atMost(fmt.Sprintf("requests answered 429, of a hundred; %d at most", most), "%.1f", 100*worst, 1)}
 		return nil
 	},
 }
