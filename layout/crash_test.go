@@ -160,7 +160,8 @@ func roundsChild(args []string) error {
 }
 
 func TestEightProcessesKeepAllTagsAndFetchTheSharedLayerOnce(t *testing.T) {
-	const processes, rounds = 8, 20
+	const processes = 8
+	rounds := rounds(5, 100)
 	workers := make([]*worker, processes)
 	for i := range workers {
 		workers[i] = startWorker(t, i)
@@ -193,6 +194,14 @@ func TestEightProcessesKeepAllTagsAndFetchTheSharedLayerOnce(t *testing.T) {
 	for _, w := range workers {
 		w.end(t)
 	}
+}
+
+// rounds returns few, or many under make soak.
+func rounds(few, many int) int {
+	if os.Getenv("WHERRY_SOAK") != "" {
+		return many
+	}
+	return few
 }
 
 // A worker is a process that does round after round.
