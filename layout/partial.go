@@ -35,6 +35,7 @@ type partial struct {
 	due     chan struct{} // is told when it is time to make the file durable; nil where nobody does
 	hashed  int64         // where sum stands, or will when who follows is done
 	stale   bool          // bytes that sum has taken were written over
+	over    int           // times that bytes were written over
 
 	following sync.Mutex // held by who writes to sum
 	sum       hash.Hash

@@ -32,13 +32,14 @@ func (p *partial) WriteAt(b []byte, off int64) (int, error) {
 	}
 	n, err := p.f.WriteAt(b, off)
 	err = p.fail("write", err)
-	if noteErr := p.wrote(span, int64(n)); err == nil {
+	over, noteErr := p.wrote(span, int64(n))
+	if err == nil {
 		err = noteErr
 	}
 	if err != nil {
 		return n, err
 	}
-	p.follow(b, off)
+	p.follow(b, off, over)
 	return n, nil
 }
 
@@ -100,12 +101,16 @@ func (p *partial) unclaim(span content.Range) {
 	p.free.Broadcast()
 }
 
-// wrote adds the first n bytes of a span to what is there.
-func (p *partial) wrote(span content.Range, n int64) error {
+// wrote adds the first n bytes of a span to what is there, and returns how often
+// bytes were written over until then.
+func (p *partial) wrote(span content.Range, n int64) (over int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unclaim(span)
 	p.stale = p.stale || span.Off < p.hashed
+	if slices.ContainsFunc(p.done, func(r content.Range) bool { return overlap(r, span) }) {
+		p.over++
+	}
 	p.done = p.done.Add(content.Range{Off: span.Off, Len: n})
 	p.since += n
 	if p.unsafe += n; p.unsafe >= p.k.safeEvery {
@@ -115,16 +120,16 @@ func (p *partial) wrote(span content.Range, n int64) error {
 		}
 	}
 	if !p.listed || p.since < noteEvery {
-		return nil
+		return p.over, nil
 	}
-	return p.note()
+	return p.over, p.note()
 }
 
 // follow hashes what lies in one piece behind what is hashed: from b, which was
-// just written at off, where that comes next, else from the file, while it is in
-// memory still. One writer does it at a time, and not for long, so that others
-// keep the network busy.
-func (p *partial) follow(b []byte, off int64) {
+// just written at off, where that comes next and, since over, is in the file still,
+// else from the file, while it is in memory still. One writer does it at a time,
+// and not for long, so that others keep the network busy.
+func (p *partial) follow(b []byte, off int64, over int) {
 	const least, most = 1 << 20, 8 << 20
 	if !p.following.TryLock() {
 		return
@@ -132,7 +137,7 @@ func (p *partial) follow(b []byte, off int64) {
 	defer p.following.Unlock()
 	p.mu.Lock()
 	from, to := p.hashed, min(p.head(), p.hashed+most)
-	next := off == from
+	next := off == from && over == p.over
 	if next {
 		to = off + int64(len(b))
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/content"
@@ -163,5 +165,41 @@ func TestWhatIsThereIsNotAskedForThoughTheWholeWasBegun(t *testing.T) {
 	putWant(t, again, b, nil)
 	if len(b.asked) != 3 || b.asked[2].Bytes() != 1<<20 || b.closed != 3 {
 		t.Errorf("asked for %v, and %d were closed", b.asked, b.closed)
+	}
+}
+
+// file is the one to be hashed: what comes between a write and its hash is taken
+// apart here, since it takes luck to get there from outside.
+func TestBytesThatWereWrittenOverAreHashedFromTheFile(t *testing.T) {
+	l, err := Create(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := bytes.Repeat([]byte("wherry "), 40_000)
+	wrong := bytes.Clone(right[200_000:])
+	wrong[0] ^= 1
+	d := ocispec.Descriptor{Digest: digest.FromBytes(right), Size: int64(len(right))}
+	in, err := l.Ingest(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := in.(*ingest).p //nolint:forcetypeassert // it is a new one
+	first := content.Range{Len: 250_000}
+	again, err := p.claim(first)
+	if again || err != nil {
+		t.Fatal(again, err)
+	}
+	_, err = p.f.WriteAt(right[:first.Len], 0)
+	over, noteErr := p.wrote(first, first.Len)
+	_, overErr := in.WriteAt(wrong, 200_000) // another connection, before the first is hashed
+	if err := errors.Join(err, noteErr, overErr); err != nil {
+		t.Fatal(err)
+	}
+	p.follow(right[:first.Len], 0, over)
+	if err := in.Commit(t.Context()); !errors.Is(err, content.ErrCorrupt) {
+		t.Errorf("commit of wrong bytes: %v", err)
+	}
+	if err := errors.Join(in.Close(), l.Close()); err != nil {
+		t.Error(err)
 	}
 }
