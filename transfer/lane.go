@@ -203,9 +203,10 @@ func (l *lane) bid() bid {
 	}
 	b.size, b.limit = l.size(), math.MaxInt64
 	if s := l.spread; s.room != nil {
-		b.limit = s.work.first()
-		if b.limit >= 0 {
-			b.limit = s.room.reserve(b.limit, b.size)
+		b.from = s.work.first()
+		b.limit = b.from
+		if b.from >= 0 {
+			b.limit = s.room.reserve(b.from, b.size)
 		}
 	}
 	return b

@@ -12,9 +12,9 @@ import (
 
 const (
 	pageBytes   = 256 << 10
-	windowChunk = 4 << 20 // bytes of a chunk that waits in a window
-	ownPages    = (windowChunk+leastChunk)/pageBytes + 1
-	mostSpare   = 64 // pages that are kept for the next window
+	windowChunk = 4 << 20                                            // bytes of a chunk that waits in a window
+	ownPages    = (windowChunk+leastChunk+pageBytes-1)/pageBytes + 1 // of a chunk that begins anywhere
+	mostSpare   = 64                                                 // pages that are kept for the next window
 )
 
 // A budget is the memory that the windows of all blobs share.

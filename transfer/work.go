@@ -75,6 +75,7 @@ func newWork(todo content.Spans) *work {
 // A bid is what a lane wants.
 type bid struct {
 	size  int64   // bytes
+	from  int64   // the byte before which it must not begin
 	limit int64   // the byte before which the chunk has to end
 	rate  float64 // bytes a second that it expects to bring
 	delay time.Duration
@@ -113,8 +114,8 @@ func (w *work) takeFirst(b bid) *chunk {
 	}
 	first := w.todo[0]
 	end := min(first.Off+first.Len, b.limit)
-	if first.Off >= end {
-		return nil
+	if first.Off < b.from || first.Off >= end {
+		return nil // what is first has changed, or there is no room
 	}
 	// The last chunks are small, so that lanes end together, but worth the wait for their first byte.
 	least := max(leastChunk, int64(b.rate*4*b.delay.Seconds()))
