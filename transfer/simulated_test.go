@@ -23,6 +23,7 @@ type link struct {
 	each  float64       // bytes a second of one connection
 	total float64       // of all together; 0 is no cap
 	most  int           // connections at once, beyond which it answers 429; 0 is no limit
+	queue int           // connections at once, beyond which it does not answer; 0 is no limit
 
 	pause, breaks float64 // how likely that is before each grain
 	own           bool    // that limit is one of our settings
@@ -73,6 +74,9 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	if err := httpx.Wait(ctx, 2*h.delay); err != nil { // a connection, and the first byte
 		return nil, err
 	}
+	if err := h.await(ctx); err != nil {
+		return nil, err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++
@@ -86,6 +90,21 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	h.open++
 	h.peak = max(h.peak, h.open)
 	return &simulatedBody{h: h, ctx: ctx, off: off, end: off + n}, nil
+}
+
+// await waits until one more connection is answered.
+func (h *simulated) await(ctx context.Context) error {
+	for {
+		h.mu.Lock()
+		full := h.queue > 0 && h.open >= h.queue
+		h.mu.Unlock()
+		if !full {
+			return nil
+		}
+		if err := httpx.Wait(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 type simulatedBody struct {

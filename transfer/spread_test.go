@@ -69,6 +69,7 @@ func TestASlowConnectionGetsCompany(t *testing.T) {
 		{"a fast line", link{delay: time.Millisecond, each: 500 * megabyte}, 0.99, 1, 1},
 		{"a cap in total", link{delay: 50 * time.Millisecond, each: 50 * megabyte, total: 5 * megabyte}, 0.95, 3, 30},
 		{"a host that bears four", link{delay: 50 * time.Millisecond, each: 2 * megabyte, most: 4}, 3.2, 4, 80},
+		{"a host that answers three", link{delay: 50 * time.Millisecond, each: 2 * megabyte, queue: 3}, 2.5, 3, 60},
 		{"a host that gives the whole", link{delay: 50 * time.Millisecond, each: 2 * megabyte, plain: true}, 0.99, 2, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

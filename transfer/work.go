@@ -59,6 +59,12 @@ func (c *chunk) fair(now time.Time, b bid) int64 {
 	return n
 }
 
+// late reports whether an answer to the request for the chunk is long due.
+func (c *chunk) late(b bid) bool {
+	const due = 500 * time.Millisecond
+	return c.begun.IsZero() && time.Since(c.asked) > due+4*b.delay
+}
+
 // work is what of a blob is not there yet.
 type work struct {
 	mu      sync.Mutex
@@ -98,14 +104,24 @@ func (w *work) takeSpan() *chunk {
 	return c
 }
 
-// takeAt is take for a chunk that begins at off.
+// takeAt is take for a chunk that begins at off. One that another lane has asked
+// for there, and has waited for too long, is taken over.
 func (w *work) takeAt(off int64, b bid) *chunk {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.todo) == 0 || w.todo[0].Off != off {
-		return nil
+	if len(w.todo) > 0 && w.todo[0].Off == off {
+		return w.takeFirst(b)
 	}
-	return w.takeFirst(b)
+	for _, c := range w.taken {
+		if c.off == off && c.late(b) && c.end <= b.limit && c.drop != nil {
+			mine := &chunk{off: c.off, end: c.end, rate: b.rate, asked: time.Now()}
+			c.end = c.off
+			c.drop()
+			w.taken = append(w.taken, mine)
+			return mine
+		}
+	}
+	return nil
 }
 
 func (w *work) takeFirst(b bid) *chunk {

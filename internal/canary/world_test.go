@@ -59,7 +59,7 @@ func wherry(ctx context.Context, s stage, args ...string) int {
 // giveImages puts the image into folder, as a layout and as an archive.
 func giveImages(ctx context.Context, folder string) error {
 	r := testregistry.New(testregistry.Config{})
-	if err := r.Listen("127.0.0.1:0"); err != nil { //nolint:contextcheck // it listens until Close
+	if err := r.Listen("127.0.0.1:0"); err != nil {
 		return err
 	}
 	defer r.Close()

@@ -44,7 +44,7 @@ func (s *stage) prepare(ctx context.Context) error {
 	fmt.Println("Starting two registries on loopback and putting a real image into the first.")
 	for _, r := range []**testregistry.Registry{&s.origin, &s.mirror} {
 		*r = testregistry.New(testregistry.Config{})
-		if err := (*r).Listen("127.0.0.1:0"); err != nil { //nolint:contextcheck // close ends it
+		if err := (*r).Listen("127.0.0.1:0"); err != nil {
 			return err
 		}
 	}
