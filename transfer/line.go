@@ -196,9 +196,9 @@ func (l *line) single() bool {
 // look lets the tuner look at the line, and returns what rate does.
 func (l *line) look() float64 {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.tune()
-	l.mu.Unlock()
-	return l.rate()
+	return l.tuner.from.each()
 }
 
 // rate returns the bytes a second that one lane was last seen to bring, 0 where
@@ -206,10 +206,7 @@ func (l *line) look() float64 {
 func (l *line) rate() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.tuner.from.lanes == 0 {
-		return 0
-	}
-	return l.tuner.from.rate / float64(l.tuner.from.lanes)
+	return l.tuner.from.each()
 }
 
 // delay returns how long a first byte was last waited for.

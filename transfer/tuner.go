@@ -50,6 +50,14 @@ type yield struct {
 	rate  float64 // bytes a second
 }
 
+// each returns what one lane brings, 0 where that is not known.
+func (y yield) each() float64 {
+	if y.lanes == 0 {
+		return 0
+	}
+	return y.rate / float64(y.lanes)
+}
+
 // look takes what the line has done until now, and decides now and then.
 func (t *tuner) look(now gauge) {
 	t.most = cmp.Or(t.fixed, max(t.most, 1))
