@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -103,21 +102,22 @@ func (h *host) openBody(ctx context.Context, d ocispec.Descriptor, rng content.R
 	return b, nil
 }
 
-// takeBody waits until one more blob may be read from the host, as far as its
-// settings have a limit, and returns what ends that. The answers that are waited
-// for are counted apart, at the gate: an upload waits for a blob, never a blob
-// for an upload.
+// takeBody waits until one more blob may be read from the host and returns what
+// ends that. The answers that are waited for are counted apart, at the gate: an
+// upload waits for a blob, never a blob for an upload.
 func (h *host) takeBody(ctx context.Context, ask asking) (leave func(), err error) {
-	if h.bodies == nil {
-		return func() {}, nil
+	if !ask.spansOnly {
+		return h.bodies.take(ctx)
 	}
-	if ask.spansOnly && len(h.bodies) == cap(h.bodies) {
-		return nil, fmt.Errorf("settings of %s allow %d blobs at once: %w", h.name, cap(h.bodies), content.ErrOwnLimit)
+	if leave = h.bodies.try(); leave == nil {
+		return nil, fmt.Errorf("more blobs at once from %s: %w", h.name, content.ErrOwnLimit)
 	}
-	select {
-	case h.bodies <- struct{}{}:
-		return sync.OnceFunc(func() { <-h.bodies }), nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	return leave, nil
+}
+
+// heedBody notes that the host finds too many the blobs that are read from it.
+func (h *host) heedBody(req *http.Request, resp *http.Response) {
+	if resp.StatusCode == http.StatusTooManyRequests && httpx.IsLane(req.Context()) && !httpx.IsWhole(req.Context()) {
+		h.bodies.refused()
 	}
 }

@@ -41,8 +41,8 @@ type host struct {
 
 	silent atomic.Bool // it does not answer; mirrors that may are asked about names in its place
 
-	bodies chan struct{} // one for each blob that is being read; nil is no limit
-	served atomic.Int64  // bytes of blobs it gave
+	bodies slots        // of blobs that are being read
+	served atomic.Int64 // bytes of blobs it gave
 
 	blobs     blobMemory
 	redirects redirects
@@ -107,9 +107,7 @@ func (h *host) open() error {
 	}
 	h.secrets.shared = &h.client.secrets
 	h.secrets.addHeader(h.settings.Header)
-	if h.settings.Concurrency > 0 {
-		h.bodies = make(chan struct{}, h.settings.Concurrency)
-	}
+	h.bodies.allowed = max(h.settings.Concurrency, 0)
 	h.distance = h.client.distanceOf(reachKey{h.settings, h.authority})
 	h.settling = make(chan struct{}, 1)
 	h.auth = newAuthorizer(h)

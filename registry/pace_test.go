@@ -245,7 +245,7 @@ func TestSpellingsOfOneAddressShareItsGate(t *testing.T) {
 }
 
 func TestNoMoreBlobsAreReadAtOnceThanTheSettingsAllow(t *testing.T) {
-	h := &host{bodies: make(chan struct{}, 1)}
+	h := &host{bodies: slots{allowed: 1}}
 	leave, err := h.takeBody(t.Context(), asking{})
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,9 @@ func (h *host) getBlob(ctx context.Context, req *http.Request) (*http.Response, 
 		h.redirects.forget(asked)
 	}
 	resp, err := h.send(req)
+	if err == nil {
+		h.heedBody(req, resp)
+	}
 	if err == nil && resp.StatusCode/100 == 2 && resp.Request.Response != nil && h.answers(AskForURL) {
 		h.redirects.put(asked, resp.Request.URL)
 	}
@@ -68,6 +71,7 @@ func (h *host) getAt(ctx context.Context, to *url.URL, header http.Header) *http
 	if err != nil {
 		return nil
 	}
+	h.heedBody(req, resp)
 	if resp.StatusCode/100 != 2 {
 		httpx.Drain(resp.Body)
 		return nil

@@ -26,6 +26,7 @@ func (h *host) again(ctx context.Context, t content.Retry, reason error) {
 // or an error.
 func (h *host) replays(req *http.Request, resp *http.Response, err error, pause time.Duration) {
 	if resp != nil {
+		h.heedBody(req, resp)
 		asked, _ := httpx.RetryAfter(resp.Header, time.Now())
 		pause = max(pause, asked)
 		err = &Error{Method: req.Method, URL: h.locate(req), Status: resp.StatusCode, RetryAfter: asked}
