@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -87,10 +88,14 @@ func (c Case) Arm(target Target) (testregistry.Config, error) {
 	return config, nil
 }
 
+// always is how many strikes of {part} bytes one content has room for where a fault
+// strikes always: who begins anew each time never gets to its end.
+const always = 3
+
 // spell fills in what a strike leaves out.
 func (c Case) spell(text string, target Target) string {
 	text = strings.NewReplacer(
-		"{part}", strconv.FormatInt(target.Size/int64(c.Times+1), 10),
+		"{part}", strconv.FormatInt(target.Size/int64(cmp.Or(c.Times, always)+1), 10),
 		"{half}", strconv.FormatInt(target.Size/2, 10),
 		"{size}", strconv.FormatInt(target.Size, 10),
 		"{hex}", target.Digest.Encoded(),

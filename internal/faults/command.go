@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/wherry-dev/wherry/content"
@@ -203,7 +204,11 @@ func report(stdout io.Writer, r *testregistry.Registry, c Case) error {
 	if len(c.Strikes) > 0 {
 		struck = r.Struck(0)
 	}
-	_, _ = fmt.Fprintf(w, "%d requests, %d bytes of blobs out, %d in; the fault struck %d times\n",
-		len(r.Requests()), r.BlobBytesSent(), r.BlobBytesReceived(), struck)
+	times := strconv.Itoa(struck) + " times"
+	if struck == 1 {
+		times = "once"
+	}
+	_, _ = fmt.Fprintf(w, "%d requests, %d bytes of blobs out, %d in; the fault struck %s\n",
+		len(r.Requests()), r.BlobBytesSent(), r.BlobBytesReceived(), times)
 	return w.Flush()
 }

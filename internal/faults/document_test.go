@@ -175,6 +175,7 @@ func TestTheCommandServesAFault(t *testing.T) {
 	for _, args := range [][]string{
 		{"-fault", "rst-half", "-blob", "config", "-times", "3"},
 		{"-fault", "http-503", "-blob", "manifest", "-image", folder},
+		{"-fault", "rst-half", "-blob", "manifest", "-times", "0"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		stdout, stderr := &said{wrote: make(chan struct{}, 1)}, &bytes.Buffer{}
@@ -198,8 +199,11 @@ func TestTheCommandServesAFault(t *testing.T) {
 			t.Errorf("exit code %d, %s", got, stderr)
 		}
 		struck, status := "struck 0 times", http.StatusOK
+		if args[3] == "manifest" {
+			struck = "struck once"
+		}
 		if args[1] == "http-503" {
-			struck, status = "struck 1 times", http.StatusServiceUnavailable
+			status = http.StatusServiceUnavailable
 		}
 		if !strings.Contains(stdout.String(), struck) || resp.StatusCode != status {
 			t.Errorf("status %d, and it says %s", resp.StatusCode, stdout)
