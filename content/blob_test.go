@@ -246,6 +246,10 @@ func TestMismatchNamesWhatWasWanted(t *testing.T) {
 	if !errors.Is(err, content.ErrCorrupt) || !strings.Contains(err.Error(), digest.FromString("x").String()) {
 		t.Errorf("got %v", err)
 	}
+	err = &content.MismatchError{Want: ocispec.Descriptor{Digest: digest.FromString("x"), Size: 1}, Size: 1}
+	if want := digest.FromString("x").String() + ": got other bytes"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
 }
 
 func TestOutcomesHaveNames(t *testing.T) {

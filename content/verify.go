@@ -17,7 +17,7 @@ import (
 // [ErrCorrupt].
 type MismatchError struct {
 	Want ocispec.Descriptor
-	Got  digest.Digest // empty when the size alone was wrong
+	Got  digest.Digest // empty where it is not known, as when the size alone was wrong
 	Size int64         // bytes seen; one more than wanted stands for any number more
 }
 
@@ -28,6 +28,9 @@ func (e *MismatchError) Error() string {
 			more = " or more"
 		}
 		return fmt.Sprintf("%s: got %d bytes%s, want %d", e.Want.Digest, e.Size, more, e.Want.Size)
+	}
+	if e.Got == "" {
+		return e.Want.Digest.String() + ": got other bytes"
 	}
 	return fmt.Sprintf("%s: got bytes whose digest is %s", e.Want.Digest, e.Got)
 }
