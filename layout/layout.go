@@ -28,6 +28,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -44,7 +45,11 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return e.Op + " " + e.Path + ": " + e.Err.Error() }
+// Error says what and where once, also where the system's own error says it too.
+func (e *Error) Error() string {
+	where := e.Op + " " + e.Path + ": "
+	return where + strings.TrimPrefix(e.Err.Error(), where)
+}
 
 // Unwrap returns the cause; its class is one of package content's.
 func (e *Error) Unwrap() error { return e.Err }
