@@ -69,6 +69,7 @@ func TestAWrongCommandLineIsOneLineAndAHint(t *testing.T) {
 		{[]string{"version", "--username", "u"}, "go together"},
 		{[]string{"version", "--dst-password-stdin"}, "go together"},
 		{[]string{"version", "--limit-rate", "fast"}, "no rate"},
+		{[]string{"version", "--limit-rate", "5"}, "a rate has a unit"},
 		{[]string{"blob", "nginx"}, "named by its digest"},
 		{[]string{"tags", "nginx:1"}, "names one image"},
 		{[]string{"login", "-p", "secret"}, "--password-stdin"},

@@ -69,7 +69,7 @@ func TestRates(t *testing.T) {
 		in   string
 		want Rate
 	}{
-		{"5MB/s", 5e6}, {"5MB", 5e6}, {"512KiB", 512 << 10}, {"512kib/s", 512 << 10}, {"1.5GB/s", 1.5e9}, {"100", 100}, {"0", 0},
+		{"5MB/s", 5e6}, {"5MB", 5e6}, {"512KiB", 512 << 10}, {"512kib/s", 512 << 10}, {"1.5GB/s", 1.5e9}, {"2000", 2000}, {"0", 0},
 	}
 	for _, tt := range tests {
 		var r Rate
@@ -77,7 +77,7 @@ func TestRates(t *testing.T) {
 			t.Errorf("%q: %d, %v, want %d", tt.in, r, err, tt.want)
 		}
 	}
-	for _, in := range []string{"", "fast", "8mbps", "-1", "1XB", "5 M B", "99999999999999999999TB"} {
+	for _, in := range []string{"", "fast", "100", "5", "8mbps", "-1", "1XB", "5 M B", "99999999999999999999TB"} {
 		var r Rate
 		if err := r.Set(in); err == nil {
 			t.Errorf("%q: %d, want an error", in, r)

@@ -57,7 +57,7 @@ func (o *Flags) bind(set *pflag.FlagSet) {
 	set.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "talk http to `HOST` (repeatable)")
 	set.StringArrayVar(&o.TLSSkipVerify, "tls-skip-verify", nil, "accept any certificate from `HOST` (repeatable)")
 	set.StringArrayVar(&o.CA, "ca", nil, "trust the certificates in `FILE` too (repeatable)")
-	set.Var(&o.LimitRate, "limit-rate", "move no more than `RATE`, such as 5MB/s")
+	set.Var(&o.LimitRate, "limit-rate", "move no more than `RATE` over the network, such as 5MB/s")
 	set.IntVar(&o.Retries, "retries", 5, "give up after `N` tries in a row that brought nothing")
 	set.DurationVar(&o.StallTimeout, "stall-timeout", 30*time.Second, "count a connection as broken after `DURATION` of silence")
 	set.DurationVar(&o.MaxWait, "max-wait", 5*time.Minute, "wait no longer than `DURATION` each time a registry asks to; --retries bounds how often")
@@ -102,6 +102,10 @@ func (o *Flags) asked() bool { return o.JSON || o.Format.String() != "" }
 // A Rate is a flag: bytes in a second, "5MB/s" or "512KiB"; 0 is no limit.
 type Rate int64
 
+// leastRate is what a connection has to bring so as not to count as broken. Who
+// asks for less has left out the unit.
+const leastRate = 1024
+
 // Set reads s.
 func (r *Rate) Set(s string) error {
 	number := strings.TrimSuffix(strings.TrimSpace(s), "/s")
@@ -112,6 +116,9 @@ func (r *Rate) Set(s string) error {
 	n, err := parse(number)
 	if err != nil || n < 0 || n == math.MaxInt64 {
 		return fmt.Errorf("%q is no rate such as 5MB/s", s)
+	}
+	if 0 < n && n < leastRate {
+		return fmt.Errorf("%q is less than 1KiB/s; a rate has a unit, such as 5MB/s", s)
 	}
 	*r = Rate(n)
 	return nil

@@ -43,7 +43,7 @@ func usage(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	b.WriteString("\nCredentials, certificates, retries and limits: see \"wherry help flags\" for the flags that all verbs have.\n")
+	b.WriteString("\nLogins, certificates, rate, stalls, retries and waits: see \"wherry help flags\" for the flags that all verbs have.\n")
 	_, err = io.WriteString(out, quieter(b.String()))
 	return err
 }

@@ -34,6 +34,11 @@ func TestRareFlagsStandInHelpFlagsAlone(t *testing.T) {
 	if !strings.Contains(verb, "wherry help flags") {
 		t.Error("wherry inspect --help does not say where the rare flags are")
 	}
+	for _, about := range []string{"rate", "stalls", "retries"} {
+		if _, line, _ := strings.Cut(verb, "\nLogins"); !strings.Contains(line, about) {
+			t.Errorf("wherry inspect --help does not say where the flags about %s are", about)
+		}
+	}
 	if got := run(t, "help", "flag"); got.code != 2 {
 		t.Errorf("help of what there is not: exit code %d", got.code)
 	}
