@@ -107,8 +107,12 @@ func (c *Copier) jobs() int {
 }
 
 func (c *Copier) observe(e Event) {
-	if e.Kind == BlobProgress {
-		c.tally.arrived(blobKey{e.Desc.Digest, e.Desc.Size}, e.Bytes)
+	switch key := (blobKey{e.Desc.Digest, e.Desc.Size}); e.Kind {
+	case BlobStarted:
+		c.tally.found(key, e.Bytes)
+	case BlobProgress:
+		c.tally.arrived(key, e.Bytes)
+	case RunStarted, Retrying, RunProgress, BlobDone, ImageDone, RunDone:
 	}
 	if c.Observe == nil {
 		return

@@ -14,13 +14,13 @@ type Kind uint8
 // The kinds of event, in the order in which a blob and an image see them.
 const (
 	RunStarted   Kind = iota + 1 // Bytes is the number of bytes the plan moves, each blob once
-	BlobStarted                  // the first byte of Desc was asked for
-	BlobProgress                 // Bytes of Desc have arrived, each counted once; it never exceeds Desc.Size
+	BlobStarted                  // the first byte of Desc was asked for; Bytes of it are at the destination from before
+	BlobProgress                 // Bytes of Desc have arrived or were there before, each counted once; it never exceeds Desc.Size
 	Retrying                     // Host is asked once more, after Err: from byte Bytes of Desc on, where it is about a blob
 	RunProgress                  // Pace says how far all of it has come; told twice a second
 	BlobDone                     // Outcome says what became of Desc, or Err why nothing did
 	ImageDone                    // Image is at Target under its names, or Err says why not
-	RunDone                      // nothing follows; Pace says what was done
+	RunDone                      // nothing follows; Pace says what was done, and Err joins what failed
 )
 
 // String returns the kind as it stands in machine output.
@@ -45,7 +45,7 @@ type Event struct {
 // A Pace is how far a run has come and how fast it is.
 type Pace struct {
 	Total   int64                // bytes of all blobs that are to be moved, each blob once
-	Done    int64                // bytes of them that have arrived, or will not: they are there already, or failed
+	Done    int64                // bytes of them that have arrived, or will not: they are there already, or failed; with RunDone none that failed
 	Speed   float64              // bytes a second that arrived over the last seconds
 	Left    time.Duration        // until the rest has arrived at that speed; 0 where nobody can tell
 	Hosts   map[string]HostSpeed // what hosts of registries give, by their names

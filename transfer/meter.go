@@ -20,10 +20,11 @@ const progressEvery = 100 * time.Millisecond
 type meter struct {
 	content.Blob
 	copier *Copier
+	shared bool // what one of its sinks does not ask for another may
 
 	mu      sync.Mutex
 	started bool
-	there   content.Spans // that have come, however often they came
+	there   content.Spans // that have come, however often they came, or were there before
 	told    time.Time
 }
 
@@ -32,7 +33,7 @@ func (m *meter) Unwrap() any { return m.Blob }
 
 // Open opens the blob and watches what is read.
 func (m *meter) Open(ctx context.Context, r content.Range) (io.ReadCloser, error) {
-	m.start()
+	m.startAt(r.Off)
 	d := m.Descriptor()
 	rc, err := m.Blob.Open(ctx, r)
 	if err != nil {
@@ -41,14 +42,32 @@ func (m *meter) Open(ctx context.Context, r content.Range) (io.ReadCloser, error
 	return &meteredReader{ReadCloser: rc, meter: m, desc: d, off: r.Off}, nil
 }
 
-func (m *meter) start() {
+// startAt says that a sink, which reads in order, wants the blob from byte off on.
+func (m *meter) startAt(off int64) {
+	m.start(content.Spans{}.Add(content.Range{Len: max(0, min(off, m.Descriptor().Size))}))
+}
+
+// start says that the blob is asked for by a sink that has spans of it already.
+func (m *meter) start(had content.Spans) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.started {
+	d := m.Descriptor()
+	came := m.there.Bytes()
+	if !m.shared {
+		for _, r := range had {
+			m.there = m.there.Add(r)
+		}
+	}
+	there := m.there.Bytes()
+	if !m.started {
+		m.started = true
+		m.copier.observe(Event{Kind: BlobStarted, Desc: d, Bytes: there})
 		return
 	}
-	m.started = true
-	m.copier.observe(Event{Kind: BlobStarted, Desc: m.Descriptor()})
+	if key := (blobKey{d.Digest, d.Size}); there > came {
+		m.copier.tally.arrived(key, came)
+		m.copier.tally.found(key, there)
+	}
 }
 
 // came notes that span r has come. It may be called by several goroutines at once,

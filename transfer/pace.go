@@ -68,7 +68,8 @@ type tally struct {
 	runs    int // under way
 	total   int64
 	done    int64             // of blobs that are settled
-	open    map[blobKey]int64 // what has arrived of those that are not
+	lost    int64             // of these what has not arrived and never will
+	open    map[blobKey]int64 // what is there of those that are not
 	moved   int64             // has arrived, whatever became of it
 	speed   speed
 	hosts   map[string]*hostTally
@@ -86,7 +87,7 @@ func (t *tally) begin(total int64, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.runs == 0 {
-		t.total, t.done, t.moved, t.retries, t.speed = 0, 0, 0, 0, speed{}
+		t.total, t.done, t.lost, t.moved, t.retries, t.speed = 0, 0, 0, 0, 0, speed{}
 		t.open, t.hosts = map[blobKey]int64{}, map[string]*hostTally{}
 		t.speed.mark(now, 0)
 	}
@@ -111,12 +112,30 @@ func (t *tally) arrived(blob blobKey, bytes int64) {
 	}
 }
 
-// settled notes that nothing more of a blob will arrive, for good or bad.
+// found notes that so many bytes of a blob were there before they were asked for:
+// they are no part of the speed.
+func (t *tally) found(blob blobKey, bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if bytes > t.open[blob] && t.runs > 0 {
+		t.open[blob] = bytes
+	}
+}
+
+// settled notes that nothing more of a blob will arrive.
 func (t *tally) settled(blob blobKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.open, blob)
 	t.done += blob.size
+}
+
+// failed is settled for a blob that is nowhere as a whole.
+func (t *tally) failed(blob blobKey) {
+	t.mu.Lock()
+	t.lost += blob.size - t.open[blob]
+	t.mu.Unlock()
+	t.settled(blob)
 }
 
 func (t *tally) got(host string, n int64) {
@@ -157,6 +176,15 @@ func (t *tally) pace(now time.Time) *Pace {
 		rate, _ := h.speed.rate()
 		p.Hosts[name] = HostSpeed{Bytes: h.bytes, Speed: rate}
 	}
+	return p
+}
+
+// final returns how far it had come at the end.
+func (t *tally) final(now time.Time) *Pace {
+	p := t.pace(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.Done = max(0, p.Done-t.lost)
 	return p
 }
 

@@ -176,3 +176,79 @@ func TestABlobForSeveralDestinationsCountsOnce(t *testing.T) {
 		t.Errorf("begins with %d bytes, ends with %d of %d; want %d", first.Bytes, last.Pace.Done, last.Pace.Total, want)
 	}
 }
+
+// A resuming sink has so many bytes of each blob, and keeps nothing.
+type resuming struct {
+	content.Sink
+	had int64
+}
+
+// PutBlob implements [content.Sink].
+func (s *resuming) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	rc, err := b.Open(ctx, content.Range{Off: min(s.had, b.Descriptor().Size-1)})
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, rc)
+	return content.Stored, errors.Join(err, rc.Close())
+}
+
+// PutManifest implements [content.Sink].
+func (s *resuming) PutManifest(context.Context, content.Manifest, ...string) error { return nil }
+
+// What a destination had before counts from the beginning, and is no speed. Where
+// another one has nothing, it counts when it comes.
+func TestACopyThatGoesOnBeginsWhereItWas(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		had  []int64 // by each destination
+		want int64   // that the layer begins with
+		most float64 // bytes a second: each that reads brings a hundred
+	}{
+		{"one destination", []int64{400}, 400, 101},
+		{"one of two", []int64{400, 0}, 0, 202},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			began, paces := goOn(t, tt.had)
+			if began != tt.want {
+				t.Errorf("the layer begins with %d bytes, want %d", began, tt.want)
+			}
+			for _, p := range paces {
+				if p.Done < tt.want || p.Speed > tt.most {
+					t.Errorf("%d bytes are there at %.0f B/s, want %d from the beginning, and %.0f at most", p.Done, p.Speed, tt.want, tt.most)
+				}
+			}
+			if last := paces[len(paces)-1]; last.Done != 1040 {
+				t.Errorf("at the end there are %d bytes of 1040", last.Done)
+			}
+		})
+	}
+}
+
+// goOn copies an image with a layer of 1000 bytes to destinations that have so
+// many bytes of it. It returns what the layer began with, and each pace.
+func goOn(t *testing.T, had []int64) (began int64, paces []*transfer.Pace) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		src := &maker{t: t}
+		layer := src.blob(ocispec.MediaTypeImageLayerGzip, strings.Repeat("0123456789", 100))
+		src.manifest(ocispec.Manifest{
+			Versioned: versioned, MediaType: ocispec.MediaTypeImageManifest,
+			Config: src.blob(ocispec.MediaTypeImageConfig, strings.Repeat("0", 40)), Layers: []ocispec.Descriptor{layer},
+		}, ocispec.MediaTypeImageManifest, "v1")
+		c := transfer.Copier{Jobs: 1, Observe: func(e transfer.Event) {
+			if e.Kind == transfer.BlobStarted && e.Desc.Digest == layer.Digest {
+				began = e.Bytes
+			}
+			if e.Pace != nil {
+				paces = append(paces, e.Pace)
+			}
+		}}
+		job := transfer.Job{Src: &dripping{src, time.Second}, Ref: "v1"}
+		for _, n := range had {
+			job.Dst = append(job.Dst, transfer.Target{Sink: &resuming{&content.Memory{}, n}, Names: []string{"v1"}})
+		}
+		run(t, &c, job)
+	})
+	return began, paces
+}

@@ -45,8 +45,9 @@ func (c *Copier) Run(ctx context.Context, p *Plan) (*Result, error) {
 			c.remember(tr.image, tr.plan)
 		}
 	}
-	c.observe(Event{Kind: RunDone, Pace: c.tally.pace(time.Now())})
-	return r.result, r.result.Err()
+	err := r.result.Err()
+	c.observe(Event{Kind: RunDone, Pace: c.tally.final(time.Now()), Err: err})
+	return r.result, err
 }
 
 // A runner is one run under way.
@@ -200,7 +201,11 @@ func (r *runner) work(ctx context.Context, next func() *task) {
 // settle tells the targets what became of a blob, and finishes those that
 // waited for nothing else. Targets of the sequence are finished there.
 func (r *runner) settle(ctx context.Context, t *task) {
-	r.copier.tally.settled(blobKey{t.desc.Digest, t.desc.Size})
+	if key := (blobKey{t.desc.Digest, t.desc.Size}); t.failed() {
+		r.copier.tally.failed(key)
+	} else {
+		r.copier.tally.settled(key)
+	}
 	for _, u := range t.uses {
 		for _, tr := range u.waiting {
 			if tr.settle(u, t.desc) && !isSequential(u.sink) {

@@ -28,10 +28,10 @@ const (
 	pieceSize = 128 << 10 // bytes read at once
 )
 
-// blob returns blob d of src as the sinks see it.
-func (c *Copier) blob(ctx context.Context, src content.Source, d ocispec.Descriptor) content.Blob {
+// blob returns blob d of src as so many sinks see it.
+func (c *Copier) blob(ctx context.Context, src content.Source, d ocispec.Descriptor, sinks int) content.Blob {
 	c.init()
-	m := &meter{Blob: content.NewBlob(src, d), copier: c}
+	m := &meter{Blob: content.NewBlob(src, d), copier: c, shared: sinks > 1}
 	from, ok := content.As[content.Replicated](src)
 	if !ok || d.Size < leastMirrored {
 		return m
@@ -64,6 +64,7 @@ func (b *spreadBlob) Spread(ctx context.Context, spans content.Spans) (content.S
 	if len(spans) == 0 || !spans.Within(b.Descriptor().Size) {
 		return nil, at(Src, OpOpen, b.Descriptor(), content.ErrInvalid)
 	}
+	b.start(spans.Missing(b.Descriptor().Size))
 	s, err := b.begin(ctx, spans)
 	if err != nil {
 		return nil, err
@@ -80,6 +81,7 @@ func (b *spreadBlob) Open(ctx context.Context, r content.Range) (io.ReadCloser, 
 	if err != nil || n < b.least {
 		return b.meter.Open(ctx, r)
 	}
+	b.startAt(off)
 	s, err := b.begin(ctx, content.Spans{{Off: off, Len: n}})
 	if err != nil {
 		return nil, err
@@ -89,7 +91,6 @@ func (b *spreadBlob) Open(ctx context.Context, r content.Range) (io.ReadCloser, 
 
 // begin opens the first of spans.
 func (b *spreadBlob) begin(ctx context.Context, spans content.Spans) (*spread, error) {
-	b.start()
 	s := &spread{blob: b, work: newWork(spans), hosts: b.hosts(ctx)}
 	ctx, stop := context.WithCancel(ctx)
 	s.ctx, s.stop = ctx, stop

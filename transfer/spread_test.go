@@ -39,7 +39,7 @@ func scatter(t *testing.T, c *Copier, h content.Source, size int64, spans conten
 	t.Helper()
 	to := &receiver{}
 	began := time.Now()
-	s, err := c.blob(t.Context(), h, zeros(size)).(content.Spreadable).Spread(t.Context(), spans)
+	s, err := c.blob(t.Context(), h, zeros(size), 1).(content.Spreadable).Spread(t.Context(), spans)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestBytesAreReadInOrderThroughAWindow(t *testing.T) {
 func readThroughWindow(t *testing.T, c *Copier, size int64, pause time.Duration) {
 	t.Helper()
 	h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: 2 * megabyte, counts: true}}
-	b := c.blob(t.Context(), h, zeros(size))
+	b := c.blob(t.Context(), h, zeros(size), 1)
 	whole, began := c.memory.pages, time.Now()
 	rc, err := b.Open(t.Context(), content.Range{})
 	if err != nil {
@@ -285,7 +285,7 @@ func endHalfway(t *testing.T, size int64, end func(context.CancelFunc, io.Closer
 	h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: megabyte}}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	rc, err := (&Copier{}).blob(ctx, h, zeros(size)).Open(ctx, content.Range{})
+	rc, err := (&Copier{}).blob(ctx, h, zeros(size), 1).Open(ctx, content.Range{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,4 +302,25 @@ func endHalfway(t *testing.T, size int64, end func(context.CancelFunc, io.Closer
 	if h.open != 0 {
 		t.Errorf("%d connections are open", h.open)
 	}
+}
+
+// What of a blob is not asked for is there already.
+func TestASpreadOfSomeSpansBeginsWithTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 32 << 20
+		var told []int64
+		c := &Copier{Observe: func(e Event) { told = append(told, e.Bytes) }}
+		h := &simulated{name: "a", link: link{delay: time.Millisecond, each: 5 * megabyte}}
+		holes := content.Spans{{Off: 1 << 20, Len: 2 << 20}, {Off: 20 << 20, Len: 8 << 20}}
+		s, err := c.blob(t.Context(), h, zeros(size), 1).(content.Spreadable).Spread(t.Context(), holes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Scatter(&receiver{}), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if told[0] != size-holes.Bytes() || told[len(told)-1] != size || !slices.IsSorted(told) {
+			t.Errorf("told of %v bytes, want %d to %d", told, size-holes.Bytes(), size)
+		}
+	})
 }

@@ -47,6 +47,11 @@ func (t *task) useOf(sink content.Sink) *use {
 	return u
 }
 
+// failed reports whether none of the sinks has the blob.
+func (t *task) failed() bool {
+	return !slices.ContainsFunc(t.uses, func(u *use) bool { return u.err == nil })
+}
+
 func (t *task) sequential() bool {
 	return slices.ContainsFunc(t.uses, func(u *use) bool { return isSequential(u.sink) })
 }
@@ -123,8 +128,8 @@ func sourceFailed(err error) bool {
 }
 
 func (c *Copier) moveFrom(ctx context.Context, src content.Source, d ocispec.Descriptor, uses []*use) {
-	blob := c.blob(ctx, src, d)
 	first, second := waves(uses)
+	blob := c.blob(ctx, src, d, len(first))
 	if len(first) == 1 {
 		put(ctx, first[0], blob)
 	} else {

@@ -67,9 +67,7 @@ func (b *bars) Observe(e transfer.Event) {
 		if line := b.retries.line(e); line != "" {
 			_, _ = b.screen.Write([]byte(line + "\n")) // a standard error that is gone does not stop a copy
 		}
-	case transfer.BlobStarted:
-		b.start(e)
-	case transfer.BlobProgress:
+	case transfer.BlobStarted, transfer.BlobProgress:
 		b.start(e)
 		if bar := b.blobs[e.Desc.Digest]; bar != nil {
 			bar.SetCurrent(e.Bytes)

@@ -95,7 +95,7 @@ func (p *events) Observe(e transfer.Event) {
 		line.Error = e.Err.Error()
 	}
 	switch e.Kind {
-	case transfer.RunStarted, transfer.BlobProgress:
+	case transfer.RunStarted, transfer.BlobStarted, transfer.BlobProgress:
 		line.Bytes = &e.Bytes
 	case transfer.Retrying:
 		if e.Desc.Digest != "" {
@@ -107,7 +107,7 @@ func (p *events) Observe(e transfer.Event) {
 		}
 	case transfer.RunProgress, transfer.RunDone:
 		line.pace(e.Pace)
-	case transfer.BlobStarted, transfer.ImageDone:
+	case transfer.ImageDone:
 	}
 	p.screen.say(line)
 }

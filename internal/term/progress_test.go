@@ -56,7 +56,7 @@ var blob = ocispec.Descriptor{Digest: digest.FromString("blob"), Size: 100_000_0
 // run is the events of one blob that arrives in so many steps of a second.
 func run(p Progress, steps int64) {
 	p.Observe(transfer.Event{Kind: transfer.RunStarted, Bytes: blob.Size})
-	p.Observe(transfer.Event{Kind: transfer.BlobStarted, Desc: blob})
+	p.Observe(transfer.Event{Kind: transfer.BlobStarted, Desc: blob, Bytes: blob.Size / 5})
 	for i := range steps {
 		<-time.After(time.Second)
 		done, speed := blob.Size*(i+1)/steps, blob.Size/steps
@@ -121,6 +121,9 @@ func TestJSONProgressIsOneObjectALine(t *testing.T) {
 		if strings.Join(got, "|") != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+		if start := `"event":"blob-start"`; !strings.Contains(out.String(), start) || !strings.Contains(out.String(), `"bytes":20000000`) {
+			t.Errorf("%q does not say what was there at the start", out.String())
+		}
 		if !strings.Contains(out.String(), `"image":"app:1\u001b"`) {
 			t.Errorf("outside text went out as it was: %q", out.String())
 		}
@@ -164,7 +167,7 @@ func TestBarsShowBlobsAndTheTotal(_ *testing.T) {
 	s := NewScreen(Open(&out, nil))
 	b := newBars(s)
 	b.Observe(transfer.Event{Kind: transfer.RunStarted, Bytes: 2 * blob.Size})
-	b.Observe(transfer.Event{Kind: transfer.BlobProgress, Desc: blob, Bytes: blob.Size / 2})
+	b.Observe(transfer.Event{Kind: transfer.BlobStarted, Desc: blob, Bytes: blob.Size / 2})
 	b.Observe(transfer.Event{Kind: transfer.RunProgress, Pace: &transfer.Pace{
 		Total: 2 * blob.Size, Done: blob.Size / 2, Speed: 2e6, Left: 75 * time.Second,
 		Hosts: map[string]transfer.HostSpeed{"slow.example": {Bytes: 1, Speed: 1e5}, "fast.example": {Bytes: 2, Speed: 1.9e6}},
