@@ -3,6 +3,7 @@ package transfer
 import (
 	"fmt"
 
+	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -42,7 +43,8 @@ func (p *Plan) checkRoom() {
 		if k.needs <= k.room.Free {
 			continue
 		}
-		err := fmt.Errorf("the disk of %s has %d bytes free, and %d are needed: %w", k.room.Path, k.room.Free, k.needs, content.ErrNoSpace)
+		free, more := units.HumanSize(float64(k.room.Free)), units.HumanSize(float64(k.needs-k.room.Free))
+		err := fmt.Errorf("the disk of %s has %s free, and %s more are needed: %w", k.room.Path, free, more, content.ErrNoSpace)
 		for _, t := range k.targets {
 			t.Err = at(Dst, OpRoom, ocispec.Descriptor{}, err)
 		}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/docker/go-units"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -92,6 +94,22 @@ func TestAPlanThatHasNoRoomMovesNothing(t *testing.T) {
 	}
 }
 
+func TestAPlanThatHasNoRoomSaysHowMuchIsNeeded(t *testing.T) {
+	src := &maker{t: t}
+	image := src.image("linux/amd64", nil, strings.Repeat("a", 100_000))
+	dst := &bounded{room: content.Room{Disk: "a", Path: "here", Free: 50_000}}
+	var told []transfer.Event
+	c := &transfer.Copier{Observe: func(e transfer.Event) { told = append(told, e) }}
+	result := run(t, c, transfer.Job{Src: &src.Memory, Ref: image.Digest.String(), Dst: []transfer.Target{{Sink: dst}}})
+	want := regexp.MustCompile(`the disk of here has 50kB free, and \d[\d.]*kB more are needed`)
+	if err := result.Images[0].Targets[0].Err; err == nil || !want.MatchString(err.Error()) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if end := told[len(told)-1]; end.Kind != transfer.RunDone || !errors.Is(end.Err, content.ErrNoSpace) {
+		t.Errorf("it ends with %v, %v", end.Kind, end.Err)
+	}
+}
+
 // A disk that others fill meanwhile ends a copy in its midst.
 func TestAFullDiskTellsWhatIsMissing(t *testing.T) {
 	src := &maker{t: t}
@@ -106,10 +124,15 @@ func TestAFullDiskTellsWhatIsMissing(t *testing.T) {
 			dst.held[d.Digest.String()] = 300
 		}
 	}
-	result := run(t, &transfer.Copier{Jobs: 1}, transfer.Job{Name: "app", Src: &src.Memory, Ref: image.Digest.String(), Dst: []transfer.Target{{Sink: dst}}})
+	var end transfer.Event
+	c := &transfer.Copier{Jobs: 1, Observe: func(e transfer.Event) { end = e }}
+	result := run(t, c, transfer.Job{Name: "app", Src: &src.Memory, Ref: image.Digest.String(), Dst: []transfer.Target{{Sink: dst}}})
 	got := result.Images[0].Targets[0].Err
-	if !errors.Is(got, content.ErrNoSpace) || !strings.Contains(got.Error(), "bytes are still missing") {
+	if !errors.Is(got, content.ErrNoSpace) || !strings.Contains(got.Error(), "are still missing") {
 		t.Fatalf("error %v", got)
+	}
+	if !errors.Is(end.Err, content.ErrNoSpace) || end.Pace.Done != 0 || end.Pace.Total == 0 {
+		t.Errorf("it ends with %v and %d of %d bytes", end.Err, end.Pace.Done, end.Pace.Total)
 	}
 	if dst.puts.Load() != 1 {
 		t.Errorf("it was tried with %d blobs", dst.puts.Load())
@@ -118,7 +141,7 @@ func TestAFullDiskTellsWhatIsMissing(t *testing.T) {
 	for _, d := range m.Blobs() {
 		all += d.Size
 	}
-	if want := all - 300; !strings.Contains(got.Error(), fmt.Sprintf("; %d bytes", want)) {
+	if want := all - 300; !strings.Contains(got.Error(), fmt.Sprintf("; %s are", units.HumanSize(float64(want)))) {
 		t.Errorf("error %v, want %d bytes missing", got, want)
 	}
 }

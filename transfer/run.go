@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -258,7 +259,7 @@ func (r *runner) finish(ctx context.Context, tr *targetRun) {
 		err = interrupted(ctx, tr.write(ctx))
 	}
 	if errors.Is(err, content.ErrNoSpace) && tr.lacking > 0 {
-		err = fmt.Errorf("%w; %d bytes are still missing", err, tr.lacking)
+		err = fmt.Errorf("%w; %s are still missing", err, units.HumanSize(float64(tr.lacking)))
 	}
 	tr.result.Err = err
 	if err != nil {

@@ -51,7 +51,11 @@ func (f *Factory) hint(err error) string {
 	case isUsage(err), errors.As(err, &invalid) && !isNetwork(err):
 		return ""
 	case errors.Is(err, content.ErrNoSpace):
-		return "make room on the disk and run the same command again" + f.goesOn()
+		again := "make room on the disk and run the same command again"
+		if e, ok := errors.AsType[*transfer.Error](err); ok && e.Op == transfer.OpRoom {
+			return again // nothing was written yet
+		}
+		return again + f.goesOn()
 	case errors.Is(err, content.ErrUnauthorized):
 		return f.unauthorized(host)
 	case errors.Is(err, content.ErrDenied) && f.runs("login"):

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/transfer"
 )
@@ -61,6 +62,17 @@ func TestAServerThatWantsAClientCertificateIsSaidTo(t *testing.T) {
 	want := "hint: " + host + " wants a client certificate: clientCertificate and clientKey of " + host + " in "
 	if got.code != 9 || !strings.Contains(got.errors, want) {
 		t.Errorf("exit code %d, want 9 and %q:\n%s", got.code, want, got.errors)
+	}
+}
+
+func TestAHintSaysThatItGoesOnWhereSomethingWasWritten(t *testing.T) {
+	f := testFactory(t, nil)
+	f.resumes = func() bool { return true }
+	const again = "make room on the disk and run the same command again"
+	for op, want := range map[transfer.Op]string{transfer.OpRoom: again, transfer.OpPut: again + ": it goes on from what is there"} {
+		if got := f.hint(&transfer.Error{Side: transfer.Dst, Op: op, Err: content.ErrNoSpace}); got != want {
+			t.Errorf("%s: %q, want %q", op, got, want)
+		}
 	}
 }
 
