@@ -83,8 +83,8 @@ func TestAMirrorThatLiesAboutAPartIsFoundOut(t *testing.T) {
 	var mirrors []*testregistry.Registry
 	for i := range 3 {
 		var lies []testregistry.Fault
-		for at := int64(0); i == 0 && at < bigLayer<<20; at += 512 << 10 { // in every span that it gives
-			lies = append(lies, testregistry.Fault{Effect: testregistry.Flip, N: at + 1000})
+		if i == 0 { // the first is asked for the beginning
+			lies = append(lies, testregistry.Fault{Effect: testregistry.Flip, N: 1000})
 		}
 		mirrors = append(mirrors, perConnection(t, img, lies...))
 	}
