@@ -33,11 +33,13 @@ build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and A
 # own, whose memory and time are measured: it is built without the race detector, and so is its test. internal/canary
 # looks for secrets in what thousands of commands print, one after the other; that they race is for the others to find.
 # internal/killed kills the program itself. internal/faults runs hundreds of copies under a clock of their own, which the
-# race detector makes three times as dear; the packages that they run through have tests of their own with it.
+# race detector makes three times as dear; the packages that they run through have tests of their own with it. The scripts
+# of cmd/wherry start the program more than a thousand times, which takes it a tenth of a second each time with the race
+# detector; make soak runs them with it.
 test: ## unit, contract and script tests; needs nothing but Go (and a C compiler for the race detector)
 	@if [ -n "$$CI" ] && [ -z "$(RACE)" ]; then echo "make test: CI must run with -race, and there is no C compiler" >&2; exit 1; fi
 	@set -e; all=$$($(GO) list $(PKGS)); \
-	  plain=$$(echo "$$all" | grep -E '/internal/(badinput|canary|faults|killed)$$' || true); raced=$$(echo "$$all" | grep -vE '/internal/(badinput|canary|faults|killed)$$' || true); \
+	  plain=$$(echo "$$all" | grep -E '/(cmd/wherry|internal/(badinput|canary|faults|killed))$$' || true); raced=$$(echo "$$all" | grep -vE '/(cmd/wherry|internal/(badinput|canary|faults|killed))$$' || true); \
 	  if [ -n "$$raced" ]; then $(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m -p 3 $$raced; fi; \
 	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m $$plain; fi
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m ./internal/cloud
@@ -63,6 +65,7 @@ golden: ## write the expected outputs of tests anew; read the diff before commit
 soak: ## what tests do a tenth of, in full: pulls through bad mirrors, plans of many images, kills at random moments, links of all kinds, the fault table, many processes in one place
 	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 60m -run '^Test(BadMirrors|APlanTakes|TheNumberOfLanes|CopiesThatFaultsStrike|EightProcesses|OfManyProcesses)' ./internal/matrix ./transfer ./internal/faults ./layout
 	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 120m ./internal/killed
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -count=1 -timeout 60m ./cmd/wherry
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for pkg in $$($(GO) list $(PKGS)); do \
