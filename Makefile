@@ -35,13 +35,13 @@ build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and A
 # internal/killed kills the program itself. internal/faults runs hundreds of copies under a clock of their own, which the
 # race detector makes three times as dear; the packages that they run through have tests of their own with it. The scripts
 # of cmd/wherry start the program more than a thousand times, which takes it a tenth of a second each time with the race
-# detector; make soak runs them with it.
+# detector; make soak runs them with it. One after the other, since some of them measure.
 test: ## unit, contract and script tests; needs nothing but Go (and a C compiler for the race detector)
 	@if [ -n "$$CI" ] && [ -z "$(RACE)" ]; then echo "make test: CI must run with -race, and there is no C compiler" >&2; exit 1; fi
 	@set -e; all=$$($(GO) list $(PKGS)); \
 	  plain=$$(echo "$$all" | grep -E '/(cmd/wherry|internal/(badinput|canary|faults|killed))$$' || true); raced=$$(echo "$$all" | grep -vE '/(cmd/wherry|internal/(badinput|canary|faults|killed))$$' || true); \
 	  if [ -n "$$raced" ]; then $(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m -p 3 $$raced; fi; \
-	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m $$plain; fi
+	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m -p 1 $$plain; fi
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m ./internal/cloud
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m -run Cloud ./internal/cli
 
