@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -172,7 +173,7 @@ func (l *disk) noneWrong() {
 	}
 }
 
-// bytesIn counts what lies in a folder, whatever it is; what goes away meanwhile does not count.
+// bytesIn counts what lies in a folder, whatever it is; what goes away meanwhile does not count, nor do the holes of files.
 func bytesIn(folder string) int64 {
 	var sum int64
 	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
@@ -180,11 +181,19 @@ func bytesIn(folder string) int64 {
 			return nil //nolint:nilerr // it is being written to: a file may be gone
 		}
 		if info, err := entry.Info(); err == nil {
-			sum += info.Size()
+			sum += allocated(info)
 		}
 		return nil
 	})
 	return sum
+}
+
+// allocated returns the bytes of a file without its holes: those of one that came over several connections have some.
+func allocated(info fs.FileInfo) int64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return min(info.Size(), stat.Blocks*512)
+	}
+	return info.Size()
 }
 
 // sameFleet wants everything of a fleet in the layout, by names that other tools find it by.
