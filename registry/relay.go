@@ -37,7 +37,7 @@ type relay struct {
 	rc       io.ReadCloser
 	given    int64         // bytes from has given
 	waited   time.Duration // for them
-	gave     []share       // what each gave, in order
+	gave     []*share      // what each gave, in order
 	slow     []*host       // mirrors that were left for being slow
 	failed   failures
 	verifier *content.Verifier // nil where only a part is read
@@ -88,7 +88,7 @@ func (r *relay) take(p []byte) {
 		return
 	}
 	_, _ = r.verifier.Write(p) // Check tells
-	r.gave[len(r.gave)-1].add(p)
+	r.gave[len(r.gave)-1].Add(p)
 }
 
 // next opens what is missing at the next host that has it.
@@ -99,7 +99,7 @@ func (r *relay) next() error {
 		rc, err := from.Open(r.ctx, r.desc, content.Range{Off: r.off, Len: r.end - r.off})
 		if err == nil {
 			r.from, r.rc, r.given, r.waited = from, rc, 0, 0
-			r.gave = append(r.gave, newShare(from, r.off))
+			r.gave = append(r.gave, &share{from: from, Share: content.Share{Off: r.off}})
 			from.did()
 			return nil
 		}
@@ -190,16 +190,26 @@ func (r *relay) blame(mismatch error) error {
 	return &content.BlamedError{Hosts: names, Err: mismatch}
 }
 
+// A share is what one host gave of the blob.
+type share struct {
+	content.Share
+	from *Repository
+}
+
 // guilty returns the mirrors whose shares are not what the repository's own host
 // has there. One that gave all of the blob needs no comparison, and where none
 // can be made nobody is trusted.
 func (r *relay) guilty() []*Repository {
 	var guilty []*Repository
 	for _, s := range r.gave {
-		if s.from.host.mirror == nil || s.n == 0 {
+		if s.from.host.mirror == nil || s.Len == 0 {
 			continue
 		}
-		right := len(r.gave) > 1 && s.isAt(r.ctx, r.own, r.desc)
+		right := false
+		if len(r.gave) > 1 {
+			same, err := s.SameAt(r.ctx, r.own, r.desc)
+			right = err == nil && same
+		}
 		if !right && !slices.Contains(guilty, s.from) {
 			guilty = append(guilty, s.from)
 		}

@@ -267,7 +267,9 @@ func (l *lane) piece(p []byte) (int, error) {
 	if l.host != nil {
 		l.host.line.moved(int64(n), time.Since(asked))
 	}
-	st.share.add(p[:n])
+	if st.share != nil {
+		st.share.Add(p[:n])
+	}
 	l.spread.blob.came(content.Range{Off: st.off, Len: int64(n)})
 	st.off += int64(n)
 	l.got += int64(n)

@@ -29,6 +29,7 @@ type link struct {
 	own           bool    // that limit is one of our settings
 	plain         bool    // gives no spans
 	counts        bool    // gives numbers in place of zeros
+	gone          bool    // cannot be asked
 }
 
 // grain is how many bytes come at once, as out of a socket. Of few large pieces one
@@ -67,6 +68,9 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	off, n, err := r.Resolve(d.Size)
 	if err != nil {
 		return nil, err
+	}
+	if h.gone {
+		return nil, fmt.Errorf("no route: %w", content.ErrUnavailable)
 	}
 	if h.plain && n < d.Size {
 		return nil, fmt.Errorf("span: %w", errors.ErrUnsupported)

@@ -183,6 +183,49 @@ func TestWhatOneHostDoesNotGiveAnotherDoes(t *testing.T) {
 	}
 }
 
+// Who sent wrong bytes is found out by asking others what they have there: the own
+// host, whose word counts, and where it cannot be asked any other.
+func TestWhoSentWrongBytesIsToldFromTheOthers(t *testing.T) {
+	const size = 64 << 20
+	for _, tt := range []struct {
+		name    string
+		own     link
+		mirrors int
+		blamed  int
+	}{
+		{"the own host is there", link{}, 2, 1},
+		{"the own host is gone, two others agree", link{gone: true}, 3, 1},
+		{"the own host is gone, one against the other", link{gone: true}, 2, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &mirrored{own: &simulated{name: "own", link: tt.own}}
+				for i := range tt.mirrors {
+					line := link{delay: 20 * time.Millisecond, each: 2 * megabyte, counts: i == 0}
+					m.mirrors = append(m.mirrors, &simulated{name: string(rune('a' + i)), link: line})
+				}
+				b := (&Copier{}).blob(t.Context(), m, zeros(size), 1)
+				s, err := b.(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(s.Scatter(&receiver{}), s.Close()); err != nil {
+					t.Fatal(err)
+				}
+				judge, ok := content.As[content.Judge](b)
+				if !ok {
+					t.Fatal("nobody judges")
+				}
+				wrong := judge.Judge(t.Context(), content.ErrCorrupt)
+				blamed, ok := errors.AsType[*content.BlamedError](wrong)
+				if !ok || len(blamed.Hosts) != tt.blamed || !slices.Contains(blamed.Hosts, "a") || m.mirrors[0].blamed != 1 {
+					t.Errorf("%v, want %d blamed, a among them", wrong, tt.blamed)
+				}
+			})
+		})
+	}
+}
+
 // A mirrored source has mirrors.
 type mirrored struct {
 	own     *simulated
