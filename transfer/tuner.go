@@ -123,7 +123,7 @@ func (t *tuner) doubt(now gauge, got yield) {
 // grow tries more lanes.
 func (t *tuner) grow(lanes int) {
 	const few = 4 // which hosts bear as a rule
-	more := max(1, lanes/2)
+	more := max(1, lanes)
 	switch {
 	case t.rest > 0:
 		more = max(1, lanes/4)
