@@ -45,7 +45,7 @@ func (e *writeError) Error() string { return e.err.Error() }
 func (l *lane) openFirst(ctx context.Context) error {
 	hosts := l.spread.hosts
 	if len(hosts) > 1 {
-		for _, h := range quickFirst(hosts) {
+		for _, h := range inTurn(hosts) {
 			l.host = h
 			if err := l.open(ctx); err == nil || ctx.Err() != nil {
 				return err

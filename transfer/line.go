@@ -193,6 +193,13 @@ func (l *line) single() bool {
 	return l.tuner.most <= 1
 }
 
+// busy returns how many lanes the line has, those that come among them.
+func (l *line) busy() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now.lanes + l.now.coming
+}
+
 // look lets the tuner look at the line, and returns what rate does.
 func (l *line) look() float64 {
 	l.mu.Lock()

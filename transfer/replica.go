@@ -3,6 +3,7 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/wherry-dev/wherry/content"
 )
@@ -37,15 +38,14 @@ func (b *spreadBlob) hosts(ctx context.Context) []*replica {
 	return hosts
 }
 
-// quickFirst returns hosts with those last that were seen to be much slower than
-// the best.
-func quickFirst(hosts []*replica) []*replica {
+// bySpeed tells those of hosts that were seen to be much slower than the best from
+// the others.
+func bySpeed(hosts []*replica) (quick, slow []*replica) {
 	const much = 4
 	var best float64
 	for _, h := range hosts {
 		best = max(best, h.line.rate())
 	}
-	quick, slow := []*replica{}, []*replica{}
 	for _, h := range hosts {
 		if rate := h.line.rate(); rate > 0 && much*rate < best {
 			slow = append(slow, h)
@@ -53,7 +53,20 @@ func quickFirst(hosts []*replica) []*replica {
 		}
 		quick = append(quick, h)
 	}
-	return append(quick, slow...)
+	return quick, slow
+}
+
+// inTurn returns the order in which hosts are asked for a blob, of which the last is
+// the source's own: quick mirrors first, and of these the one that has least to do.
+func inTurn(hosts []*replica) []*replica {
+	last := len(hosts) - 1
+	quick, slow := bySpeed(hosts[:last])
+	busy := make(map[*replica]int, len(quick))
+	for _, h := range quick {
+		busy[h] = h.line.busy()
+	}
+	slices.SortStableFunc(quick, func(a, b *replica) int { return cmp.Compare(busy[a], busy[b]) })
+	return slices.Concat(quick, slow, hosts[last:])
 }
 
 // candidates returns the hosts that may give spans: the source's own only where

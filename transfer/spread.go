@@ -212,7 +212,9 @@ func (s *spread) tend() {
 		s.insist()
 		return
 	}
-	for _, h := range s.candidates() {
+	// What a host that is much slower would bring is not worth its connections.
+	quick, _ := bySpeed(s.candidates())
+	for _, h := range quick {
 		if !h.line.admit(s, s.work.wish(h.usual())) {
 			continue
 		}
