@@ -115,9 +115,12 @@ func (h *host) takeBody(ctx context.Context, ask asking) (leave func(), err erro
 	return leave, nil
 }
 
-// heedBody notes that the host finds too many the blobs that are read from it.
-func (h *host) heedBody(req *http.Request, resp *http.Response) {
-	if resp.StatusCode == http.StatusTooManyRequests && httpx.IsLane(req.Context()) && !httpx.IsWhole(req.Context()) {
+// heedBody notes, and reports, that the host finds too many the blobs that are read
+// from it.
+func (h *host) heedBody(req *http.Request, resp *http.Response) (tooMany bool) {
+	tooMany = resp.StatusCode == http.StatusTooManyRequests && httpx.IsLane(req.Context()) && !httpx.IsWhole(req.Context())
+	if tooMany {
 		h.bodies.refused()
 	}
+	return tooMany
 }

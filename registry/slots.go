@@ -42,12 +42,52 @@ func (s *slots) take(ctx context.Context) (leave func(), err error) {
 	if turn == nil {
 		return s.leave(), nil
 	}
+	if err := s.await(ctx, turn); err != nil {
+		return nil, err
+	}
+	return s.leave(), nil
+}
+
+// yield gives a slot back that the host has refused, and takes it again when one of
+// the others has ended. Who has the only one keeps it. The slot is there afterwards
+// also where ctx has ended.
+func (s *slots) yield(ctx context.Context) error {
+	turn := s.swap()
+	if turn == nil {
+		return nil
+	}
+	err := s.await(ctx, turn)
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.taken++
+	}
+	return err
+}
+
+// swap gives a slot back and returns what is closed once there is one again, before
+// all others that wait; nil where it could be kept.
+func (s *slots) swap() chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken--
+	if s.taken == 0 || s.free() {
+		s.taken++
+		return nil
+	}
+	turn := make(chan struct{})
+	s.waiting = slices.Insert(s.waiting, 0, turn)
+	return turn
+}
+
+// await waits until turn is closed.
+func (s *slots) await(ctx context.Context, turn chan struct{}) error {
 	select {
 	case <-turn:
-		return s.leave(), nil
+		return nil
 	case <-ctx.Done():
 		s.forget(turn)
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 

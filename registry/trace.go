@@ -23,15 +23,21 @@ func (h *host) again(ctx context.Context, t content.Retry, reason error) {
 }
 
 // replays tells the trace of a request that it is sent once more, after an answer
-// or an error.
-func (h *host) replays(req *http.Request, resp *http.Response, err error, pause time.Duration) {
+// or an error. One for a blob that was too much for the host goes on when there is
+// one less.
+func (h *host) replays(req *http.Request, resp *http.Response, err error, pause time.Duration) error {
+	tooMany := false
 	if resp != nil {
-		h.heedBody(req, resp)
+		tooMany = h.heedBody(req, resp)
 		asked, _ := httpx.RetryAfter(resp.Header, time.Now())
 		pause = max(pause, asked)
 		err = &Error{Method: req.Method, URL: h.locate(req), Status: resp.StatusCode, RetryAfter: asked}
 	}
 	h.again(req.Context(), content.Retry{Host: (&gated{host: h}).name(req.URL), Wait: pause}, err)
+	if !tooMany {
+		return nil
+	}
+	return h.bodies.yield(req.Context())
 }
 
 // counter returns what counts the bytes of blobs that the host gives.

@@ -20,7 +20,7 @@ import (
 // A Copier copies images. The zero Copier works; it must not be copied after
 // use. What one Copier runs shares its limits and its knowledge.
 type Copier struct {
-	Jobs    int   // blobs in flight; 0 means 4
+	Jobs    int   // blobs in flight; 0 means 6
 	Lanes   int   // connections to one host that bring large blobs; 0 is found while they come
 	Memory  int64 // bytes of blobs that wait in memory for those before them; 0 means 64 MiB
 	Deep    bool  // check every blob even when the destination's tag already matches
@@ -94,7 +94,7 @@ const (
 )
 
 const (
-	defaultJobs   = 4
+	defaultJobs   = 6
 	defaultMemory = 64 << 20
 	askJobs       = 16 // small requests at once while planning
 )

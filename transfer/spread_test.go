@@ -204,19 +204,7 @@ func TestWhoSentWrongBytesIsToldFromTheOthers(t *testing.T) {
 					line := link{delay: 20 * time.Millisecond, each: 2 * megabyte, counts: i == 0}
 					m.mirrors = append(m.mirrors, &simulated{name: string(rune('a' + i)), link: line})
 				}
-				b := (&Copier{}).blob(t.Context(), m, zeros(size), 1)
-				s, err := b.(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := errors.Join(s.Scatter(&receiver{}), s.Close()); err != nil {
-					t.Fatal(err)
-				}
-				judge, ok := content.As[content.Judge](b)
-				if !ok {
-					t.Fatal("nobody judges")
-				}
-				wrong := judge.Judge(t.Context(), content.ErrCorrupt)
+				wrong := judged(t, m, size)
 				blamed, ok := errors.AsType[*content.BlamedError](wrong)
 				if !ok || len(blamed.Hosts) != tt.blamed || !slices.Contains(blamed.Hosts, "a") || m.mirrors[0].blamed != 1 {
 					t.Errorf("%v, want %d blamed, a among them", wrong, tt.blamed)
@@ -224,6 +212,20 @@ func TestWhoSentWrongBytesIsToldFromTheOthers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// judged scatters a blob of src and has what came judged as wrong.
+func judged(t *testing.T, src content.Source, size int64) error {
+	t.Helper()
+	b := (&Copier{}).blob(t.Context(), src, zeros(size), 1)
+	s, err := b.(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Scatter(&receiver{}), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.(content.Judge).Judge(t.Context(), content.ErrCorrupt)
 }
 
 // A mirrored source has mirrors.

@@ -38,7 +38,7 @@ func (o *moveOptions) bind(set *pflag.FlagSet) {
 	set.Var(&o.Foreign, "foreign-layers", "layers that registries do not keep: `auto|fetch|skip`")
 	set.BoolVar(&o.DryRun, "dry-run", false, "print the plan and stop")
 	set.BoolVar(&o.Deep, "deep", false, "look at every blob at the destination even when its tag matches; on disk, hash them all")
-	set.IntVarP(&o.Jobs, "jobs", "j", 0, "`N` blobs in flight")
+	set.IntVarP(&o.Jobs, "jobs", "j", 0, "`N` blobs in flight, 6 by default")
 	set.IntVar(&o.Lanes, "lanes", 0, "`N` connections to one host that bring large blobs, in place of as many as help")
 	_ = set.MarkHidden("lanes") // it is there
 	set.StringVar(&o.DigestFile, "digestfile", "", "write the digest to `FILE`")

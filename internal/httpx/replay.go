@@ -25,9 +25,10 @@ type Replay struct {
 	Backoff time.Duration // as for [Backoff]
 	MaxWait time.Duration // an answer that asks to wait longer is handed on
 
-	// Again is told before a request is sent once more: what it got, an answer or an
-	// error, and for how long is waited. nil is nobody.
-	Again func(req *http.Request, resp *http.Response, err error, pause time.Duration)
+	// Again is told before a request is sent once more: what it got, an answer, whose
+	// body is gone, or an error, and for how long is waited. It returns when the request
+	// may go on, or why it may not. nil is nobody.
+	Again func(req *http.Request, resp *http.Response, err error, pause time.Duration) error
 
 	answered sync.Map // hosts that have answered
 }
@@ -45,19 +46,26 @@ func (r *Replay) RoundTrip(req *http.Request) (*http.Response, error) {
 				pause = 0 // the host's gate is closed for everybody
 			}
 		}
-		if r.Again != nil {
-			r.Again(req, resp, err, pause)
-		}
-		if resp != nil {
-			Drain(resp.Body)
-		}
-		if err := Wait(req.Context(), pause); err != nil {
+		if err := r.rest(req, resp, err, pause); err != nil {
 			return nil, err
 		}
 		if req, err = Rewind(req); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// rest gives back what came and returns when the request may go on, or why it may not.
+func (r *Replay) rest(req *http.Request, resp *http.Response, err error, pause time.Duration) error {
+	if resp != nil {
+		Drain(resp.Body)
+	}
+	if r.Again != nil {
+		if err := r.Again(req, resp, err, pause); err != nil {
+			return err
+		}
+	}
+	return Wait(req.Context(), pause)
 }
 
 // tries gives a host that never answered one second chance only: its name or
