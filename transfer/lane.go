@@ -110,9 +110,9 @@ func (l *lane) end() {
 	l.close()
 	switch {
 	case l.begun:
-		l.host.line.leave(began)
+		l.host.line.ended()
 	case l.coming:
-		l.host.line.leave(neverBegan)
+		l.host.line.neverBegan()
 	}
 	l.coming, l.begun = false, false
 }

@@ -90,23 +90,18 @@ func (l *line) begun(delay time.Duration) {
 	l.now.delay = delay
 }
 
-// A laneEnd is how far a lane has come when it ends.
-type laneEnd uint8
-
-const (
-	neverBegan laneEnd = iota // no byte came
-	began
-)
-
-// leave takes back what join or begun counted.
-func (l *line) leave(how laneEnd) {
+// ended takes back what begun counted.
+func (l *line) ended() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if how == neverBegan {
-		l.now.coming--
-		return
-	}
 	l.now.lanes--
+}
+
+// neverBegan takes back what join counted.
+func (l *line) neverBegan() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now.coming--
 }
 
 // opened counts an answer that a lane reads.

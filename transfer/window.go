@@ -3,6 +3,7 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -113,34 +114,44 @@ func (w *window) reserve(off, n int64) (limit int64) {
 	return off + n
 }
 
+// errNoRoom says that bytes came which no room was reserved for: they would be lost.
+var errNoRoom = errors.New("bytes came that there is no room for")
+
 // WriteAt implements [io.WriterAt] for bytes that there is room for. What was
 // read already is not needed.
 func (w *window) WriteAt(b []byte, off int64) (int, error) {
-	written := len(b)
-	for len(b) > 0 {
-		n := min(int64(len(b)), pageBytes-off%pageBytes)
-		w.write(b[:n], off)
-		b, off = b[n:], off+n
+	written := 0
+	for written < len(b) {
+		at := off + int64(written)
+		n := min(int64(len(b)-written), pageBytes-at%pageBytes)
+		if err := w.write(b[written:written+int(n)], at); err != nil {
+			return written, err
+		}
+		written += int(n)
 	}
 	return written, nil
 }
 
 // write puts b, which is within one page, there.
-func (w *window) write(b []byte, off int64) {
+func (w *window) write(b []byte, off int64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if gone := w.at - off; gone > 0 {
 		gone = min(gone, int64(len(b)))
 		b, off = b[gone:], off+gone
 	}
+	if len(b) == 0 {
+		return nil
+	}
 	p := w.pages[off/pageBytes]
-	if len(b) == 0 || p == nil {
-		return
+	if p == nil {
+		return errNoRoom
 	}
 	copy(p.bytes[off%pageBytes:], b)
 	w.there = w.there.Add(content.Range{Off: off, Len: int64(len(b))})
 	close(w.wake)
 	w.wake = make(chan struct{})
+	return nil
 }
 
 // skip notes that the next n bytes were read elsewhere.

@@ -143,20 +143,6 @@ func CreateNew(root *os.Root, name string) (*os.File, error) {
 	return root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 }
 
-// Overwrite puts content in place of file name, by way of file temporary. Others
-// see the old content or the new; after a power failure either may be gone.
-func Overwrite(root *os.Root, temporary, name string, content []byte) error {
-	f, err := CreateNew(root, temporary)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, root.Remove(temporary))
-	}
-	return root.Rename(temporary, name)
-}
-
 // A Replacement is the new content of a file before it has its name.
 type Replacement struct {
 	root      *os.Root

@@ -40,7 +40,7 @@ func (f *Facts) Fact(key string) (value string, known bool) {
 		return "", false
 	}
 	defer root.Close() //nolint:errcheck // nothing was written
-	name := factName(key)
+	name := fileName(key)
 	fi, err := root.Lstat(name)
 	if err != nil || f.expired(fi) {
 		return "", false
@@ -81,7 +81,7 @@ func (f *Facts) remember(key, value string) error {
 	_, err = tmp.Write(raw)
 	err = errors.Join(err, tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(f.Dir, factName(key)))
+		err = os.Rename(tmp.Name(), filepath.Join(f.Dir, fileName(key)))
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
@@ -111,7 +111,8 @@ func (f *Facts) expired(fi fs.FileInfo) bool {
 	return time.Since(fi.ModTime()) > age
 }
 
-func factName(key string) string {
+// fileName returns the name of the file of key, which may hold anything.
+func fileName(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:])
 }

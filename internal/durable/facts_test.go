@@ -47,7 +47,7 @@ func TestOldFactsAreForgotten(t *testing.T) {
 	f := &Facts{Dir: t.TempDir(), MaxAge: time.Hour}
 	f.Remember("old", "1")
 	f.Remember("young", "2")
-	old := filepath.Join(f.Dir, factName("old"))
+	old := filepath.Join(f.Dir, fileName("old"))
 	before := time.Now().Add(-2 * time.Hour)
 	if err := os.Chtimes(old, before, before); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestFactsThatCannotBeKeptAreForgotten(t *testing.T) {
 	good := &Facts{Dir: t.TempDir()}
 	good.Remember("key", "value")
 	for _, raw := range []string{"", "{", `{"key":"other key","value":"x"}`} {
-		if err := os.WriteFile(filepath.Join(good.Dir, factName("key")), []byte(raw), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(good.Dir, fileName("key")), []byte(raw), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if v, known := good.Fact("key"); known {

@@ -69,10 +69,10 @@ func (j *Journal) Load(key string) (content.Record, bool) {
 	defer root.Close() //nolint:errcheck // nothing was written
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, err := root.Lstat(factName(key)); err != nil {
+	if _, err := root.Lstat(fileName(key)); err != nil {
 		return content.Record{}, false
 	}
-	if err := j.hold(root, factName(key)); err != nil {
+	if err := j.hold(root, fileName(key)); err != nil {
 		return content.Record{}, false
 	}
 	return j.read(root, key)
@@ -80,7 +80,7 @@ func (j *Journal) Load(key string) (content.Record, bool) {
 
 // read returns the record of key, which is held.
 func (j *Journal) read(root *os.Root, key string) (content.Record, bool) {
-	name := factName(key)
+	name := fileName(key)
 	fi, err := root.Lstat(name)
 	if err != nil || !private(fi) || j.expired(fi) {
 		return content.Record{}, false
@@ -123,7 +123,7 @@ func (j *Journal) Save(key string, r content.Record) error {
 		j.swept = true
 		j.sweep(root)
 	}
-	name := factName(key)
+	name := fileName(key)
 	if err := j.hold(root, name); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (j *Journal) Drop(key string) error {
 	defer root.Close() //nolint:errcheck // nothing was written
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	name := factName(key)
+	name := fileName(key)
 	if _, err := root.Lstat(name); err != nil && j.held[name] == nil {
 		return missingIsFine(err)
 	}
@@ -189,7 +189,7 @@ func (j *Journal) sweep(root *os.Root) {
 		fi, err := e.Info()
 		switch {
 		case err != nil || !fi.Mode().IsRegular():
-		case len(e.Name()) == len(factName("")):
+		case len(e.Name()) == len(fileName("")):
 			records = append(records, fi)
 		case j.expired(fi):
 			_ = root.Remove(e.Name()) // somebody else removed it, or it stays

@@ -42,10 +42,10 @@ func saved(t *testing.T, key string) *Journal {
 
 func TestARecordIsThereForTheNextProcess(t *testing.T) {
 	first := saved(t, "a")
-	if _, err := os.Stat(filepath.Join(first.Dir, factName("a"))); err != nil {
+	if _, err := os.Stat(filepath.Join(first.Dir, fileName("a"))); err != nil {
 		t.Error(err)
 	}
-	for _, path := range []string{first.Dir, filepath.Join(first.Dir, factName("a"))} {
+	for _, path := range []string{first.Dir, filepath.Join(first.Dir, fileName("a"))} {
 		if fi, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v, %v", path, fi.Mode(), err)
 		}
@@ -121,7 +121,7 @@ func TestWhatIsNotSurelyARecordIsNone(t *testing.T) {
 		"a link": makeLink,
 		"of another key": func(t *testing.T, path string) error {
 			t.Helper()
-			return os.Rename(filepath.Join(saved(t, "b").Dir, factName("b")), path)
+			return os.Rename(filepath.Join(saved(t, "b").Dir, fileName("b")), path)
 		},
 		"for others to read": func(t *testing.T, path string) error {
 			t.Helper()
@@ -141,7 +141,7 @@ func TestWhatIsNotSurelyARecordIsNone(t *testing.T) {
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
 			j := saved(t, "a")
-			if err := spoil(t, filepath.Join(j.Dir, factName("a"))); err != nil {
+			if err := spoil(t, filepath.Join(j.Dir, fileName("a"))); err != nil {
 				t.Fatal(err)
 			}
 			next := &Journal{Dir: j.Dir, boot: "this one"}
@@ -202,11 +202,11 @@ func TestOldRecordsMakeRoom(t *testing.T) {
 		if err := j.Save(key, stood); err != nil {
 			t.Fatal(err)
 		}
-		age(factName(key), time.Duration(5-i)*time.Hour)
+		age(fileName(key), time.Duration(5-i)*time.Hour)
 	}
-	age(factName("e"), 8*24*time.Hour)
+	age(fileName("e"), 8*24*time.Hour)
 	ended(t, j)
-	stray := factName("x") + ".new"
+	stray := fileName("x") + ".new"
 	scribble(t, filepath.Join(j.Dir, stray), "killed while it was written")
 	age(stray, 8*24*time.Hour)
 	next := &Journal{Dir: j.Dir, Most: 3}

@@ -92,7 +92,6 @@ type Fault struct {
 
 	Held []string // tests, as folder.Name, that hold it in place of those here
 	Out  string   // why nothing holds it
-	Open string   // what is not right yet: no case is made of it
 }
 
 // A Want is what becomes of a copy. Numbers are for each strike.
@@ -186,7 +185,7 @@ func (c Case) String() string {
 // protocol that it makes sense for.
 func (f Fault) Cases() []Case {
 	var all []Case
-	if !f.Served() || f.Open != "" {
+	if !f.Served() {
 		return nil
 	}
 	for _, at := range or(f.At, Positions()) {
