@@ -75,7 +75,7 @@ func clock(ctx context.Context, t tool, args []string, syncFolder, dir string) (
 // measured runs a command, prints a sample of it as JSON, and returns its exit code. What the command prints goes to
 // standard error. The time of flushing folder to disk is part of the sample.
 func measured(folder string, command []string) int {
-	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // its parent ends this process group
+	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // it ends with this process: see orphanless
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = orphanless()
 	start := time.Now()

@@ -99,6 +99,10 @@ type Replica interface {
 	// Host says where requests go: replicas of one host share what it bears.
 	Host() string
 
+	// Insist is Open that waits its turn and asks again, as the source does where
+	// there is nobody else to ask.
+	Insist(ctx context.Context, d ocispec.Descriptor, r Range) (io.ReadCloser, error)
+
 	// Blame says that the host gave wrong bytes of d, which err tells: it is not
 	// among the replicas any more, unless it is the source's own.
 	Blame(ctx context.Context, d ocispec.Descriptor, err error)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -13,8 +14,9 @@ import (
 // of the bytes, not the bytes: enough to find out whose were wrong. A Share must not
 // be copied once it was added to.
 type Share struct {
-	Off int64 // where in the blob it begins
-	Len int64 // bytes so far
+	Host string // who gave it
+	Off  int64  // where in the blob it begins
+	Len  int64  // bytes so far
 
 	sum maphash.Hash
 }
@@ -25,10 +27,48 @@ func (s *Share) Add(p []byte) {
 	_, _ = s.sum.Write(p) // a hash takes everything
 }
 
-// SameAt reports whether host has the same bytes of blob d there. It reads them, and
-// fails where host does not give them all.
-func (s *Share) SameAt(ctx context.Context, host Source, d ocispec.Descriptor) (bool, error) {
-	rc, err := host.Open(ctx, d, Range{Off: s.Off, Len: s.Len})
+// A Witness is a host that can be asked what it has of a blob.
+type Witness struct {
+	Host string
+	Open func(ctx context.Context, d ocispec.Descriptor, r Range) (io.ReadCloser, error)
+}
+
+// Culprits returns the hosts that gave wrong bytes of d, of which what came is wrong:
+// those for whose shares nobody vouches. The last of witnesses is the source's own
+// host, whose word counts. Where it cannot be asked, as in a network without a way
+// out, any other that has the same bytes will do: two that lie do not lie alike. The
+// own host is no culprit, and who gave all of d needs no comparison.
+func Culprits(ctx context.Context, d ocispec.Descriptor, given []*Share, witnesses []Witness) []string {
+	own := witnesses[len(witnesses)-1].Host
+	var guilty []string
+	for _, s := range given {
+		if s.Len == 0 || s.Host == own || slices.Contains(guilty, s.Host) {
+			continue
+		}
+		if s.Len == d.Size || !s.vouched(ctx, d, witnesses) {
+			guilty = append(guilty, s.Host)
+		}
+	}
+	return guilty
+}
+
+func (s *Share) vouched(ctx context.Context, d ocispec.Descriptor, witnesses []Witness) bool {
+	for i, w := range slices.Backward(witnesses) {
+		if w.Host == s.Host {
+			continue
+		}
+		same, err := s.sameAt(ctx, d, w)
+		if err == nil && (same || i == len(witnesses)-1) {
+			return same
+		}
+	}
+	return false
+}
+
+// sameAt reports whether w has the same bytes there. It reads them, and fails where w
+// does not give them all.
+func (s *Share) sameAt(ctx context.Context, d ocispec.Descriptor, w Witness) (bool, error) {
+	rc, err := w.Open(ctx, d, Range{Off: s.Off, Len: s.Len})
 	if err != nil {
 		return false, err
 	}

@@ -60,13 +60,13 @@ func (p *partial) pull(ctx context.Context, b *begunBlob, missing content.Spans)
 // saveWhen makes the file durable each time it is due, until due is closed. A
 // disk that failed to do so once must not be believed later.
 func (p *partial) saveWhen(due <-chan struct{}) error {
-	var errs []error
+	var err error
 	for range due {
-		if len(errs) == 0 {
-			errs = append(errs, p.save())
+		if err == nil {
+			err = p.save()
 		}
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // readAll reads what is missing: in any order where the blob can be read so, else

@@ -127,8 +127,8 @@ func falsify(t *testing.T, file string, n int64) {
 // After a power failure, which only the note of another boot tells of, what was
 // made durable on the way is not asked for again.
 func TestOfABigBlobSomeIsSafeOnTheWay(t *testing.T) {
-	const safeEvery, cutAt = 1 << 20, 5 << 19
-	b := counted("", noise(7, 3*safeEvery))
+	const safeEvery, cutAt = 1 << 20, 19 << 19
+	b := counted("", noise(7, 11*safeEvery))
 	l := created(t)
 	l.disk.safeEvery = safeEvery
 	s := &scripted{b, []func([]byte) io.Reader{cut(cutAt), right}}
@@ -138,7 +138,7 @@ func TestOfABigBlobSomeIsSafeOnTheWay(t *testing.T) {
 	n.Boot = "before"
 	writeNote(t, file, n)
 	putWant(t, closed(t)(Open(l.disk.path)), s, nil)
-	if again := b.opens[1]; again < safeEvery || again > cutAt {
+	if again := b.opens[1]; again < cutAt-3*safeEvery || again > cutAt {
 		t.Errorf("opened at %d, want at what was safe of %d", again, cutAt)
 	}
 }

@@ -206,7 +206,9 @@ func (m *Mirrored) Open(ctx context.Context, d ocispec.Descriptor, rng content.R
 	if n == 0 {
 		return http.NoBody, nil
 	}
-	r := &relay{ctx: ctx, desc: d, own: m.own, off: off, end: off + n, left: m.order(), log: m.log()}
+	order := m.order()
+	mirrors := slices.DeleteFunc(slices.Clone(order), func(r *Repository) bool { return r == m.own })
+	r := &relay{ctx: ctx, desc: d, own: m.own, mirrors: mirrors, off: off, end: off + n, left: order, log: m.log()}
 	if n == d.Size {
 		if r.verifier, err = content.NewVerifier(d); err != nil {
 			return nil, err

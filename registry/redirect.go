@@ -48,6 +48,9 @@ func (h *host) getBlob(ctx context.Context, req *http.Request) (*http.Response, 
 		if resp := h.getAt(ctx, to, req.Header); resp != nil {
 			return resp, nil
 		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx) // it was not the host that ended it
+		}
 		h.redirects.forget(asked)
 	}
 	resp, err := h.send(req)

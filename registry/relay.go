@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -31,14 +30,16 @@ type relay struct {
 	own  *Repository // whose word counts where mirrors gave wrong bytes
 	log  *slog.Logger
 
+	mirrors []*Repository // all of them, as witnesses too
+
 	off, end int64
 	left     []*Repository // who was not asked yet
 	from     *Repository   // who is being read
 	rc       io.ReadCloser
-	given    int64         // bytes from has given
-	waited   time.Duration // for them
-	gave     []*share      // what each gave, in order
-	slow     []*host       // mirrors that were left for being slow
+	given    int64            // bytes from has given
+	waited   time.Duration    // for them
+	gave     []*content.Share // what each gave, in order, by its repository
+	slow     []*host          // mirrors that were left for being slow
 	failed   failures
 	verifier *content.Verifier // nil where only a part is read
 	err      error             // why there is no more to read
@@ -99,7 +100,7 @@ func (r *relay) next() error {
 		rc, err := from.Open(r.ctx, r.desc, content.Range{Off: r.off, Len: r.end - r.off})
 		if err == nil {
 			r.from, r.rc, r.given, r.waited = from, rc, 0, 0
-			r.gave = append(r.gave, &share{from: from, Share: content.Share{Off: r.off}})
+			r.gave = append(r.gave, &content.Share{Host: from.String(), Off: r.off})
 			from.did()
 			return nil
 		}
@@ -178,41 +179,21 @@ func (r *relay) finish(err error) error {
 // blame benches the mirrors that gave wrong bytes. Where none did, the blob is
 // for its reader to refuse.
 func (r *relay) blame(mismatch error) error {
-	guilty := r.guilty()
+	var witnesses []content.Witness
+	at := map[string]*Repository{}
+	for _, repo := range append(r.mirrors, r.own) {
+		at[repo.String()] = repo
+		witnesses = append(witnesses, content.Witness{Host: repo.String(), Open: repo.Open})
+	}
+	guilty := content.Culprits(r.ctx, r.desc, r.gave, witnesses)
 	if len(guilty) == 0 {
 		return io.EOF
 	}
 	var names []string
-	for _, mirror := range guilty {
+	for _, g := range guilty {
+		mirror := at[g]
 		mirror.bench(r.ctx, "sent wrong bytes", r.desc.Digest.String(), mismatch)
 		names = append(names, mirror.host.name)
 	}
 	return &content.BlamedError{Hosts: names, Err: mismatch}
-}
-
-// A share is what one host gave of the blob.
-type share struct {
-	content.Share
-	from *Repository
-}
-
-// guilty returns the mirrors whose shares are not what the repository's own host
-// has there. One that gave all of the blob needs no comparison, and where none
-// can be made nobody is trusted.
-func (r *relay) guilty() []*Repository {
-	var guilty []*Repository
-	for _, s := range r.gave {
-		if s.from.host.mirror == nil || s.Len == 0 {
-			continue
-		}
-		right := false
-		if len(r.gave) > 1 {
-			same, err := s.SameAt(r.ctx, r.own, r.desc)
-			right = err == nil && same
-		}
-		if !right && !slices.Contains(guilty, s.from) {
-			guilty = append(guilty, s.from)
-		}
-	}
-	return guilty
 }

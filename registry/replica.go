@@ -11,8 +11,9 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
-// A replica is a repository as one of the hosts that give spans of a blob. It
-// does not insist: what fails or is too much for the host is for others.
+// A replica is a repository as one of the hosts that give spans of a blob. It does
+// not insist on an answer: what the host refuses is for others. A body that breaks
+// goes on as any other does.
 type replica struct{ *Repository }
 
 var (
@@ -51,7 +52,7 @@ func (m *Mirrored) Replicas(_ context.Context, d ocispec.Descriptor) []content.R
 // Host implements [content.Replica].
 func (r replica) Host() string { return r.host.name }
 
-// Open implements [content.Source] for [content.Replica]: one try, at once, and
+// Open implements [content.Source] for [content.Replica]: one request, at once, and
 // no more of an answer than was asked for.
 func (r replica) Open(ctx context.Context, d ocispec.Descriptor, rng content.Range) (io.ReadCloser, error) {
 	rc, err := r.host.openBody(httpx.Once(ctx), d, rng, asking{request: r.blobRequest(d), spansOnly: true})
@@ -63,9 +64,15 @@ func (r replica) Open(ctx context.Context, d ocispec.Descriptor, rng content.Ran
 	return &replicaBody{rc, r, ctx, d}, nil
 }
 
-// fellAt notes what a mirror did not give; that it gives no spans is no fault.
+// Insist implements [content.Replica].
+func (r replica) Insist(ctx context.Context, d ocispec.Descriptor, rng content.Range) (io.ReadCloser, error) {
+	return r.Repository.Open(ctx, d, rng)
+}
+
+// fellAt notes what a mirror did not give. That it gives no spans is no fault, nor
+// is what our own settings do not allow, or what nobody waits for any more.
 func (r replica) fellAt(ctx context.Context, d ocispec.Descriptor, err error) {
-	if !errors.Is(err, errors.ErrUnsupported) {
+	if ctx.Err() == nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, content.ErrOwnLimit) {
 		r.fell(ctx, d.Digest.String(), err)
 	}
 }

@@ -94,6 +94,34 @@ func TestAReplicaWaitsForNoSlot(t *testing.T) {
 	}
 }
 
+// What our own settings do not allow at a mirror is no fault of the mirror's.
+func TestAMirrorIsNotBenchedForOurOwnSettings(t *testing.T) {
+	n := newNet(t)
+	n.client.Hosts = func(string) (*registry.Host, error) { return &registry.Host{Concurrency: 1}, nil }
+	src := n.source(t)
+	root, err := src.Manifest(t.Context(), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := root.Blobs()[1]
+	first := src.(content.Replicated).Replicas(t.Context(), d)[0]
+	rc, err := first.Open(t.Context(), d, content.Range{Len: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := first.Open(t.Context(), d, content.Range{Len: 1000}); !errors.Is(err, content.ErrOwnLimit) {
+			t.Fatalf("a second at once: %v", err)
+		}
+	}
+	if err := rc.Close(); err != nil {
+		t.Error(err)
+	}
+	if hosts := src.(content.Replicated).Replicas(t.Context(), d); len(hosts) != 2 || n.log.Len() > 0 {
+		t.Errorf("%d hosts are left; %s", len(hosts), n.log.String())
+	}
+}
+
 // A range costs the registry no request while the URL that it led to is good, and
 // nobody shows credentials there.
 func TestWhereABlobIsIsRemembered(t *testing.T) {

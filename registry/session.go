@@ -49,7 +49,7 @@ func (u *upload) run(ctx context.Context) error {
 	}
 	var err error
 	again := false
-	_ = content.Reread(ctx, u.source.blob, func() error {
+	wrong := content.Reread(ctx, u.source.blob, func() error {
 		if again {
 			u.source.restart()
 		}
@@ -59,6 +59,9 @@ func (u *upload) run(ctx context.Context) error {
 		again = true
 		return u.source.broken() // what the registry made of right bytes is no reason to send them again
 	})
+	if err != nil && wrong != nil {
+		return wrong // names whose bytes they were
+	}
 	return err
 }
 

@@ -68,15 +68,16 @@ func at(side Side, op Op, d ocispec.Descriptor, err error) error {
 	if err == nil {
 		return nil
 	}
-	if known, ok := errors.AsType[*Error](err); ok {
-		return known
+	if _, known := errors.AsType[*Error](err); known {
+		return err
 	}
 	return &Error{Side: side, Op: op, Desc: d, Err: err}
 }
 
-// interrupted returns why ctx ended, or err where it has not.
+// interrupted returns why ctx ended in place of err, unless there is none: what was
+// done before ctx ended is done.
 func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err

@@ -25,14 +25,18 @@ const (
 
 // String returns the kind as it stands in machine output.
 func (k Kind) String() string {
-	return [...]string{"", "start", "blob-start", "blob-progress", "retry", "progress", "blob-done", "image-done", "done"}[k]
+	names := [...]string{"", "start", "blob-start", "blob-progress", "retry", "progress", "blob-done", "image-done", "done"}
+	if int(k) >= len(names) {
+		return ""
+	}
+	return names[k]
 }
 
 // An Event is one thing that happened in a run.
 type Event struct {
 	Kind    Kind
-	Image   string // Job.Name
-	Target  string // Target.Name; empty where a blob goes to several
+	Image   string // with ImageDone: Job.Name
+	Target  string // with ImageDone and BlobDone: Target.Name, of the first where a blob goes to several
 	Desc    ocispec.Descriptor
 	Bytes   int64
 	Outcome content.Outcome
@@ -45,7 +49,7 @@ type Event struct {
 // A Pace is how far a run has come and how fast it is.
 type Pace struct {
 	Total   int64                // bytes of all blobs that are to be moved, each blob once
-	Done    int64                // bytes of them that have arrived, or will not: they are there already, or failed; with RunDone none that failed
+	Done    int64                // bytes of them that have arrived, or will not: they are there already, or failed; with RunDone only what has arrived
 	Speed   float64              // bytes a second that arrived over the last seconds
 	Left    time.Duration        // until the rest has arrived at that speed; 0 where nobody can tell
 	Hosts   map[string]HostSpeed // what hosts of registries give, by their names

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -61,6 +62,14 @@ type branch struct {
 
 // Unwrap shows the abilities of the blob.
 func (b *branch) Unwrap() any { return b.Blob }
+
+var _ content.Spreadable = (*branch)(nil)
+
+// Spread implements [content.Spreadable]: a stream that several sinks share comes in
+// order.
+func (b *branch) Spread(context.Context, content.Spans) (content.Spread, error) {
+	return nil, errors.ErrUnsupported
+}
 
 // Open joins the shared stream, or opens the source.
 func (b *branch) Open(ctx context.Context, r content.Range) (io.ReadCloser, error) {
@@ -248,7 +257,7 @@ func (r *fanReader) next() error {
 		return context.Cause(r.ctx)
 	}
 	if !errors.Is(r.branch.err, errDetached) {
-		return firstOf(r.branch.err, io.EOF)
+		return cmp.Or(r.branch.err, io.EOF)
 	}
 	own, err := r.branch.Blob.Open(r.ctx, content.Range{Off: r.off})
 	r.own = own

@@ -109,8 +109,14 @@ func keepSparse(platforms []content.Platform) func(content.Manifest, ocispec.Des
 	if len(platforms) == 0 {
 		return nil
 	}
+	rules := map[digest.Digest]func(ocispec.Descriptor) bool{} // of parents; an index may have thousands of children
 	return func(parent content.Manifest, child ocispec.Descriptor) bool {
-		return keeps(parent, platforms)(child)
+		rule := rules[parent.Digest()]
+		if rule == nil {
+			rule = keeps(parent, platforms)
+			rules[parent.Digest()] = rule
+		}
+		return rule(child)
 	}
 }
 
@@ -306,13 +312,4 @@ func (o *overlay) Manifest(ctx context.Context, ref string) (content.Manifest, e
 		return m, nil
 	}
 	return o.Source.Manifest(ctx, ref)
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -20,6 +21,7 @@ type lane struct {
 	insists bool     // its answer came from the source itself
 	coming  bool     // the line knows that the lane is coming
 	begun   bool     // the line knows that it is there
+	spared  bool     // it goes since others are enough, and is counted no more
 	got     int64    // bytes, all together
 }
 
@@ -27,7 +29,7 @@ type lane struct {
 type stream struct {
 	rc       io.ReadCloser
 	off, end int64 // what it has to give still
-	share    *share
+	share    *content.Share
 	drop     context.CancelFunc
 }
 
@@ -40,25 +42,50 @@ type writeError struct{ err error }
 
 func (e *writeError) Error() string { return e.err.Error() }
 
-// openFirst opens the lane's chunk: where the source has several hosts at the
-// first that gives it, and where it has one, or none does, at the source.
+// openFirst opens the lane's chunk and waits for its first byte: where the source has
+// several hosts at the first that gives it, and where it has one, or none does, at the
+// source.
 func (l *lane) openFirst(ctx context.Context) error {
 	hosts := l.spread.hosts
 	if len(hosts) > 1 {
 		for _, h := range inTurn(hosts) {
 			l.host = h
-			if err := l.open(ctx); err == nil || ctx.Err() != nil {
+			err := l.begin(ctx, h)
+			if err == nil || ctx.Err() != nil {
 				return err
 			}
 			l.end()
-			h.out = true
+			l.spread.lost(l, err)
 		}
 	}
 	l.host, l.insists = nil, true
 	if len(hosts) == 1 {
 		l.host = hosts[0]
 	}
-	return l.openAt(ctx, l.spread.blob.src)
+	return l.begin(ctx, l.spread.blob.src)
+}
+
+// begin opens the lane's chunk at src and waits for its first byte.
+func (l *lane) begin(ctx context.Context, src content.Source) error {
+	if err := l.openAt(ctx, src); err != nil {
+		return err
+	}
+	var one [1]byte
+	n, err := io.ReadFull(l.stream.rc, one[:])
+	if n == 0 {
+		if errors.Is(err, io.EOF) {
+			err = &content.MismatchError{Want: l.spread.blob.Descriptor(), Size: l.stream.off}
+		}
+		return err
+	}
+	l.stream.rc = peeked{io.MultiReader(bytes.NewReader(one[:]), l.stream.rc), l.stream.rc}
+	return nil
+}
+
+// A peeked is an answer whose first byte was read ahead.
+type peeked struct {
+	io.Reader
+	io.Closer
 }
 
 // open asks the lane's host for its chunk, or the source where it has none.

@@ -218,18 +218,33 @@ func (l *line) delay() time.Duration {
 	return l.now.delay
 }
 
-// refused notes that a lane was not let in while others were at work, and returns
-// how many are borne.
-func (l *line) refused() int {
+// refused notes that the host did not let a lane in, and remembers how many it bears
+// where others are at work: else it says nothing about lanes.
+func (l *line) refused() {
+	l.mu.Lock()
+	lanes := l.now.lanes
+	if lanes == 0 {
+		l.tuner.rested(time.Now(), 1)
+	} else {
+		l.tuner.refused(lanes)
+	}
+	l.mu.Unlock()
+	if lanes > 0 {
+		l.borne.tell(lanes)
+	}
+}
+
+// full notes that our own settings did not let a lane in: others have what they
+// allow, for a while.
+func (l *line) full() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tuner.refused(l.now.lanes)
-	return l.tuner.bears
+	l.tuner.rested(time.Now(), l.now.lanes)
 }
 
 // broke notes that a lane failed.
 func (l *line) broke() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tuner.broke(time.Now())
+	l.tuner.rested(time.Now(), l.tuner.most-1)
 }

@@ -18,6 +18,16 @@ func (j jotted) Fact(key string) (value string, known bool) {
 }
 func (j jotted) Remember(key, value string) { j[key] = value }
 
+// A refusal while nothing is read says nothing about how many lanes a host bears.
+func TestARefusalWithoutLanesIsNotRemembered(t *testing.T) {
+	facts := jotted{}
+	l := (&lines{facts: facts}).to("a")
+	l.refused()
+	if len(facts) > 0 || l.tuner.bears > 0 {
+		t.Errorf("%v is remembered, and %d lanes are borne", facts, l.tuner.bears)
+	}
+}
+
 // TestHowManyLanesAHostBearsIsRememberedForADay scatters a blob in one run after the other.
 func TestHowManyLanesAHostBearsIsRememberedForADay(t *testing.T) {
 	const size = 100 << 20

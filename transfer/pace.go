@@ -130,6 +130,13 @@ func (t *tally) settled(blob blobKey) {
 	t.done += blob.size
 }
 
+// forget ends what arrived noted of a blob that was settled before.
+func (t *tally) forget(blob blobKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.open, blob)
+}
+
 // failed is settled for a blob that is nowhere as a whole.
 func (t *tally) failed(blob blobKey) {
 	t.mu.Lock()

@@ -137,6 +137,9 @@ func (p *Plan) Forecast() *Result {
 	for _, image := range p.Images {
 		res := image.result()
 		for i, t := range image.Targets {
+			if res.Targets[i].Err != nil || res.Err != nil {
+				continue
+			}
 			res.Targets[i].Stored = len(t.Missing)
 			for _, d := range t.Missing {
 				res.Targets[i].Bytes += d.Size
@@ -155,7 +158,11 @@ func (image *ImagePlan) result() *ImageResult {
 		Unmatched: image.Unmatched,
 	}
 	for _, t := range image.Targets {
-		res.Targets = append(res.Targets, &TargetResult{Name: t.Name, Names: t.Names, Kept: t.Kept, UpToDate: t.Done, Existed: t.Present, Err: t.Err})
+		names := t.Names
+		if (image.Err != nil || t.Err != nil) && !t.Done {
+			names = nil
+		}
+		res.Targets = append(res.Targets, &TargetResult{Name: t.Name, Names: names, Kept: t.Kept, UpToDate: t.Done, Existed: t.Present, Err: t.Err})
 	}
 	return res
 }

@@ -68,14 +68,27 @@ func (tr *targetRun) moveLost(ctx context.Context, d ocispec.Descriptor) (moved 
 		tr.resent = map[digest.Digest]bool{}
 	}
 	tr.resent[d.Digest] = true
+	tr.copier.tally.forget(blobKey{d.Digest, d.Size})
+	tr.recount(u, d)
+	return true, nil
+}
+
+// recount takes the place of what was counted for d before it was moved again.
+func (tr *targetRun) recount(u *use, d ocispec.Descriptor) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.result.Bytes += d.Size
-	if !tr.planned(d) {
-		tr.result.Existed--
-		tr.result.Stored++
+	if u.outcome == content.Stored {
+		tr.result.Bytes += d.Size
 	}
-	return true, nil
+	if tr.planned(d) || u.outcome == content.Existed {
+		return
+	}
+	tr.result.Existed--
+	if u.outcome == content.Mounted {
+		tr.result.Mounted++
+		return
+	}
+	tr.result.Stored++
 }
 
 // planned reports whether d was to be moved from the beginning.

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,10 +97,7 @@ func (c *Copier) prepare(p *Plan) *runner {
 		for i, t := range image.Targets {
 			tr := &targetRun{copier: c, image: image, plan: t, result: res.Targets[i]}
 			if image.Err != nil || t.Err != nil || t.Done {
-				if !t.Done {
-					tr.result.Names = nil
-				}
-				c.observe(Event{Kind: ImageDone, Image: image.Name, Target: t.Name, Desc: image.Root, Err: firstOf(image.Err, t.Err)})
+				c.observe(Event{Kind: ImageDone, Image: image.Name, Target: t.Name, Desc: image.Root, Err: cmp.Or(image.Err, t.Err)})
 				continue
 			}
 			r.all = append(r.all, tr)
@@ -224,7 +222,7 @@ func (tr *targetRun) settle(u *use, d ocispec.Descriptor) (last bool) {
 	tr.pending--
 	switch {
 	case u.err != nil:
-		tr.err = firstOf(tr.err, u.err)
+		tr.err = cmp.Or(tr.err, u.err)
 		tr.lacking += d.Size
 		if sink, ok := content.As[content.Bounded](u.sink); ok {
 			tr.lacking -= sink.Held(d)

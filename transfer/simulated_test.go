@@ -30,6 +30,7 @@ type link struct {
 	plain         bool    // gives no spans
 	counts        bool    // gives numbers in place of zeros
 	gone          bool    // cannot be asked
+	dead          bool    // breaks before the first byte
 }
 
 // grain is how many bytes come at once, as out of a socket. Of few large pieces one
@@ -96,6 +97,10 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	return &simulatedBody{h: h, ctx: ctx, off: off, end: off + n}, nil
 }
 
+func (h *simulated) Insist(ctx context.Context, d ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
+	return h.Open(ctx, d, r)
+}
+
 // await waits until one more connection is answered.
 func (h *simulated) await(ctx context.Context) error {
 	for {
@@ -121,6 +126,9 @@ type simulatedBody struct {
 func (b *simulatedBody) Read(p []byte) (int, error) {
 	if b.off == b.end {
 		return 0, io.EOF
+	}
+	if b.h.dead {
+		return 0, io.ErrUnexpectedEOF
 	}
 	n := min(int64(len(p)), b.end-b.off, grain)
 	wait, err := b.h.piece(n)

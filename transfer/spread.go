@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -64,14 +63,7 @@ func (b *spreadBlob) Spread(ctx context.Context, spans content.Spans) (content.S
 		return nil, at(Src, OpOpen, b.Descriptor(), content.ErrInvalid)
 	}
 	b.start(spans.Missing(b.Descriptor().Size))
-	s, err := b.begin(ctx, spans)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.peek(); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	return b.begin(ctx, spans)
 }
 
 // Open implements [content.Blob].
@@ -88,7 +80,7 @@ func (b *spreadBlob) Open(ctx context.Context, r content.Range) (io.ReadCloser, 
 	return newSpreadReader(s), nil
 }
 
-// begin opens the first of spans.
+// begin opens the first of spans and waits for its first byte.
 func (b *spreadBlob) begin(ctx context.Context, spans content.Spans) (*spread, error) {
 	s := &spread{blob: b, work: newWork(spans), hosts: b.hosts(ctx)}
 	ctx, stop := context.WithCancel(ctx)
@@ -136,24 +128,6 @@ func (s *spread) isApart() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.apart
-}
-
-// peek waits for the first byte.
-func (s *spread) peek() error {
-	l := s.base
-	var one [1]byte
-	n, err := io.ReadFull(l.stream.rc, one[:])
-	if n == 0 {
-		return at(Src, OpRead, s.blob.Descriptor(), err)
-	}
-	l.stream.rc = peeked{io.MultiReader(bytes.NewReader(one[:]), l.stream.rc), l.stream.rc}
-	return nil
-}
-
-// A peeked is an answer whose first byte was read ahead.
-type peeked struct {
-	io.Reader
-	io.Closer
 }
 
 // Scatter implements [content.Spread].
@@ -212,8 +186,10 @@ func (s *spread) tend() {
 		s.insist()
 		return
 	}
-	// What a host that is much slower would bring is not worth its connections.
-	quick, _ := bySpeed(s.candidates())
+	quick, slow := bySpeed(s.candidates())
+	for _, h := range slow {
+		h.line.forget(s) // what it would bring is not worth its connections
+	}
 	for _, h := range quick {
 		if !h.line.admit(s, s.work.wish(h.usual())) {
 			continue
@@ -267,7 +243,9 @@ func (s *spread) insist() {
 func (s *spread) ended(l *lane, err error) {
 	l.end()
 	s.mu.Lock()
-	s.lanes--
+	if !l.spared {
+		s.lanes--
+	}
 	alone := s.lanes == 0
 	s.mu.Unlock()
 	var failed *writeError
@@ -286,28 +264,34 @@ func (s *spread) ended(l *lane, err error) {
 func (s *spread) lost(l *lane, err error) {
 	switch {
 	case errors.Is(err, content.ErrOwnLimit):
-		l.host.line.refused()
+		l.host.line.full()
 		return
 	case errors.Is(err, content.ErrRateLimited):
-		l.host.line.borne.tell(l.host.line.refused())
+		l.host.line.refused()
 		return
 	}
 	l.host.line.broke()
 	if l.got > 0 && !errors.Is(err, errors.ErrUnsupported) {
 		return // it gives spans: the next one may come through
 	}
+	l.host.line.forget(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.host.out = true
 }
 
-// spare reports whether a lane can go: its host has more than it is worth, and
-// others are at work for the blob.
+// spare reports whether a lane goes: its host has more than it is worth, and others
+// are at work for the blob.
 func (s *spread) spare(l *lane) bool {
 	if l.host == nil || !l.host.line.surplus() {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lanes > 1
+	if s.lanes == 1 {
+		return false
+	}
+	s.lanes--
+	l.spared = true
+	return true
 }

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"cmp"
 	"math"
 	"time"
 )
@@ -60,7 +59,10 @@ func (y yield) each() float64 {
 
 // look takes what the line has done until now, and decides now and then.
 func (t *tuner) look(now gauge) {
-	t.most = cmp.Or(t.fixed, max(t.most, 1))
+	if t.fixed > 0 && !now.at.Before(t.until) {
+		t.most = t.bearable(t.fixed)
+	}
+	t.most = max(t.most, 1)
 	if now.lanes != t.begun.lanes {
 		t.begun, t.tried = now, now.at
 		return
@@ -132,24 +134,29 @@ func (t *tuner) grow(lanes int) {
 	case lanes == few:
 		more = 1
 	}
-	most := mostLanes
-	if t.bears > 0 {
-		most = min(most, t.bears)
-	}
+	most := t.bearable(min(lanes+more, mostLanes))
 	if most <= lanes {
 		return
 	}
-	t.most, t.trial = min(lanes+more, most), true
+	t.most, t.trial = most, true
+}
+
+// bearable returns lanes, or what the host bears where that is less.
+func (t *tuner) bearable(lanes int) int {
+	if t.bears == 0 {
+		return lanes
+	}
+	return min(lanes, t.bears)
 }
 
 // refused notes that the host bears no more than lanes.
 func (t *tuner) refused(lanes int) {
-	t.bears = max(1, lanes)
+	t.bears = lanes
 	t.most, t.trial = min(t.most, t.bears), false
 }
 
-// broke notes that a lane failed while others are at work.
-func (t *tuner) broke(now time.Time) {
-	t.most, t.trial = max(1, t.most-1), false
+// rested notes that there are to be no more than so many lanes for a while.
+func (t *tuner) rested(now time.Time, lanes int) {
+	t.most, t.trial = max(1, lanes), false
 	t.until = now.Add(shortRest)
 }

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -254,7 +255,7 @@ func (w *work) change() {
 func (w *work) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.err = firstOf(w.err, err)
+	w.err = cmp.Or(w.err, err)
 	for _, c := range w.taken {
 		if c.drop != nil {
 			c.drop()

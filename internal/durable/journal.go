@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -191,6 +192,8 @@ func (j *Journal) sweep(root *os.Root) {
 		case err != nil || !fi.Mode().IsRegular():
 		case len(e.Name()) == len(fileName("")):
 			records = append(records, fi)
+		case j.expired(fi) && strings.HasSuffix(e.Name(), lockEnd):
+			j.remove(root, strings.TrimSuffix(e.Name(), lockEnd))
 		case j.expired(fi):
 			_ = root.Remove(e.Name()) // somebody else removed it, or it stays
 		}

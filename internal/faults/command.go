@@ -38,7 +38,7 @@ func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	set.SetOutput(stderr)
 	set.BoolVar(&o.list, "list", false, "print the table of faults")
 	set.StringVar(&o.fault, "fault", "", "have the fault of this `NAME`; without one the registry is as it should be")
-	set.StringVar(&o.at, "blob", string(Middle), "strike this `PART` of the image: first, middle, last, config or manifest")
+	set.StringVar(&o.at, "blob", "", "strike this `PART` of the image: first, middle, last, config or manifest; the middle one, or what the fault strikes")
 	set.IntVar(&o.times, "times", 1, "strike `N` times; 0 is always")
 	set.BoolVar(&o.tls, "tls", false, "serve https, with HTTP/2 and a certificate of its own: see -ca")
 	set.BoolVar(&o.http1, "http1", false, "with -tls, do without HTTP/2")
@@ -61,6 +61,10 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
+		return 2
+	}
+	if set.NArg() > 0 {
+		_, _ = fmt.Fprintf(stderr, "wherry-faultreg: what is %q? A fault is named with -fault\n", set.Arg(0)) // nobody is left to tell
 		return 2
 	}
 	run := o.serve
@@ -144,6 +148,9 @@ func (o *options) arm(img testimage.Image) (Case, testregistry.Config, error) {
 		protocol = HTTP2
 	}
 	c := Case{At: Position(o.at), Times: o.times, Protocol: protocol}
+	if o.times < 0 {
+		return Case{}, testregistry.Config{}, fmt.Errorf("-times %d: a fault strikes once or more often, or with 0 always", o.times)
+	}
 	if o.fault != "" {
 		f, there := Named(o.fault)
 		if !there || !f.Served() {
@@ -153,8 +160,14 @@ func (o *options) arm(img testimage.Image) (Case, testregistry.Config, error) {
 			c.Times = 0
 		}
 	}
+	if c.At == "" {
+		c.At = c.usual()
+	}
 	if !slices.Contains(Positions(), c.At) {
 		return Case{}, testregistry.Config{}, fmt.Errorf("there is no part %q of an image: see -help", o.at)
+	}
+	if !c.makesSense() {
+		return Case{}, testregistry.Config{}, fmt.Errorf("fault %s does not strike the %s over %s: see docs/reliability.md", c.Name, c.At, c.Protocol)
 	}
 	target, err := TargetAt(img, c.At)
 	if err != nil {

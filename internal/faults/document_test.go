@@ -222,6 +222,10 @@ func TestTheCommandSaysWhatIsWrong(t *testing.T) {
 		{[]string{"-addr", "0.0.0.0:5005"}, 1, "loopback only"},
 		{[]string{"-image", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
 		{[]string{"-odd"}, 2, "not defined"},
+		{[]string{"rst-half"}, 2, "named with -fault"},
+		{[]string{"-times", "-1"}, 1, "once or more often"},
+		{[]string{"-fault", "goaway"}, 1, "goaway does not strike"},
+		{[]string{"-fault", "web-page", "-blob", "first"}, 1, "web-page does not strike"},
 	} {
 		var stdout, stderr bytes.Buffer
 		ctx, cancel := context.WithCancel(t.Context())

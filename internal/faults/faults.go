@@ -221,6 +221,19 @@ func or[T any](some, all []T) []T {
 	return some
 }
 
+// usual returns the part of an image that f strikes where nobody says.
+func (f Fault) usual() Position {
+	if f.At == nil || slices.Contains(f.At, Middle) {
+		return Middle
+	}
+	return f.At[0]
+}
+
+// makesSense reports whether the table has the fault of c there and over its protocol.
+func (c Case) makesSense() bool {
+	return (c.Fault.At == nil || slices.Contains(c.Fault.At, c.At)) && (c.Protocols == nil || slices.Contains(c.Protocols, c.Protocol))
+}
+
 // AtSource reports whether the registry with the fault is where the image comes from.
 func (c Case) AtSource() bool { return c.Part != Writing }
 

@@ -125,7 +125,7 @@ func (w way) kill(s *scene, points int, rnd *rand.Rand) {
 		}
 	}
 	s.t.Logf("%d of %d were killed at work, which takes %v", killed, points, took)
-	if killed < points*3/4 {
+	if killed < max(1, points*3/4) {
 		s.t.Errorf("only %d of %d were killed while they worked", killed, points)
 	}
 }

@@ -258,3 +258,24 @@ func TestEightSinksOfOneLayoutKeepAllNames(t *testing.T) {
 	}
 	inFolder(t, folder).asLayout(t).check(t, want)
 }
+
+// A layout writes a large layer in any order where it is alone. Beside a registry it
+// takes part in the one reading that both share.
+func TestALargeLayerForARegistryAndALayoutIsReadOnce(t *testing.T) {
+	img := testimage.Layers(9, 1, 9<<20)
+	from := fromRegistry(t, img)
+	job := transfer.Job{Name: "image", Src: from.open(t), Ref: tag}
+	goals := []*goal{toRegistry(t), toLayout(t)}
+	for _, g := range goals {
+		job.Dst = append(job.Dst, g.target(t))
+	}
+	if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range goals {
+		g.read(t).check(t, from.want(t).renamed(g.name))
+	}
+	if sent := from.registry.BlobBytesSent(); sent != img.BlobBytes() {
+		t.Errorf("the source sent %d bytes of %d", sent, img.BlobBytes())
+	}
+}
