@@ -166,15 +166,11 @@ func (q *quirks) nameOf(path string) (tag string, named bool) {
 func (r *Repository) remembersNoReferrers() bool {
 	var known bool
 	r.host.quirks.with(func(q *quirks) { known = q.noReferrers[r.name] })
-	if known || r.host.client.Facts == nil {
-		return known
+	if known {
+		return true
 	}
-	value, ok := r.host.client.Facts.Fact("referrers-api " + r.String())
-	if !ok {
-		return false
-	}
-	asked, err := time.Parse(time.RFC3339, strings.TrimPrefix(value, "none at "))
-	return err == nil && time.Since(asked) < referrersMemory
+	_, known = content.Recall(r.host.client.Facts, "referrers-api "+r.String(), referrersMemory)
+	return known
 }
 
 // referrersMemory is for how long nobody asks again whether there is a referrers
@@ -192,7 +188,5 @@ func (r *Repository) rememberNoReferrers() {
 
 // recordNoReferrers tells the processes to come.
 func (r *Repository) recordNoReferrers() {
-	if r.host.client.Facts != nil {
-		r.host.client.Facts.Remember("referrers-api "+r.String(), "none at "+time.Now().UTC().Format(time.RFC3339))
-	}
+	content.Learn(r.host.client.Facts, "referrers-api "+r.String(), "none")
 }

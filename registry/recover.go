@@ -149,13 +149,8 @@ type bodies struct {
 }
 
 func (h *host) recallBodies() bodies {
-	if h.client.Facts == nil {
-		return bodies{}
-	}
-	value, known := h.client.Facts.Fact("upload-bodies " + h.name)
-	what, at, timed := strings.Cut(value, " at ")
-	learnt, err := time.Parse(time.RFC3339, at)
-	if !known || !timed || err != nil || time.Since(learnt) > bodiesMemory {
+	what, known := content.Recall(h.client.Facts, "upload-bodies "+h.name, bodiesMemory)
+	if !known {
 		return bodies{}
 	}
 	if what == "whole" {
@@ -177,12 +172,12 @@ func (h *host) rememberBodies() {
 		learnt, told = bodies{q.chunk, q.noChunks}, q.told
 		q.told = learnt
 	})
-	if learnt == told || h.client.Facts == nil || 0 < learnt.chunk && learnt.chunk < leastChunk {
+	if learnt == told || 0 < learnt.chunk && learnt.chunk < leastChunk {
 		return
 	}
 	what := "chunks of " + strconv.FormatInt(learnt.chunk, 10)
 	if learnt.noChunks {
 		what = "whole"
 	}
-	h.client.Facts.Remember("upload-bodies "+h.name, what+" at "+time.Now().UTC().Format(time.RFC3339))
+	content.Learn(h.client.Facts, "upload-bodies "+h.name, what)
 }

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -44,23 +43,17 @@ const borneMemory = 24 * time.Hour
 
 // recall returns what an earlier run learnt, 0 for nothing.
 func (b borne) recall() int {
-	if b.facts == nil {
+	lanes, _ := content.Recall(b.facts, "lanes "+b.host, borneMemory)
+	n, err := strconv.Atoi(lanes)
+	if err != nil {
 		return 0
 	}
-	value, _ := b.facts.Fact("lanes " + b.host)
-	lanes, at, _ := strings.Cut(value, " at ")
-	learnt, err := time.Parse(time.RFC3339, at)
-	if n, nerr := strconv.Atoi(lanes); err == nil && nerr == nil && n > 0 && time.Since(learnt) < borneMemory {
-		return n
-	}
-	return 0
+	return max(n, 0)
 }
 
 // tell tells the runs to come.
 func (b borne) tell(lanes int) {
-	if b.facts != nil {
-		b.facts.Remember("lanes "+b.host, strconv.Itoa(lanes)+" at "+time.Now().UTC().Format(time.RFC3339))
-	}
+	content.Learn(b.facts, "lanes "+b.host, strconv.Itoa(lanes))
 }
 
 // A line is the way to one host, which all blobs that come from there share.
