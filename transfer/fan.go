@@ -71,6 +71,12 @@ func (b *branch) Spread(context.Context, content.Spans) (content.Spread, error) 
 	return nil, errors.ErrUnsupported
 }
 
+// put puts the blob into the sink of u.
+func (b *branch) put(ctx context.Context, u *use) {
+	defer b.fan.leave(b)
+	put(ctx, u, b)
+}
+
 // Open joins the shared stream, or opens the source.
 func (b *branch) Open(ctx context.Context, r content.Range) (io.ReadCloser, error) {
 	size := b.Descriptor().Size

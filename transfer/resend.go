@@ -60,7 +60,7 @@ func (tr *targetRun) moveLost(ctx context.Context, d ocispec.Descriptor) (moved 
 	t.addSource(tr.image.job.Src)
 	u := t.useOf(tr.plan.sink)
 	u.waiting = []*targetRun{tr}
-	tr.copier.move(ctx, t)
+	tr.copier.move(ctx, t, func(*use) {})
 	if u.err != nil {
 		return false, u.err
 	}

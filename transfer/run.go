@@ -182,8 +182,7 @@ func (r *runner) bytes() int64 {
 func (r *runner) runSequence(ctx context.Context) {
 	for _, s := range r.sequence {
 		if s.task != nil {
-			r.copier.move(ctx, s.task)
-			r.settle(ctx, s.task)
+			r.move(ctx, s.task)
 			continue
 		}
 		r.finish(ctx, s.target)
@@ -192,25 +191,24 @@ func (r *runner) runSequence(ctx context.Context) {
 
 func (r *runner) work(ctx context.Context, next func() *task) {
 	for t := next(); t != nil; t = next() {
-		r.copier.move(ctx, t)
-		r.settle(ctx, t)
+		r.move(ctx, t)
 	}
 }
 
-// settle tells the targets what became of a blob, and finishes those that
-// waited for nothing else. Targets of the sequence are finished there.
-func (r *runner) settle(ctx context.Context, t *task) {
-	if key := (blobKey{t.desc.Digest, t.desc.Size}); t.failed() {
-		r.copier.tally.failed(key)
-	} else {
-		r.copier.tally.settled(key)
-	}
-	for _, u := range t.uses {
+// move moves a blob, and finishes each target that waited for nothing else as soon
+// as its sink has it. Targets of the sequence are finished there.
+func (r *runner) move(ctx context.Context, t *task) {
+	r.copier.move(ctx, t, func(u *use) {
 		for _, tr := range u.waiting {
 			if tr.settle(u, t.desc) && !isSequential(u.sink) {
 				r.finish(ctx, tr)
 			}
 		}
+	})
+	if key := (blobKey{t.desc.Digest, t.desc.Size}); t.failed() {
+		r.copier.tally.failed(key)
+	} else {
+		r.copier.tally.settled(key)
 	}
 }
 

@@ -34,6 +34,7 @@ type use struct {
 	waiting []*targetRun // targets that need it there
 	outcome content.Outcome
 	err     error
+	over    bool // no other source is tried
 }
 
 // useOf returns the task's use of sink.
@@ -91,21 +92,32 @@ func (t *task) addSource(src content.Source) {
 }
 
 // move puts the blob of t into all its sinks. Where one source fails, another
-// image's source of the same blob is tried.
-func (c *Copier) move(ctx context.Context, t *task) {
-	uses := slices.DeleteFunc(slices.Clone(t.uses), (*use).givenUp)
-	for _, src := range t.srcs {
-		if len(uses) == 0 {
-			break
-		}
-		c.moveFrom(ctx, src, t.desc, uses)
-		uses = slices.DeleteFunc(uses, func(u *use) bool { return !sourceFailed(u.err) })
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	for _, u := range t.uses {
+// image's source of the same blob is tried. ended is told of each use, as soon as its
+// sink has the blob or will not get it: none waits for a slower one.
+func (c *Copier) move(ctx context.Context, t *task, ended func(*use)) {
+	end := func(u *use) {
 		c.observe(Event{Kind: BlobDone, Target: u.target(), Desc: t.desc, Bytes: t.desc.Size, Outcome: u.outcome, Err: u.err})
+		ended(u)
+	}
+	var left []*use
+	for _, u := range t.uses {
+		if u.givenUp() {
+			end(u)
+			continue
+		}
+		left = append(left, u)
+	}
+	for i, src := range t.srcs {
+		if len(left) == 0 {
+			break
+		}
+		more := i < len(t.srcs)-1
+		c.moveFrom(ctx, src, t.desc, left, func(u *use) {
+			if u.over = !more || !sourceFailed(u.err) || ctx.Err() != nil; u.over {
+				end(u)
+			}
+		})
+		left = slices.DeleteFunc(left, func(u *use) bool { return u.over })
 	}
 }
 
@@ -127,16 +139,19 @@ func sourceFailed(err error) bool {
 	return ok && known.Side == Src
 }
 
-func (c *Copier) moveFrom(ctx context.Context, src content.Source, d ocispec.Descriptor, uses []*use) {
+// moveFrom puts blob d of src into the sinks of uses, and calls tried for each of
+// them when that went well or failed, for several at once.
+func (c *Copier) moveFrom(ctx context.Context, src content.Source, d ocispec.Descriptor, uses []*use, tried func(*use)) {
 	first, second := waves(uses)
 	blob := c.blob(ctx, src, d, len(first))
 	if len(first) == 1 {
-		put(ctx, first[0], blob)
+		second = uses // one after the other
 	} else {
-		putAll(ctx, first, blob)
+		putAll(ctx, first, blob, tried)
 	}
 	for _, u := range second {
 		put(ctx, u, blob)
+		tried(u)
 	}
 }
 
@@ -154,14 +169,14 @@ func (u *use) target() string {
 }
 
 // putAll reads the source once for all of uses.
-func putAll(ctx context.Context, uses []*use, blob content.Blob) {
+func putAll(ctx context.Context, uses []*use, blob content.Blob, tried func(*use)) {
 	f := newFan(blob, len(uses))
 	var wg sync.WaitGroup
 	wg.Go(func() { f.pump(ctx) })
 	for i, u := range uses {
 		wg.Go(func() {
-			defer f.leave(f.branches[i])
-			put(ctx, u, f.branches[i])
+			f.branches[i].put(ctx, u)
+			tried(u)
 		})
 	}
 	wg.Wait()

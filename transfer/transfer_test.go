@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -334,6 +336,44 @@ func TestCopyReadsOnceForSeveralDestinations(t *testing.T) {
 			t.Error("a destination beside the dead one has another image")
 		}
 	}
+}
+
+// A stuck sink takes no blob for an hour, or until freed is closed.
+type stuck struct {
+	content.Sink
+	freed chan struct{}
+}
+
+// PutBlob implements [content.Sink].
+func (s stuck) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, error) {
+	select {
+	case <-s.freed:
+		return s.Sink.PutBlob(ctx, b)
+	case <-time.After(time.Hour):
+		return 0, content.ErrUnavailable
+	}
+}
+
+// A sink that stands still holds up no image at another one.
+func TestAnImageIsDoneWhereItsBlobsAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &maker{t: t}
+		root := src.image("linux/amd64", nil, "layer")
+		prompt, named := newSpy(&content.Memory{}), make(chan struct{})
+		prompt.fail = func(op, what string) error {
+			if op == "put" && strings.HasSuffix(what, " v1") {
+				close(named)
+			}
+			return nil
+		}
+		result := run(t, &transfer.Copier{}, transfer.Job{Name: "app", Src: &src.Memory, Ref: root.Digest.String(), Dst: []transfer.Target{
+			{Name: "slow", Sink: stuck{&content.Memory{}, named}, Names: []string{"v1"}},
+			{Name: "prompt", Sink: prompt, Names: []string{"v1"}},
+		}})
+		if err := result.Err(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestADeadDestinationIsNotWaitedForTwice(t *testing.T) {
