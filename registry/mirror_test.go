@@ -138,6 +138,28 @@ func TestWhatAMirrorCannotGiveItsRegistryGives(t *testing.T) {
 	}
 }
 
+// Two mirrors that give more than there is are blamed for it one after the other, as
+// are two that give other bytes.
+func TestSeveralMirrorsThatGiveTooMuchAreBlamed(t *testing.T) {
+	n := newNet(t, fault{Kind: testregistry.KindBlob, Effect: testregistry.Endless})
+	other := testregistry.Start(t, testregistry.Config{Faults: []fault{{Kind: testregistry.KindBlob, Effect: testregistry.Endless}}})
+	raw := random(10_000, 3)
+	n.own.PutBlob("app", raw)
+	n.mirror.PutBlob("mirrored/app", raw)
+	other.PutBlob("mirrored/app", raw)
+	routes := n.client.Routes
+	n.client.Routes = func(host, repository string) (registry.Route, error) {
+		route, err := routes(host, repository)
+		second := registry.Endpoint{Host: other.Host(), Repository: "mirrored/" + repository}
+		route.Mirrors = append(route.Mirrors, registry.Mirror{Endpoint: second})
+		return route, err
+	}
+	b := content.NewBlob(n.source(t), descriptorOf(raw))
+	if err := content.Reread(t.Context(), b, func() error { return readVerified(t.Context(), b) }); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAMirrorIsToldWhichRegistryItStandsFor(t *testing.T) {
 	n := newNet(t)
 	if _, err := n.pull(t.Context(), n.source(t)); err != nil {

@@ -165,6 +165,9 @@ func (r *relay) finish(err error) error {
 	r.judge()
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.failed.add(r.ctx, r.from, r.desc.Digest.String(), err)
+		if r.from.host.mirror != nil && errors.Is(err, content.ErrCorrupt) {
+			return &content.BlamedError{Hosts: []string{r.from.host.name}, Err: err}
+		}
 		return err
 	}
 	if r.verifier == nil {
