@@ -200,6 +200,18 @@ func TestASignedURLThatRanOutIsAskedForAgain(t *testing.T) {
 			{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1},
 			{Kind: testregistry.KindBlob, Effect: testregistry.Answer, N: 400, Nth: 2, Times: 2},
 		}, 3, nil},
+		{"where a page is in its place", []fault{
+			{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1},
+			{Kind: testregistry.KindBlob, Effect: testregistry.HTML, Nth: 2, Times: 1},
+		}, 2, nil},
+		{"where another span is in its place", []fault{
+			{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1},
+			{Kind: testregistry.KindBlob, Effect: testregistry.ContentRange, Value: "shift", Nth: 2, Times: 1},
+		}, 2, nil},
+		{"not where ranges are ignored", []fault{
+			{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1},
+			{Kind: testregistry.KindBlob, Effect: testregistry.IgnoreRange},
+		}, 1, nil},
 		{"not while it is good", []fault{{Effect: testregistry.CutAfter, N: 1 << 19, Times: 1}}, 1, nil},
 		{"for ever", []fault{{Kind: testregistry.KindBlob, Effect: testregistry.Answer, N: 403}}, 5, content.ErrDenied},
 	} {

@@ -2,8 +2,10 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/wherry-dev/wherry/internal/httpx"
@@ -75,9 +77,22 @@ func (h *host) getAt(ctx context.Context, to *url.URL, header http.Header) *http
 		return nil
 	}
 	h.heedBody(req, resp)
-	if resp.StatusCode/100 != 2 {
+	if !fits(resp, header.Get("Range")) {
 		httpx.Drain(resp.Body)
 		return nil
 	}
 	return resp
+}
+
+// fits reports whether an answer may have the span that was asked for: that of a
+// URL that ran out may be a web page that says so.
+func fits(resp *http.Response, asked string) bool {
+	switch {
+	case resp.StatusCode/100 != 2 || mediaTypeOf(resp.Header) == "text/html":
+		return false
+	case resp.StatusCode != http.StatusPartialContent:
+		return true
+	}
+	got, err := parseContentRange(resp.Header.Get("Content-Range"))
+	return err == nil && strings.HasPrefix(asked, fmt.Sprintf("bytes=%d-", got.first))
 }
