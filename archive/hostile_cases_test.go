@@ -2,6 +2,7 @@ package archive_test
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -30,6 +31,11 @@ type hostile struct {
 // bytesOf makes a case of whole bytes.
 func bytesOf(raw func(tb testing.TB) []byte) func(tb testing.TB) io.Reader {
 	return func(tb testing.TB) io.Reader { tb.Helper(); return bytes.NewReader(raw(tb)) }
+}
+
+// streamed makes a case that is read without a path only, for one that costs seconds each time.
+func streamed(raw func(tb testing.TB) io.Reader) func(tb testing.TB) io.Reader {
+	return func(tb testing.TB) io.Reader { tb.Helper(); return io.MultiReader(raw(tb)) }
 }
 
 // tarOf makes a case of entries.
@@ -164,7 +170,7 @@ func hostiles(tb testing.TB) []hostile {
 		{"two index.json", layout(file{name: "index.json", body: "{}"}, file{name: "index.json", body: "{}"}), content.ErrInvalid, "twice"},
 		{"index.json is 20 MiB of spaces", layout(file{name: "index.json", body: strings.Repeat(" ", 20<<20)}), content.ErrInvalid, "more than"},
 		{"index.json with 1e6 entries", layout(file{name: "index.json", body: `{"manifests":[` + strings.Repeat("{},", 1e6) + `{}]}`}), content.ErrInvalid, "descriptor"},
-		{"index.json with 66,000 good entries", layout(file{name: "index.json", body: manyRoots(66_000)}), content.ErrInvalid, "more than 65536"},
+		{"index.json with 66,000 good entries", streamed(layout(file{name: "index.json", body: manyRoots(66_000)})), content.ErrInvalid, "more than 65536"},
 		{"index.json has manifests twice", layout(file{name: "index.json", body: `{"manifests":[],"manifests":[]}`}), content.ErrInvalid, "ambiguous"},
 		{"index.json has Manifests", layout(file{name: "index.json", body: `{"Manifests":[]}`}), content.ErrInvalid, "ambiguous"},
 		{"index.json has a digest that is a path", layout(file{name: "index.json", body: `{"manifests":[{"mediaType":"x","digest":"sha256:../../../etc/passwd","size":1}]}`}), content.ErrInvalid, "hex digits"},
@@ -267,7 +273,7 @@ func hostileTars() []hostile {
 			copy(raw[at:], "9 size=1\n8 a=bcd\n")
 			return patched(tb, raw, 1024, func(b []byte) { copy(b[124:136], "00000000777\x00") })
 		}), content.ErrInvalid, "two sizes"},
-		{"140,000 empty entries", manyEntries(140_000), content.ErrInvalid, "more than 131072 entries"},
+		{"132,000 empty entries", manyEntries(132_000), content.ErrInvalid, "more than 131072 entries"},
 		{"names of 20 MiB", manyNames(5_000), content.ErrInvalid, "the names of the entries"},
 		{"bytes after the end", bytesOf(func(tb testing.TB) []byte { tb.Helper(); return append(makeTar(tb, good()...), "junk"...) }), content.ErrInvalid, "after the end"},
 		{"a second tar after the end", bytesOf(func(tb testing.TB) []byte {
@@ -286,8 +292,9 @@ func stream(fill func(w *tar.Writer) error) func(tb testing.TB) io.Reader {
 	return func(testing.TB) io.Reader {
 		r, w := io.Pipe()
 		go func() {
-			tw := tar.NewWriter(w)
-			_ = w.CloseWithError(errors.Join(fill(tw), tw.Close())) // it never fails
+			b := bufio.NewWriterSize(w, 64<<10) // the reader is not woken for each header
+			tw := tar.NewWriter(b)
+			_ = w.CloseWithError(errors.Join(fill(tw), tw.Close(), b.Flush())) // it never fails
 		}()
 		return r
 	}

@@ -189,7 +189,9 @@ var packers = map[string]func(tb testing.TB, raw []byte) []byte{
 	},
 	"xz of many blocks and two streams": func(tb testing.TB, raw []byte) []byte {
 		tb.Helper()
-		maker := func(w io.Writer) (io.WriteCloser, error) { return xz.WriterConfig{BlockSize: 4000}.NewWriter(w) }
+		maker := func(w io.Writer) (io.WriteCloser, error) {
+			return xz.WriterConfig{DictCap: 64 << 10, BlockSize: 4000}.NewWriter(w)
+		}
 		half := len(raw) / 2
 		packed := append(pack(tb, raw[:half], maker), make([]byte, 8)...) // padding between streams
 		return append(packed, pack(tb, raw[half:], maker)...)

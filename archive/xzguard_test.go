@@ -13,17 +13,19 @@ func TestXZGuardUnderstandsEveryBlock(t *testing.T) {
 	noise := make([]byte, 90_000)
 	r := rand.NewChaCha8([32]byte{})
 	_, _ = r.Read(noise) // it never fails
+	// The default of 8 MiB, which the first case has, would be made anew for each block.
+	const dict = 64 << 10
 	tests := []struct {
 		name string
 		data []byte
 		c    xz.WriterConfig
 	}{
 		{"one block", bytes.Repeat([]byte("words and words "), 5_000), xz.WriterConfig{}},
-		{"noise, which is stored", noise, xz.WriterConfig{}},
-		{"many blocks", bytes.Repeat(noise[:5000], 10), xz.WriterConfig{BlockSize: 7001}},
-		{"sha256 as check", noise, xz.WriterConfig{BlockSize: 20_001, CheckSum: xz.SHA256}},
-		{"crc32 as check", noise, xz.WriterConfig{BlockSize: 20_003, CheckSum: xz.CRC32}},
-		{"no check", noise, xz.WriterConfig{BlockSize: 20_003, NoCheckSum: true}},
+		{"noise, which is stored", noise, xz.WriterConfig{DictCap: dict}},
+		{"many blocks", bytes.Repeat(noise[:5000], 10), xz.WriterConfig{DictCap: dict, BlockSize: 7001}},
+		{"sha256 as check", noise[:25_000], xz.WriterConfig{DictCap: dict, BlockSize: 20_001, CheckSum: xz.SHA256}},
+		{"crc32 as check", noise[:25_000], xz.WriterConfig{DictCap: dict, BlockSize: 20_003, CheckSum: xz.CRC32}},
+		{"no check", noise[:25_000], xz.WriterConfig{DictCap: dict, BlockSize: 20_003, NoCheckSum: true}},
 		{"nothing", nil, xz.WriterConfig{}},
 	}
 	for _, tt := range tests {
