@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,14 @@ func (u *upload) takeOver() int {
 	defer u.mu.Unlock()
 	u.writer++
 	return u.writer
+}
+
+// expect makes room for n bytes at once, so that a large body is not copied each time that it outgrows what is there. What
+// a client says it will send is believed up to 64 MiB.
+func (u *upload) expect(n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.content = slices.Grow(u.content, int(min(max(n, 0), 64<<20)))
 }
 
 // write reports whether writer may still write.
@@ -227,6 +236,7 @@ func (u *upload) add(q *exchange) (reply, bool) {
 		return refusal, true
 	}
 	keep, writer := q.keeps(), u.takeOver()
+	u.expect(q.ContentLength)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := q.body.Read(buf)
