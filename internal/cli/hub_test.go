@@ -44,8 +44,8 @@ func TestACopyThatMovesNothingCostsNoPull(t *testing.T) {
 		tags  uint64
 		first int // who has never seen a fallback tag has to read what is behind it
 	}{
-		{"with the referrers API", false, 200, 0},
-		{"with fallback tags", true, 200, 5},
+		{"with the referrers API", false, 110, 0},
+		{"with fallback tags", true, 110, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			config := testregistry.Hub(100)
