@@ -18,7 +18,7 @@ HAVE_CC := $(shell command -v $$($(GO) env CC 2>/dev/null) 2>/dev/null)
 RACE    := $(if $(HAVE_CC),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test e2e lint fmt golden soak fuzz bench cover docs vuln cross release-check clean
+.PHONY: help demo build test test-raced test-plain e2e lint fmt golden soak fuzz bench cover docs vuln cross release-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,21 +29,31 @@ demo: build ## copy, inspect, tags, save and load a real image through a registr
 build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and ACR by itself, as releases do
 	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/wherry
 
-# Three packages at once, since some of them wait more than they work. What internal/badinput tests is a program of its
-# own, whose memory and time are measured: it is built without the race detector, and so is its test. internal/canary
-# looks for secrets in what thousands of commands print, one after the other; that they race is for the others to find.
-# internal/killed kills the program itself. internal/faults runs hundreds of copies under a clock of their own, which the
-# race detector makes three times as dear; the packages that they run through have tests of their own with it. The scripts
-# of cmd/wherry start the program more than a thousand times, which takes it a tenth of a second each time with the race
-# detector; make soak runs them with it. One after the other, since some of them measure.
+# These run without the race detector. What internal/badinput tests is a program of its own, whose memory and time are
+# measured: it is built without the race detector, and so is its test. internal/canary looks for secrets in what thousands
+# of commands print, one after the other; that they race is for the others to find. internal/killed kills the program
+# itself. internal/faults runs hundreds of copies under a clock of their own, which the race detector makes three times as
+# dear, as it does with the copies between all places in internal/matrix; the packages that they run through have tests of
+# their own with it, and make soak runs internal/matrix with it too. The scripts of cmd/wherry start the program more than
+# a thousand times, which takes it a tenth of a second each time with the race detector; make soak runs them with it.
+PLAIN := /(cmd/wherry|internal/(badinput|canary|faults|killed|matrix))$$
+
+# Three packages at once, since some of them wait more than they work: two with the race detector, and one after the other
+# of those without it, some of which measure.
 test: ## unit, contract and script tests; needs nothing but Go (and a C compiler for the race detector)
 	@if [ -n "$$CI" ] && [ -z "$(RACE)" ]; then echo "make test: CI must run with -race, and there is no C compiler" >&2; exit 1; fi
-	@set -e; all=$$($(GO) list $(PKGS)); \
-	  plain=$$(echo "$$all" | grep -E '/(cmd/wherry|internal/(badinput|canary|faults|killed))$$' || true); raced=$$(echo "$$all" | grep -vE '/(cmd/wherry|internal/(badinput|canary|faults|killed))$$' || true); \
-	  if [ -n "$$raced" ]; then $(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m -p 3 $$raced; fi; \
-	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m -p 1 $$plain; fi
+	@$(MAKE) --no-print-directory -k -j 2 test-raced test-plain
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m ./internal/cloud
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m -run Cloud ./internal/cli
+
+# Garbage is collected a third as often, which the race detector makes dear; the tests that count it say how often.
+test-raced:
+	@set -e; raced=$$($(GO) list $(PKGS) | grep -vE '$(PLAIN)' || true); \
+	  if [ -n "$$raced" ]; then GOGC=300 $(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m -p 2 $$raced; fi
+
+test-plain:
+	@set -e; plain=$$($(GO) list $(PKGS) | grep -E '$(PLAIN)' || true); \
+	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m -p 1 $$plain; fi
 
 e2e: build ## the built binary against real registries and real clients; those that are missing are skipped and counted
 	.ci/tools registry crane
@@ -65,7 +75,7 @@ golden: ## write the expected outputs of tests anew; read the diff before commit
 soak: ## what tests do a tenth of, in full: pulls through bad mirrors, plans of many images, kills at random moments, links of all kinds, the fault table, many processes in one place
 	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 60m -run '^Test(BadMirrors|APlanTakes|TheNumberOfLanes|CopiesThatFaultsStrike|EightProcesses|OfManyProcesses)' ./internal/matrix ./transfer ./internal/faults ./layout
 	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 120m ./internal/killed
-	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -count=1 -timeout 60m ./cmd/wherry
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -count=1 -timeout 60m ./cmd/wherry ./internal/matrix
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for pkg in $$($(GO) list $(PKGS)); do \
