@@ -48,11 +48,11 @@ test: ## unit, contract and script tests; needs nothing but Go (and a C compiler
 
 # Garbage is collected a third as often, which the race detector makes dear; the tests that count it say how often.
 test-raced:
-	@set -e; raced=$$($(GO) list $(PKGS) | grep -vE '$(PLAIN)' || true); \
+	@set -e; all=$$($(GO) list $(PKGS)); raced=$$(echo "$$all" | grep -vE '$(PLAIN)' || true); \
 	  if [ -n "$$raced" ]; then GOGC=300 $(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m -p 2 $$raced; fi
 
 test-plain:
-	@set -e; plain=$$($(GO) list $(PKGS) | grep -E '$(PLAIN)' || true); \
+	@set -e; all=$$($(GO) list $(PKGS)); plain=$$(echo "$$all" | grep -E '$(PLAIN)' || true); \
 	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m -p 1 $$plain; fi
 
 e2e: build ## the built binary against real registries and real clients; those that are missing are skipped and counted
