@@ -26,7 +26,7 @@ func (l *lines) to(host string) *line {
 	}
 	if l.byHost[host] == nil {
 		known := borne{facts: l.facts, host: host}
-		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes, bears: known.recall()}, borne: known, wishes: map[*spread]int64{}}
+		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes, bears: known.recall()}, borne: known, wishes: map[*spread]float64{}}
 	}
 	return l.byHost[host]
 }
@@ -63,8 +63,8 @@ type line struct {
 	mu     sync.Mutex
 	tuner  tuner
 	now    gauge
-	open   int               // answers that are being read
-	wishes map[*spread]int64 // bytes that nobody reads yet, of those that could use another lane
+	open   int                 // answers that are being read
+	wishes map[*spread]float64 // seconds of work that another lane could share, of those that could use one
 }
 
 // join counts a lane that has asked for its first byte.
@@ -130,10 +130,10 @@ func (l *line) moved(n int64, waited time.Duration) {
 	l.now.waited += waited
 }
 
-// admit reports whether s, of which nobody reads so many bytes yet, may have one
-// more lane, and counts it as one that comes. Of several blobs that with most to
-// do has it.
-func (l *line) admit(s *spread, wish int64) bool {
+// admit reports whether s, which has so many seconds of work to share, may have one
+// more lane, and counts it as one that comes. Of several blobs that has it which would
+// be done last.
+func (l *line) admit(s *spread, wish float64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tune()

@@ -28,16 +28,20 @@ type chunk struct {
 	drop     context.CancelFunc // ends the reading
 }
 
-// eta returns how long the rest of the chunk will take, as far as can be told: for
-// the first moments it is expected to come as others do, at the pace of b.
-func (c *chunk) eta(now time.Time, b bid) time.Duration {
+// pace returns the bytes a second at which the chunk comes, as far as can be told: for
+// the first moments it is expected to come as others do, at the rate of b.
+func (c *chunk) pace(now time.Time, b bid) float64 {
 	moments := 100 * time.Millisecond << c.moved
 	flowing := now.Sub(c.asked) - 2*b.delay
 	if !c.begun.IsZero() {
 		flowing = now.Sub(c.begun)
 	}
-	pace := (float64(c.got) + b.rate*moments.Seconds()) / (max(flowing, 0) + moments).Seconds()
-	return time.Duration(float64(c.end-c.off) / pace * float64(time.Second))
+	return (float64(c.got) + b.rate*moments.Seconds()) / (max(flowing, 0) + moments).Seconds()
+}
+
+// eta returns how long the rest of the chunk will take at its pace.
+func (c *chunk) eta(now time.Time, b bid) time.Duration {
+	return time.Duration(float64(c.end-c.off) / c.pace(now, b) * float64(time.Second))
 }
 
 // fair returns how many of the last bytes of c a lane with bid b has to take over
@@ -306,16 +310,18 @@ func (w *work) first() int64 {
 	return w.todo[0].Off
 }
 
-// wish returns how many bytes a lane with bid b could take: those that nobody
-// reads, and its fair part of what takes others long.
-func (w *work) wish(b bid) int64 {
+// wish returns for how many seconds those at work will be busy with what a lane with
+// bid b could take: what nobody reads, and its fair part of what takes others long. It
+// is 0 where there is nothing.
+func (w *work) wish(b bid) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now, n := time.Now(), w.todo.Bytes()
+	now, n, rate := time.Now(), w.todo.Bytes(), 0.0
 	for _, c := range w.taken {
 		n += c.fair(now, b)
+		rate += c.pace(now, b)
 	}
-	return n
+	return float64(n) / cmp.Or(rate, b.rate)
 }
 
 // wrong returns why it failed, nil if it did not.
