@@ -166,7 +166,7 @@ func (l *lane) run(ctx context.Context) error {
 		err := l.read(ctx)
 		l.spread.work.leave(l.chunk)
 		l.chunk = nil
-		if err != nil || l.spread.spare(l) {
+		if err != nil || l.spared {
 			return err
 		}
 	}
@@ -276,7 +276,7 @@ func (l *lane) read(ctx context.Context) error {
 			}
 			w.arrived(c, n)
 		}
-		if n == 0 || err != nil {
+		if n == 0 || err != nil || l.spread.spare(l) {
 			return w.unlessOver(c, err)
 		}
 	}

@@ -23,11 +23,12 @@ type tuner struct {
 	most  int // lanes that may be at work
 	bears int // lanes the host bears; 0 is not known
 
-	from  yield     // what a trial is compared with
-	trial bool      // more lanes than those of from are being tried
-	tried time.Time // when the last lane of the trial had begun
-	until time.Time // no trial before
-	rest  time.Duration
+	from   yield     // what a trial is compared with
+	trial  bool      // more lanes than those of from are being tried
+	tried  time.Time // when the last lane of the trial had begun
+	gained bool      // they brought more when they were last looked at
+	until  time.Time // no trial before
+	rest   time.Duration
 
 	begun gauge // what the look that is under way began with
 }
@@ -70,6 +71,10 @@ func (t *tuner) look(now gauge) {
 	if now.lanes == 0 || now.coming > 0 || now.at.Sub(t.begun.at) < glance {
 		return
 	}
+	if now.lanes > t.most && now.at.Before(t.until.Add(shortRest)) {
+		t.begun = now // those that are too many go when they are through: no trial begins with them
+		return
+	}
 	if now.bytes == t.begun.bytes {
 		return // the pause counts when it is over
 	}
@@ -87,10 +92,14 @@ func (t *tuner) look(now gauge) {
 		t.doubt(now, got)
 		return
 	}
+	if t.trial && t.rest > 0 && !t.gained {
+		t.gained, t.begun = true, now // where more lanes gained nothing before, once may be chance
+		return
+	}
 	if t.trial {
 		t.rest = 0
 	}
-	t.trial, t.begun = false, now
+	t.trial, t.gained, t.begun = false, false, now
 	if got.lanes == t.from.lanes {
 		// Some lines pause: the next trial is compared with what is usual.
 		got.rate = (got.rate + 2*t.from.rate) / 3
@@ -112,7 +121,7 @@ func (t *tuner) gains(got yield) bool {
 // doubt looks at a trial again, and ends it when that does not help either. New
 // connections take some round trips to become as fast as others.
 func (t *tuner) doubt(now gauge, got yield) {
-	t.begun = now
+	t.begun, t.gained = now, false
 	if now.at.Sub(t.tried) < max(3*glance, 6*now.delay) {
 		return
 	}
@@ -130,7 +139,7 @@ func (t *tuner) grow(lanes int) {
 	case t.rest > 0:
 		more = max(1, lanes/4)
 	case lanes < few:
-		more = min(lanes, few-lanes)
+		more = few - lanes
 	case lanes == few:
 		more = 1
 	}
