@@ -63,7 +63,11 @@ func (b *spreadBlob) Spread(ctx context.Context, spans content.Spans) (content.S
 		return nil, at(Src, OpOpen, b.Descriptor(), content.ErrInvalid)
 	}
 	b.start(spans.Missing(b.Descriptor().Size))
-	return b.begin(ctx, spans)
+	s, err := b.begin(ctx, spans)
+	if err != nil {
+		return nil, err // not s: it would be a Spread that is nil, and no nil Spread
+	}
+	return s, nil
 }
 
 // Open implements [content.Blob].

@@ -386,6 +386,15 @@ func endHalfway(t *testing.T, size int64, end func(context.CancelFunc, io.Closer
 	}
 }
 
+// A spread that cannot begin is none: who closes what there is does not meet it.
+func TestASpreadThatCannotBeginIsNone(t *testing.T) {
+	h := &simulated{name: "a", link: link{gone: true}}
+	s, err := (&Copier{}).blob(t.Context(), h, zeros(64<<20), 1).(content.Spreadable).Spread(t.Context(), content.Spans{{Len: 64 << 20}})
+	if s != nil || !errors.Is(err, content.ErrUnavailable) {
+		t.Errorf("Spread = %v, %v", s, err)
+	}
+}
+
 // What of a blob is not asked for is there already.
 func TestASpreadOfSomeSpansBeginsWithTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
