@@ -27,10 +27,13 @@ func (s *Share) Add(p []byte) {
 	_, _ = s.sum.Write(p) // a hash takes everything
 }
 
+// An OpenFunc is [Source]'s Open.
+type OpenFunc func(ctx context.Context, d ocispec.Descriptor, r Range) (io.ReadCloser, error)
+
 // A Witness is a host that can be asked what it has of a blob.
 type Witness struct {
 	Host string
-	Open func(ctx context.Context, d ocispec.Descriptor, r Range) (io.ReadCloser, error)
+	Open OpenFunc
 }
 
 // Culprits returns the hosts that gave wrong bytes of d, of which what came is wrong:
@@ -39,7 +42,10 @@ type Witness struct {
 // out, any other that has the same bytes will do: two that lie do not lie alike. The
 // own host is no culprit, and who gave all of d needs no comparison.
 func Culprits(ctx context.Context, d ocispec.Descriptor, given []*Share, witnesses []Witness) []string {
-	own := witnesses[len(witnesses)-1].Host
+	witnesses = slices.Clone(witnesses)
+	last := &witnesses[len(witnesses)-1]
+	own := last.Host
+	last.Open = untilItFails(last.Open)
 	var guilty []string
 	for _, s := range given {
 		if s.Len == 0 || s.Host == own || slices.Contains(guilty, s.Host) {
@@ -50,6 +56,20 @@ func Culprits(ctx context.Context, d ocispec.Descriptor, given []*Share, witness
 		}
 	}
 	return guilty
+}
+
+// untilItFails returns open, which is not called again once it has failed: who cannot
+// be asked about one share is not waited for with each of the others.
+func untilItFails(open OpenFunc) OpenFunc {
+	var gone error
+	return func(ctx context.Context, d ocispec.Descriptor, r Range) (io.ReadCloser, error) {
+		if gone != nil {
+			return nil, gone
+		}
+		rc, err := open(ctx, d, r)
+		gone = err
+		return rc, err
+	}
 }
 
 func (s *Share) vouched(ctx context.Context, d ocispec.Descriptor, witnesses []Witness) bool {

@@ -71,6 +71,9 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 		return nil, err
 	}
 	if h.gone {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.asked++
 		return nil, fmt.Errorf("no route: %w", content.ErrUnavailable)
 	}
 	if h.plain && n < d.Size {

@@ -246,6 +246,9 @@ func TestWhoSentWrongBytesIsToldFromTheOthers(t *testing.T) {
 				if !ok || len(blamed.Hosts) != tt.blamed || !slices.Contains(blamed.Hosts, "a") || m.mirrors[0].blamed != 1 {
 					t.Errorf("%v, want %d blamed, a among them", wrong, tt.blamed)
 				}
+				if tt.own.gone && m.own.asked > 1 {
+					t.Errorf("the own host was asked %d times, and it cannot be", m.own.asked)
+				}
 			})
 		})
 	}
