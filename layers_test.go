@@ -25,12 +25,13 @@ type layer struct {
 // layers is the diagram, bottom first. A folder that stands nowhere here fails the test: a new package is
 // given its place in the diagram when it is made. A folder may always import what is under itself.
 var layers = []layer{
+	{"internal/pattern", nil},
 	{"content", nil},
 
 	{"internal/httpx", []string{"content"}},
 	{"internal/durable", []string{"content"}},
-	{"registry/config", []string{"content"}},
-	{"registry", []string{"content", "internal/httpx"}},
+	{"registry/config", []string{"content", "internal/pattern"}},
+	{"registry", []string{"content", "internal/httpx", "internal/pattern"}},
 	{"layout", []string{"content", "internal/durable"}},
 	{"archive", []string{"content", "internal/durable"}},
 	{"internal/testregistry", []string{"content"}},
@@ -42,7 +43,7 @@ var layers = []layer{
 	{"bundle", lower},
 	{"serve", lower},
 	{"internal/endpoint", lower},
-	{"internal/cloud", []string{"content", "registry", "internal/httpx"}}, // clouds are asked beside the client
+	{"internal/cloud", []string{"content", "registry", "internal/httpx", "internal/pattern"}}, // clouds are asked beside the client
 	{"internal/batch", slices.Concat(lower, []string{"internal/endpoint"})},
 	{"internal/retention", lower},
 	{"internal/doctor", slices.Concat(lower, []string{"internal/endpoint", "internal/httpx"})}, // it looks below the client
@@ -66,7 +67,7 @@ var layers = []layer{
 }
 
 // lower is what every feature may stand on.
-var lower = []string{"content", "registry", "layout", "archive", "transfer", "image"}
+var lower = []string{"content", "registry", "layout", "archive", "transfer", "image", "internal/pattern"}
 
 // guests are modules of others that only some folders may import.
 var guests = map[string][]string{

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // A host is one address that serves a registry, and what this process has
@@ -156,10 +156,10 @@ func canonicalHost(name string) (string, error) {
 	return name, checkHost(name)
 }
 
-var hostChars = regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$`)
+var hostChars = pattern.Lazy(`^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$`)
 
 func checkHost(name string) error {
-	if !hostChars.MatchString(name) {
+	if !hostChars().MatchString(name) {
 		return fmt.Errorf("host %q is not of the form name[:port]: %w", name, content.ErrInvalid)
 	}
 	u := url.URL{Host: name}

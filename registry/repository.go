@@ -6,13 +6,13 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // A Repository is one repository of a registry. It may be used by several
@@ -37,8 +37,8 @@ var (
 
 // The grammar of the distribution spec for <name> and for a tag as <reference>.
 var (
-	nameChars = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagChars  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	nameChars = pattern.Lazy(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagChars  = pattern.Lazy(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 )
 
 // maxName is how many bytes host and name may have together: many clients and
@@ -83,7 +83,7 @@ func checkName(host, name string) (string, error) {
 	if host == DockerHub && !strings.Contains(name, "/") {
 		name = "library/" + name
 	}
-	if !nameChars.MatchString(name) {
+	if !nameChars().MatchString(name) {
 		return "", fmt.Errorf("repository name %q does not fit the grammar of the distribution spec: %w", printable(name, maxName), content.ErrInvalid)
 	}
 	if len(host)+1+len(name) > maxName {
@@ -119,7 +119,7 @@ func checkRef(ref string) error {
 	if strings.Contains(ref, ":") {
 		return content.CheckDigest(digest.Digest(ref))
 	}
-	if !tagChars.MatchString(ref) {
+	if !tagChars().MatchString(ref) {
 		return fmt.Errorf("tag %q does not fit the grammar of the distribution spec: %w", printable(ref, 130), content.ErrInvalid)
 	}
 	return nil

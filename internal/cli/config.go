@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // Config is the configuration file: what somebody does not want to type each
@@ -67,17 +68,17 @@ func loadConfig(path string) (c Config, err error) {
 	return c, nil
 }
 
-var unknownSetting = regexp.MustCompile(`unknown field ("[^"]*")`)
+var unknownSetting = pattern.Lazy(`unknown field ("[^"]*")`)
 
 // Words of a file are not repeated where they may be secrets: in quotation marks,
 // and as names that no setting could have.
 var (
-	quotedWord  = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`]*`")
-	settingName = regexp.MustCompile(`^"[A-Za-z_-]{1,40}"$`)
+	quotedWord  = pattern.Lazy("\"[^\"]*\"|'[^']*'|`[^`]*`")
+	settingName = pattern.Lazy(`^"[A-Za-z_-]{1,40}"$`)
 )
 
 func called(quoted string) string {
-	if settingName.MatchString(quoted) {
+	if settingName().MatchString(quoted) {
 		return quoted
 	}
 	return "of that name"
@@ -92,7 +93,7 @@ func misread(err error) string {
 		endless *json.UnsupportedValueError
 	)
 	_, syntax, isSyntax := strings.Cut(err.Error(), "yaml: ")
-	switch m := unknownSetting.FindStringSubmatch(err.Error()); {
+	switch m := unknownSetting().FindStringSubmatch(err.Error()); {
 	case m != nil:
 		return "there is no setting " + called(m[1]) + "; there are " + settings
 	case errors.As(err, &wrong) && wrong.Field != "":
@@ -107,7 +108,7 @@ func misread(err error) string {
 
 // tidied returns on one line what the parser says, without the words of the file.
 func tidied(said string) string {
-	said = quotedWord.ReplaceAllString(strings.TrimPrefix(said, "unmarshal errors:"), "…")
+	said = quotedWord().ReplaceAllString(strings.TrimPrefix(said, "unmarshal errors:"), "…")
 	said = strings.ReplaceAll(said, "key … already set in map", "a key is here twice")
 	return strings.ReplaceAll(strings.TrimSpace(said), "\n  ", "; ")
 }

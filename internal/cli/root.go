@@ -78,7 +78,8 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		}
 	}
 	root.AddCommand(newMan(f))
-	for _, cmd := range append(root.Commands(), root) {
-		cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
+	for _, cmd := range root.Commands() {
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
 	}
+	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { completeWords(root, flag) })
 }

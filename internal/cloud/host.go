@@ -1,8 +1,9 @@
 package cloud
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // A Registry is a kind of registry that a cloud runs; "" is none of them. It
@@ -52,12 +53,12 @@ type place struct {
 // The names of hosts. Nothing may stand before or after.
 var (
 	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
-	ecrName = regexp.MustCompile(`\A[0-9]{12}\.dkr([.-])ecr(-fips)?\.([a-z]{2,5}(?:-[a-z]{2,12}){1,2}-[0-9]{1,2})\.([a-z.]{5,30})\z`)
+	ecrName = pattern.Lazy(`\A[0-9]{12}\.dkr([.-])ecr(-fips)?\.([a-z]{2,5}(?:-[a-z]{2,12}){1,2}-[0-9]{1,2})\.([a-z.]{5,30})\z`)
 	// https://cloud.google.com/artifact-registry/docs/repositories/repo-locations
-	garName = regexp.MustCompile(`\A[a-z]{2,20}(?:-[a-z]{2,20}[0-9]{1,2})?-docker\.pkg\.dev\z`)
+	garName = pattern.Lazy(`\A[a-z]{2,20}(?:-[a-z]{2,20}[0-9]{1,2})?-docker\.pkg\.dev\z`)
 	// https://learn.microsoft.com/azure/container-registry/container-registry-get-started-portal: what is
 	// behind the hyphen is the hash of a domain name label.
-	acrName = regexp.MustCompile(`\A[a-z0-9]{5,50}(?:-[a-z0-9]{1,20})?(\.azurecr\.(?:io|cn|us))\z`)
+	acrName = pattern.Lazy(`\A[a-z0-9]{5,50}(?:-[a-z0-9]{1,20})?(\.azurecr\.(?:io|cn|us))\z`)
 )
 
 // An ecrDomain is where the names of ECR in some regions end.
@@ -86,13 +87,13 @@ func parsePlace(host string) place {
 	case "gcr.io", "us.gcr.io", "eu.gcr.io", "asia.gcr.io":
 		return place{registry: Google, host: host}
 	}
-	if garName.MatchString(host) {
+	if garName().MatchString(host) {
 		return place{registry: Google, host: host}
 	}
-	if m := acrName.FindStringSubmatch(host); m != nil {
+	if m := acrName().FindStringSubmatch(host); m != nil {
 		return place{registry: Azure, host: host, suffix: m[1]}
 	}
-	if m := ecrName.FindStringSubmatch(host); m != nil {
+	if m := ecrName().FindStringSubmatch(host); m != nil {
 		p := place{registry: ECR, host: host, region: m[3], fips: m[2] != "", dualStack: m[1] == "-"}
 		if p.isIn(m[4]) {
 			return p

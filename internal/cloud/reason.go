@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -22,6 +21,8 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/oauth2"
+
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // A statusError is an answer that is none, with the code it gave.
@@ -46,7 +47,7 @@ func isCode(s string) bool {
 }
 
 // aadCode is how Entra ID numbers what is wrong.
-var aadCode = regexp.MustCompile(`AADSTS[0-9]{4,8}`)
+var aadCode = pattern.Lazy(`AADSTS[0-9]{4,8}`)
 
 // reason returns what of err may be told: libraries quote the answers of servers,
 // and those quote what they were asked with.
@@ -102,7 +103,7 @@ func answered(err error) error {
 		return &statusError{oauth.Response.StatusCode, oauth.ErrorCode}
 	case errors.As(err, &identity) && identity.RawResponse != nil:
 		e := &statusError{status: identity.RawResponse.StatusCode}
-		if code := aadCode.FindString(identity.Error()); code != "" {
+		if code := aadCode().FindString(identity.Error()); code != "" {
 			return fmt.Errorf("%w (%s)", e, code)
 		}
 		return e

@@ -2,9 +2,10 @@ package endpoint
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // An Error is an argument that is no endpoint: it names the byte that is wrong.
@@ -23,7 +24,7 @@ func (e *Error) Error() string {
 	if e.Secret {
 		return e.Msg
 	}
-	arg := quote(password.ReplaceAllString(e.Arg, "$1***@"))
+	arg := quote(password().ReplaceAllString(e.Arg, "$1***@"))
 	if e.At < 0 {
 		return arg + ": " + e.Msg
 	}
@@ -31,7 +32,7 @@ func (e *Error) Error() string {
 }
 
 // password finds what stands behind a user's name in a URL.
-var password = regexp.MustCompile(`^((?:[a-z][a-z0-9+.-]*://)?[^/@:]+:)[^/@]+@`)
+var password = pattern.Lazy(`^((?:[a-z][a-z0-9+.-]*://)?[^/@:]+:)[^/@]+@`)
 
 // checkUser refuses a user name or password in front of a host, as URLs have it:
 // others see the command line. Behind an @ of a reference without a scheme stands

@@ -3,9 +3,10 @@ package render
 import (
 	"errors"
 	"reflect"
-	"regexp"
 	"strings"
 	"text/template"
+
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // A TemplateError is a template that does not fit the result. It wraps the
@@ -25,16 +26,16 @@ func (e *TemplateError) Error() string {
 	if !ok {
 		return "--format: the template does not fit the result"
 	}
-	return "--format: {{" + e.At + "}}: " + goType.ReplaceAllString(what, "")
+	return "--format: {{" + e.At + "}}: " + goType().ReplaceAllString(what, "")
 }
 
 // Unwrap returns the error of package text/template.
 func (e *TemplateError) Unwrap() error { return e.Err }
 
 var (
-	action  = regexp.MustCompile(`executing "format" at <(.*?)>: `)
-	noField = regexp.MustCompile(`can't evaluate field (\S+) in type`)
-	goType  = regexp.MustCompile(` (in|of) type \S+`)
+	action  = pattern.Lazy(`executing "format" at <(.*?)>: `)
+	noField = pattern.Lazy(`can't evaluate field (\S+) in type`)
+	goType  = pattern.Lazy(` (in|of) type \S+`)
 )
 
 // templateError says in the words of a user what a template did wrong with
@@ -44,10 +45,10 @@ func templateError(err error, value any) error {
 		return err
 	}
 	e := &TemplateError{Fields: fieldsOf(reflect.TypeOf(value)), Err: err}
-	if m := action.FindStringSubmatch(err.Error()); m != nil {
+	if m := action().FindStringSubmatch(err.Error()); m != nil {
 		e.At = m[1]
 	}
-	if m := noField.FindStringSubmatch(err.Error()); m != nil {
+	if m := noField().FindStringSubmatch(err.Error()); m != nil {
 		e.Field = m[1]
 	}
 	return e

@@ -92,7 +92,7 @@ func (r *reader) address(text string, at mark) *url.URL {
 		r.refuse(at, "a URL with a user: credentials stand elsewhere")
 	case u.Scheme != "https" && u.Scheme != "http":
 		r.refuse(at, "a URL that is neither http nor https")
-	case !hostForm.MatchString(u.Host):
+	case !hostForm().MatchString(u.Host):
 		r.refuse(at, "a URL without a host")
 	case u.RawQuery != "" || u.Fragment != "":
 		r.refuse(at, "a URL with more than a host and a path")

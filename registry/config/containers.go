@@ -2,9 +2,10 @@ package config
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // A containersConf is what registries.conf and its drop-ins say, as podman,
@@ -83,7 +84,7 @@ func parseContainers(file string, raw []byte) (containersConf, error) {
 	for i, host := range c.search.Value {
 		at := root.get("unqualified-search-registries").items[i].at
 		c.search.Value[i] = r.location(host, at)
-		if !searchHost.MatchString(c.search.Value[i]) {
+		if !searchHost().MatchString(c.search.Value[i]) {
 			r.refuse(at, "%s is not a host", placeOf(host))
 		}
 	}
@@ -99,7 +100,7 @@ func parseContainers(file string, raw []byte) (containersConf, error) {
 }
 
 // digestBehind is what a prefix may end with that is about one image.
-var digestBehind = regexp.MustCompile("@[a-z0-9]+:[0-9a-f]{32,}$")
+var digestBehind = pattern.Lazy("@[a-z0-9]+:[0-9a-f]{32,}$")
 
 // location checks what is put in place of a prefix. It is not quoted: somebody may
 // have put a password where a host has none.
@@ -171,7 +172,7 @@ func (r *reader) containersRegistry(n *node) containersRegistry {
 		one.prefix = one.primary.location.Value
 	default:
 		at := n.get("prefix").at
-		image := digestBehind.FindString(one.prefix)
+		image := digestBehind().FindString(one.prefix)
 		one.prefix = r.location(strings.TrimSuffix(one.prefix, image), at) + image
 		if !wildcard && one.primary.location.Value == "" {
 			r.refuse(at, "prefix %q needs a location", one.prefix)

@@ -49,7 +49,7 @@ func checkRegistry(t *testing.T, view *View, name string) {
 		return
 	}
 	for _, e := range append(r.Mirrors, r.Origin) {
-		if !hostForm.MatchString(e.Host) || e.Repository == "" {
+		if !hostForm().MatchString(e.Host) || e.Repository == "" {
 			t.Errorf("%s is at %q %q", name, e.Host, e.Repository)
 		}
 	}

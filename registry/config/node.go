@@ -2,12 +2,12 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // A kind is what a node is.
@@ -101,11 +101,11 @@ func placeOf(text string) string {
 	return strconv.Quote(text)
 }
 
-var quotedWord = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`]*`")
+var quotedWord = pattern.Lazy("\"[^\"]*\"|'[^']*'|`[^`]*`")
 
 // unquoted is oneLine without what is quoted from a file.
 func unquoted(message string, prefixes ...string) string {
-	return quotedWord.ReplaceAllString(oneLine(message, prefixes...), "…")
+	return quotedWord().ReplaceAllString(oneLine(message, prefixes...), "…")
 }
 
 // lines finds the places of offsets in a text.

@@ -72,7 +72,7 @@ func (r *reader) ownEntry(f field) ownEntry {
 	if s.PlainHTTP.Set() {
 		s.AllowHTTP = Value[bool]{false, s.PlainHTTP.From}
 	}
-	if s.Address.Set() && !hostForm.MatchString(s.Address.Value) {
+	if s.Address.Set() && !hostForm().MatchString(s.Address.Value) {
 		r.refuse(n.get("address").at, "%s is not an address of the form host[:port]", placeOf(s.Address.Value))
 	}
 	if p := n.get("proxy"); p != nil && p.text == "direct" {
@@ -128,9 +128,9 @@ func (r *reader) place(text string, at mark) (host, namespace string) {
 	switch {
 	case strings.Contains(text, "://"):
 		r.refuse(at, "a host has no scheme: leave out what ends in ://")
-	case !hostForm.MatchString(host):
+	case !hostForm().MatchString(host):
 		r.refuse(at, "%s is not of the form HOST[:PORT][/NAMESPACE]", placeOf(text))
-	case slash && !namespaceForm.MatchString(namespace):
+	case slash && !namespaceForm().MatchString(namespace):
 		r.refuse(at, "%s is not of the form HOST[:PORT][/NAMESPACE]", placeOf(text))
 	}
 	return canonical(host), namespace

@@ -56,7 +56,7 @@ func (v *View) Places() []Place {
 	seen := map[Place]bool{{Host: hubName}: true}
 	see := func(host, namespace string) {
 		p := Place{canonical(host), namespace}
-		if hostForm.MatchString(p.host()) && (namespace == "" || namespaceForm.MatchString(namespace)) {
+		if hostForm().MatchString(p.host()) && (namespace == "" || namespaceForm().MatchString(namespace)) {
 			seen[p] = true
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/distribution/reference"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // Capabilities are what a host may be asked for.
@@ -90,8 +90,8 @@ const (
 )
 
 var (
-	hostForm      = regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$`)
-	namespaceForm = regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+	hostForm      = pattern.Lazy(`^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$`)
+	namespaceForm = pattern.Lazy(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
 )
 
 // canonical returns a host as all files have it here.
@@ -116,7 +116,7 @@ func (v *View) Registry(host, repository string) (*Registry, error) {
 	if host == hubName && !strings.Contains(repository, "/") {
 		repository = "library/" + repository
 	}
-	if !hostForm.MatchString(host) || !namespaceForm.MatchString(repository) {
+	if !hostForm().MatchString(host) || !namespaceForm().MatchString(repository) {
 		return nil, fmt.Errorf("%q at %q is no repository: %w", repository, host, content.ErrInvalid)
 	}
 	r := &Registry{Host: host, Repository: repository}

@@ -2,16 +2,16 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/distribution/reference"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // searchHost is what an unqualified-search-registries may list.
-var searchHost = regexp.MustCompile("^" + reference.DomainRegexp.String() + "$")
+var searchHost = pattern.Lazy("^" + reference.DomainRegexp.String() + "$")
 
 // aliases reads a table of short names.
 func (r *reader) aliases(n *node) map[string]Value[string] {

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
 // parseYAML parses a file in YAML: one document of tables, lists, text, numbers
@@ -35,14 +36,14 @@ func parseYAML(file string, raw []byte) (*node, error) {
 	return yamlValue(file, document.Content[0], 1)
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?`)
+var yamlLine = pattern.Lazy(`^yaml: (?:line ([0-9]+): )?`)
 
 // notYAML is the error of a file that the parser refuses. It tells the line
 // only: the place is the first character there.
 func notYAML(file string, raw []byte, err error) error {
 	at := mark{1, 1}
 	message := err.Error()
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
+	if m := yamlLine().FindStringSubmatch(message); m != nil {
 		message = message[len(m[0]):]
 		if line, err := strconv.Atoi(m[1]); err == nil {
 			at.line = min(line, bytes.Count(raw, []byte("\n"))+1)
