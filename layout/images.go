@@ -1,0 +1,200 @@
+package layout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// An Image is what a store has under one manifest or index.
+type Image struct {
+	Root     ocispec.Descriptor // of the manifest or index, as the registry has it
+	Names    []string           // nginx:latest, nginx@sha256:…; none for an image without a name
+	Variants []Variant          // the platforms that are here, in the order of the index
+	Offers   []content.Platform // all platforms of the index
+}
+
+// A Variant is an image for one platform that is in a store with all it needs.
+type Variant struct {
+	Manifest digest.Digest
+	ID       digest.Digest // of the config; of the manifest itself where it has none
+	Platform content.Platform
+	Created  time.Time // zero where the config does not say
+	Size     int64     // of the manifest, its config and its layers as they are stored, in bytes
+	Labels   map[string]string
+}
+
+// ID returns what the image is called by when it has no name: the config's
+// digest of the variant that p picks, or the root's digest where none is here.
+func (i Image) ID(p content.Platform) digest.Digest {
+	if v, ok := i.For(p); ok {
+		return v.ID
+	}
+	return i.Root.Digest
+}
+
+// For returns the variant for p, or else the first that is here; false where
+// none is.
+func (i Image) For(p content.Platform) (Variant, bool) {
+	if len(i.Variants) == 0 {
+		return Variant{}, false
+	}
+	at := slices.IndexFunc(i.Variants, func(v Variant) bool { return p.Matches(v.Platform) })
+	return i.Variants[max(at, 0)], true
+}
+
+// Tags returns those names that have a tag: an image without one is dangling.
+func (i Image) Tags() []string {
+	return slices.DeleteFunc(slices.Clone(i.Names), func(name string) bool { return strings.Contains(name, "@") })
+}
+
+// answersTo reports whether the hex digits begin one of the digests that stand
+// for the image.
+func (i Image) answersTo(hex string) bool {
+	begins := func(d digest.Digest) bool { return strings.HasPrefix(d.Encoded(), hex) }
+	return begins(i.Root.Digest) || slices.ContainsFunc(i.Variants, func(v Variant) bool { return begins(v.ID) || begins(v.Manifest) })
+}
+
+// Images returns the images of the store, those first that were made last. What
+// refers to an image that is here is none, and neither is what index.json
+// names and nobody can read.
+func (s *Store) Images(ctx context.Context) ([]Image, error) {
+	x, err := s.index()
+	if err != nil {
+		return nil, err
+	}
+	facts, err := s.knownFacts()
+	if err != nil {
+		return nil, err
+	}
+	var images []Image
+	at := map[digest.Digest]int{}
+	for _, e := range x.entries {
+		n, named := e.storeName()
+		if content.IsDigestTag(n.tag) || content.IsDigestTag(e.refName()) {
+			continue
+		}
+		i, known := at[e.desc.Digest]
+		if !known {
+			i = len(images)
+			image, err := facts.image(ctx, e.desc)
+			if err != nil {
+				return nil, err
+			}
+			at[e.desc.Digest] = i
+			images = append(images, image)
+		}
+		if named {
+			images[i].Names = append(images[i].Names, n.shown)
+		} else if e.name() != "" {
+			images[i].Names = append(images[i].Names, e.name())
+		}
+	}
+	s.keepFacts(facts)
+	images = slices.DeleteFunc(images, func(i Image) bool { return len(i.Names) == 0 && facts.refers(i.Root.Digest) })
+	slices.SortStableFunc(images, newestFirst)
+	return images, nil
+}
+
+func newestFirst(a, b Image) int {
+	created := func(i Image) time.Time {
+		v, _ := i.For(content.HostPlatform())
+		return v.Created
+	}
+	return cmp.Or(created(b).Compare(created(a)), slices.Compare(a.Names, b.Names), cmp.Compare(a.Root.Digest, b.Root.Digest))
+}
+
+// leastID is how many digits of an image ID are enough to look for one.
+const leastID = 2
+
+// Find returns the image that ref means: a name, a digest of the image, of its
+// root or of a manifest of it, or how one of these digests begins, with or
+// without sha256: in front. What no image is called is [content.ErrNotFound], and
+// what could be several [content.ErrInvalid].
+func (s *Store) Find(ctx context.Context, ref string) (Image, error) {
+	images, err := s.Images(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	found := s.matching(images, ref)
+	switch len(found) {
+	case 0:
+		return Image{}, s.noImage(ref)
+	case 1:
+		return found[0], nil
+	}
+	var names []string
+	for _, i := range found {
+		names = append(names, i.Root.Digest.String())
+	}
+	return Image{}, s.disk.fail("read", indexFile, fmt.Errorf("%q could be any of %s: %w", ref, strings.Join(names, ", "), content.ErrInvalid))
+}
+
+// FindAll is [Store.Find] for what may mean several: an image ID is that of all
+// images with the same config.
+func (s *Store) FindAll(ctx context.Context, ref string) ([]Image, error) {
+	images, err := s.Images(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := s.matching(images, ref)
+	if len(found) == 0 {
+		return nil, s.noImage(ref)
+	}
+	for _, i := range found[1:] {
+		if i.ID(content.HostPlatform()) != found[0].ID(content.HostPlatform()) {
+			_, err := s.Find(ctx, ref)
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (s *Store) matching(images []Image, ref string) []Image {
+	if d, ok := byDigest(ref); ok {
+		ref = d.Encoded()
+	} else if n, err := parseStoreName(ref); err == nil {
+		if i := slices.IndexFunc(images, func(i Image) bool { return slices.Contains(i.Names, n.shown) }); i >= 0 {
+			return images[i : i+1]
+		}
+	}
+	hex := strings.TrimPrefix(ref, "sha256:")
+	if len(hex) < leastID || strings.Trim(hex, "0123456789abcdef") != "" {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(images), func(i Image) bool { return !i.answersTo(hex) })
+}
+
+// here returns which manifests are stored, by one look at the folder.
+func (s *Store) here() (map[digest.Digest]bool, error) {
+	here := map[digest.Digest]bool{}
+	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		if err := s.disk.checkFolder(blobsDir + "/" + alg.String() + "/x"); errors.Is(err, content.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		dir, err := s.disk.root.Open(blobsDir + "/" + alg.String())
+		if err != nil {
+			return nil, s.disk.fail("read", blobsDir, err)
+		}
+		names, err := dir.Readdirnames(-1)
+		if err = errors.Join(err, dir.Close()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, s.disk.fail("read", blobsDir, err)
+		}
+		for _, name := range names {
+			here[digest.NewDigestFromEncoded(alg, name)] = true
+		}
+	}
+	return here, nil
+}

@@ -1,0 +1,203 @@
+package layout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// A storeName is what an image of a store is called, read once.
+type storeName struct {
+	full       string // docker.io/library/nginx:latest
+	shown      string // nginx:latest
+	repository string // docker.io/library/nginx
+	tag        string // empty for a name by digest
+}
+
+// parseStoreName reads name as docker does. A tag beside a digest is left out.
+// What is no reference is [content.ErrInvalid].
+func parseStoreName(name string) (storeName, error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return storeName{}, fmt.Errorf("name %q: %w: %w", name, err, content.ErrInvalid)
+	}
+	n := storeName{repository: named.Name()}
+	if digested, ok := named.(reference.Digested); ok {
+		return n.byDigest(digested.Digest()), nil
+	}
+	tagged := reference.TagNameOnly(named)
+	n.full, n.shown = tagged.String(), reference.FamiliarString(tagged)
+	n.tag = strings.TrimPrefix(n.full, n.repository+":")
+	return n, nil
+}
+
+func parseStoreNames(names []string) ([]storeName, error) {
+	var parsed []storeName
+	for _, name := range names {
+		if _, alone := byDigest(name); alone && !strings.Contains(name, "@") {
+			continue // a digest alone is no name
+		}
+		n, err := parseStoreName(name)
+		if err != nil {
+			return nil, err
+		}
+		parsed = append(parsed, n)
+	}
+	return parsed, nil
+}
+
+// byDigest returns what an image of the same repository without a tag is called.
+func (n storeName) byDigest(d digest.Digest) storeName {
+	shown := n.repository
+	if named, err := reference.ParseNormalizedNamed(n.repository); err == nil {
+		shown = reference.FamiliarName(named)
+	}
+	return storeName{full: n.repository + "@" + d.String(), shown: shown + "@" + d.String(), repository: n.repository}
+}
+
+// entry returns what stands in index.json about d called n.
+func (n storeName) entry(d ocispec.Descriptor) (entry, error) {
+	d.Annotations = map[string]string{ocispec.AnnotationRefName: n.shown, content.AnnotationContainerdName: n.full}
+	return newEntry(d)
+}
+
+// storeName returns what a store calls the entry; false for one without a name,
+// and for one that has only a tag.
+func (e entry) storeName() (storeName, bool) {
+	if n, ok := e.ownName(); ok {
+		return n, true
+	}
+	name := e.fullName()
+	if name == "" && content.IsFullName(e.refName()) {
+		name = e.refName()
+	}
+	n, err := parseStoreName(name)
+	return n, name != "" && err == nil
+}
+
+// ownName is storeName for an entry whose annotations a store has written, which
+// is most of what there is: then nothing has to be made out.
+func (e entry) ownName() (storeName, bool) {
+	full, shown := e.fullName(), e.refName()
+	end := strings.LastIndexAny(full, ":@")
+	if end < 0 || full != shown && full != "docker.io/"+shown && full != "docker.io/library/"+shown {
+		return storeName{}, false
+	}
+	n := storeName{full: full, shown: shown}
+	if at := strings.IndexByte(full, '@'); at >= 0 {
+		n.repository = full[:at]
+		return n, true
+	}
+	n.repository, n.tag = full[:end], full[end+1:]
+	return n, content.IsFullName(shown) && !strings.Contains(n.tag, "/")
+}
+
+// isCalled reports whether the entry has name n. What this package and others
+// write for containerd is spelt in full, and not read for this.
+func (e entry) isCalled(n storeName) bool {
+	if full := e.fullName(); full != "" {
+		return full == n.full || full == n.shown
+	}
+	return e.refName() == n.shown || e.refName() == n.full ||
+		strings.HasPrefix(n.full, e.refName()) && content.IsFullName(e.refName()) && content.NormalName(e.refName()) == n.full
+}
+
+// holder returns the place of the entry that is called n, -1 for none.
+func (x *index) holder(n storeName) int {
+	return slices.IndexFunc(x.entries, func(e entry) bool { return e.isCalled(n) })
+}
+
+func (x *index) holds(name string) bool {
+	n, err := parseStoreName(name)
+	return err == nil && x.holder(n) >= 0
+}
+
+// call makes names stand for d, and d an entry without a name where there are none.
+func (x *index) call(d ocispec.Descriptor, names []storeName) (changed bool, err error) {
+	for _, n := range names {
+		moved, err := x.move(n, d)
+		if err != nil {
+			return false, err
+		}
+		changed = changed || moved
+	}
+	rooted, err := x.root(d)
+	return changed || rooted, err
+}
+
+// move makes n stand for d. The image that had the name is called by its digest,
+// unless it has another; d needs none of that any more in the same repository.
+func (x *index) move(n storeName, d ocispec.Descriptor) (changed bool, err error) {
+	if i := x.holder(n); i >= 0 {
+		old := x.entries[i]
+		if old.desc.Digest == d.Digest {
+			return false, nil
+		}
+		x.entries = slices.Delete(x.entries, i, i+1)
+		if err := x.keep(old.desc, n); err != nil {
+			return false, err
+		}
+	}
+	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool {
+		return e.desc.Digest == d.Digest && (e.name() == "" || n.tag != "" && e.isCalled(n.byDigest(d.Digest)))
+	})
+	e, err := n.entry(d)
+	x.entries = append(x.entries, e)
+	return true, err
+}
+
+// keep gives old, which was called n, a name by its digest where it has no other.
+// What referred to an image under a tag needs none: another list has its place.
+func (x *index) keep(old ocispec.Descriptor, n storeName) error {
+	named := func(e entry) bool { return e.desc.Digest == old.Digest && e.name() != "" }
+	if content.IsDigestTag(n.tag) || slices.ContainsFunc(x.entries, named) {
+		return nil
+	}
+	e, err := n.byDigest(old.Digest).entry(bare(old))
+	x.entries = append(x.entries, e)
+	return err
+}
+
+// tagged reports whether the image d has a tag.
+func (x *index) tagged(d digest.Digest) bool {
+	return slices.ContainsFunc(x.entries, func(e entry) bool {
+		return e.desc.Digest == d && e.name() != "" && !strings.Contains(e.name(), "@")
+	})
+}
+
+// drop removes all entries of d and returns the names they had.
+func (x *index) drop(d digest.Digest) (names []string) {
+	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool {
+		if e.desc.Digest == d && e.name() != "" {
+			names = append(names, e.shown())
+		}
+		return e.desc.Digest == d
+	})
+	return names
+}
+
+// shown returns the entry's name as a store shows it, "" for none.
+func (e entry) shown() string {
+	if n, ok := e.storeName(); ok {
+		return n.shown
+	}
+	return e.name()
+}
+
+// tags returns the tags of a repository, sorted.
+func (x *index) tags(repository string) []string {
+	var tags []string
+	for _, e := range x.entries {
+		if n, ok := e.storeName(); ok && n.repository == repository && n.tag != "" {
+			tags = append(tags, n.tag)
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
