@@ -113,7 +113,7 @@ func (f *Factory) newOpener() (*endpoint.Opener, error) {
 		return nil, err
 	}
 	waits := func(w layout.Waiting) { f.Warn("%s", w) }
-	return &endpoint.Opener{Client: client, Layout: layout.Options{Wait: waits}, In: f.In, Out: f.Out, Home: f.home()}, nil
+	return &endpoint.Opener{Client: client, Layout: layout.Options{Wait: waits}, In: f.In, Out: f.Out, Home: f.home(), Store: f.storeFolder()}, nil
 }
 
 // noteEnds remembers which registries the arguments of a command name, for

@@ -64,7 +64,7 @@ func allTags(ctx context.Context, tags content.TagLister, src endpoint.Endpoint,
 		}
 		job := imageCopy{src: src.Tagged(tag)}
 		for _, e := range dst {
-			to := tagged(e, tag)
+			to := tagged(e, job.src, tag)
 			if err := taken.claim(to, tag); err != nil {
 				return nil, nil, err
 			}
@@ -91,11 +91,17 @@ func (c claims) claim(e endpoint.Endpoint, name string) error {
 	return nil
 }
 
-// tagged returns e for an image of that name elsewhere: with its tag in a
-// registry. Other places take the image's full name by themselves.
-func tagged(e endpoint.Endpoint, name string) endpoint.Endpoint {
-	if e.Transport == endpoint.Registry {
+// tagged returns e for an image that is src and has that name there: with its tag
+// in a registry, and in the store as it is called in its registry. Other places
+// take the image's full name by themselves.
+func tagged(e, src endpoint.Endpoint, name string) endpoint.Endpoint {
+	switch {
+	case e.Transport == endpoint.Registry:
 		_, e.Tag = content.SplitName(name)
+	case e.Transport == endpoint.Store && src.Transport == endpoint.Registry:
+		return src.Stored()
+	case e.Transport == endpoint.Store:
+		return endpoint.InStore(name)
 	}
 	return e
 }

@@ -182,7 +182,9 @@ func (m *mover) open(ctx context.Context, e, src endpoint.Endpoint) openSink {
 // rehearsal opens a file or folder without making it: an archive is always
 // written anew, a folder may be there already.
 func (m *mover) rehearsal(ctx context.Context, e endpoint.Endpoint) openSink {
-	if e.Transport != endpoint.Layout && e.Transport != endpoint.Dir {
+	switch e.Transport {
+	case endpoint.Layout, endpoint.Dir, endpoint.Store:
+	default:
 		return openSink{Sink: &content.Memory{}}
 	}
 	src, err := m.opener.Source(ctx, e)

@@ -65,7 +65,7 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		id    string
 		verbs []*cobra.Command
 	}{
-		{groupMove, []*cobra.Command{newCopy(f), newSave(f), newLoad(f)}},
+		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newSave(f), newLoad(f)}},
 		{groupLook, []*cobra.Command{
 			newInspect(f), newTags(f), newRepos(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
 		}},

@@ -14,6 +14,14 @@ func (f *Factory) Warn(format string, args ...any) {
 	_, _ = io.WriteString(f.Err, "wherry: warning: "+oneLine(fmt.Sprintf(format, args...))+"\n")
 }
 
+// Note writes to standard error what the user should know and need not mind,
+// unless --quiet is given.
+func (f *Factory) Note(format string, args ...any) {
+	if !f.Flags.Quiet {
+		_, _ = io.WriteString(f.Err, "wherry: "+oneLine(fmt.Sprintf(format, args...))+"\n")
+	}
+}
+
 // warnings is the log where neither --verbose nor --debug is given: it passes on
 // what the user must know, each once.
 type warnings struct {

@@ -23,6 +23,7 @@ const (
 	DockerArchive                      // docker-archive: what `docker save` writes
 	Archive                            // archive: or a bare path: any of the tars, or a layout directory
 	Stream                             // - : standard input or output
+	Store                              // store: the user's own layout
 )
 
 // An Endpoint is a parsed argument.
@@ -41,7 +42,9 @@ type Endpoint struct {
 	Digest digest.Digest
 
 	// Path is a file or folder as it was given, ~ and all. Name is what the
-	// image is called in there; empty where none was given.
+	// image is called in there; empty where none was given. In the store it is
+	// what was written, which may also be an image ID, or how one begins; where it
+	// is a reference Host, Repository, Tag and Digest have its parts.
 	Path, Name string
 }
 
@@ -54,6 +57,8 @@ const (
 // tag, which in a registry is "latest" when none was given, or the name.
 func (e Endpoint) Ref() string {
 	switch {
+	case e.Transport == Store:
+		return e.Name
 	case e.Digest != "":
 		return e.Digest.String()
 	case e.Transport != Registry:
@@ -71,9 +76,9 @@ func (e Endpoint) tagOrLatest() string {
 
 // FullName returns the image's full reference, docker.io/library/nginx:1.27 for
 // nginx:1.27; of what has a digest and no tag host/repository@digest. In other
-// places than a registry it is the name that was given.
+// places than a registry and the store it is the name that was given.
 func (e Endpoint) FullName() string {
-	if e.Transport != Registry {
+	if e.Transport != Registry && e.Transport != Store || e.Repository == "" {
 		return e.Name
 	}
 	if e.Tag == "" && e.Digest != "" {
@@ -84,6 +89,9 @@ func (e Endpoint) FullName() string {
 
 // String returns the endpoint in the form that Parse reads back.
 func (e Endpoint) String() string {
+	if e.Transport == Store {
+		return storePrefix + e.Name
+	}
 	suffix := ""
 	if e.Digest != "" {
 		suffix = "@" + e.Digest.String()
@@ -107,6 +115,9 @@ func (e Endpoint) String() string {
 
 // Tagged returns e with that tag or name, and no digest.
 func (e Endpoint) Tagged(name string) Endpoint {
+	if e.Transport == Store {
+		return InStore(name)
+	}
 	e.Digest = ""
 	if e.Transport == Registry {
 		e.Tag = name

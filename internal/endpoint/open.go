@@ -24,6 +24,7 @@ type Opener struct {
 	In      io.Reader // what - is to a source
 	Out     io.Writer // what - is to a destination
 	Home    string    // what ~ stands for; empty leaves it alone
+	Store   string    // the folder of the user's store; empty where there can be none
 }
 
 // A Source is an endpoint that is open for reading. It must be closed.
@@ -83,6 +84,9 @@ func (o *Opener) source(ctx context.Context, e Endpoint) (*Source, error) {
 			return nil, fmt.Errorf("there is no standard input: %w", content.ErrNotFound)
 		}
 		return opened(archive.Read(ctx, newStream(ctx, o.In, nil), o.Archive))
+	case Store:
+		s, err := o.store()
+		return opened(s, err)
 	case Layout:
 		l, err := o.Layout.Open(path)
 		return opened(l, err)
@@ -126,6 +130,9 @@ func (o *Opener) sink(ctx context.Context, e Endpoint) (*Sink, error) {
 		}
 		w := archive.NewWriter(newStream(ctx, nil, o.Out))
 		return &Sink{Sink: w, close: w.Close}, nil
+	case Store:
+		s, err := o.store()
+		return created(s, err)
 	case Layout:
 		l, err := o.Layout.Create(path)
 		return created(l, err)
@@ -135,6 +142,14 @@ func (o *Opener) sink(ctx context.Context, e Endpoint) (*Sink, error) {
 	default:
 		return created(archive.Create(path))
 	}
+}
+
+// store opens the user's store.
+func (o *Opener) store() (*layout.Store, error) {
+	if o.Store == "" {
+		return nil, fmt.Errorf("there is no folder for a store: %w", content.ErrNotFound)
+	}
+	return o.Layout.OpenStore(o.Store)
 }
 
 // created makes a Sink of a place on disk.
@@ -155,6 +170,8 @@ func created[P interface {
 func (e Endpoint) Names(src Endpoint) []string {
 	var names []string
 	switch {
+	case e.Transport == Store && e.Name != "":
+		return []string{e.FullName()}
 	case e.Transport == Registry && (e.Tag != "" || e.Digest == ""):
 		names = append(names, e.tagOrLatest())
 	case e.Transport != Registry && e.Name != "":
@@ -171,6 +188,9 @@ func (e Endpoint) Names(src Endpoint) []string {
 // givenName returns the name an image takes along; what is asked for by digest
 // alone has none.
 func (e Endpoint) givenName() []string {
+	if e.Transport == Store && e.Repository == "" {
+		return nil
+	}
 	if e.Digest != "" && e.Tag == "" && e.Name == "" || e.Transport != Registry && e.Name == "" {
 		return nil
 	}

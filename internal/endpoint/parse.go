@@ -25,7 +25,6 @@ var schemes = []struct {
 var closed = []struct{ prefix, msg string }{
 	{"docker-daemon:", "wherry talks to no daemon"},
 	{"containers-storage:", "wherry does not read podman's storage"},
-	{"store:", "the local store comes in a later version"},
 	{"bundle:", "bundles come in a later version"},
 }
 
@@ -47,6 +46,9 @@ func parse(arg string) (Endpoint, error) {
 		if strings.HasPrefix(arg, c.prefix) {
 			return Endpoint{}, &Error{Arg: arg, At: -1, Closed: c.prefix, Msg: c.msg}
 		}
+	}
+	if rest, ok := strings.CutPrefix(arg, storePrefix); ok {
+		return parser{arg: arg, from: len(arg) - len(rest)}.inStore()
 	}
 	for _, s := range schemes {
 		rest, ok := strings.CutPrefix(arg, s.prefix)
