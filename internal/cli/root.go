@@ -67,7 +67,7 @@ func addVerbs(root *cobra.Command, f *Factory) {
 	}{
 		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newSave(f), newLoad(f)}},
 		{groupLook, []*cobra.Command{
-			newInspect(f), newTags(f), newRepos(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
+			newInspect(f), newTags(f), newRepos(f), newHistory(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
 		}},
 		{groupCare, []*cobra.Command{newDoctor(f), newWhich(f), newInfo(f), newLogin(f), newLogout(f), newCompletion(f), newVersion(f)}},
 	}

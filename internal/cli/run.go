@@ -38,5 +38,5 @@ func (f *Factory) Run(cmd *cobra.Command, do func(ctx context.Context, args []st
 
 // isEmpty reports whether there is nothing to show.
 func isEmpty(r render.Result) bool {
-	return r.Value == nil && r.Raw == nil && r.Tables == nil && r.Lines == nil && r.Quiet == nil
+	return r.Value == nil && r.Listing == nil && r.Raw == nil && r.Tables == nil && r.Lines == nil && r.Quiet == nil
 }

@@ -98,9 +98,11 @@ func (p Printer) safe(s string) string {
 	return s
 }
 
-func (p Printer) tableTemplate(w *bufio.Writer, value any) error {
+// tableTemplate writes a table of value under header, which has what stands over
+// each field.
+func (p Printer) tableTemplate(w *bufio.Writer, value, header any) error {
 	tw := tabwriter.NewWriter(w, 0, 8, gap, ' ', 0)
-	if err := p.row(tw, p.Format.header, headerOf(value)); err != nil {
+	if err := p.row(tw, p.Format.header, header); err != nil {
 		return headerError(err, value)
 	}
 	err := each(value, func(v any) error { return p.row(tw, p.Format.body, v) })

@@ -29,6 +29,10 @@ type Result struct {
 	// that templates use.
 	Value any
 
+	// Listing is a list in docker's form. It takes the place of Value, Tables and
+	// Lines.
+	Listing *Listing
+
 	// Tables are for people, one after the other. Outside text in them is
 	// escaped here.
 	Tables []Table
@@ -89,12 +93,14 @@ func (p Printer) print(w *bufio.Writer, r Result) error {
 	switch {
 	case p.Quiet && r.Quiet != nil && p.Format.isDefault():
 		return writeLines(w, r.Quiet)
+	case r.Listing != nil:
+		return p.listing(w, *r.Listing)
 	case p.Format.kind == kindJSON && (r.Value != nil || r.Raw == nil):
 		return writeJSON(w, r.Value)
 	case p.Format.kind == kindTemplate:
 		return p.template(w, r.Value)
 	case p.Format.kind == kindTableTemplate:
-		return p.tableTemplate(w, r.Value)
+		return p.tableTemplate(w, r.Value, headerOf(r.Value))
 	case r.Raw != nil:
 		_, err := r.Raw.WriteTo(w)
 		return err

@@ -1,0 +1,9 @@
+// Package image looks into one image: what was done to make it, and what is in
+// its layers.
+//
+// It reads from any place that package content knows as a [content.Source]: a
+// registry, an OCI layout, an archive. What it is handed is the manifest of one
+// image; of an index [content.ImageFor] finds the image for a platform.
+//
+// [History] tells the steps that made an image, from its manifest and config.
+package image

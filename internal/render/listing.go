@@ -1,0 +1,82 @@
+package render
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
+
+// A Listing is a list as docker prints one: of a table people see some columns,
+// --json writes one compact object a line, and templates are about one row.
+// https://docs.docker.com/engine/cli/formatting/
+type Listing struct {
+	// Rows is a slice of structs whose exported fields are docker's and have
+	// docker's values, which are strings all.
+	Rows any
+
+	// Columns are the fields of the table, from the left.
+	Columns []string
+
+	// Keys are the fields of --json; nil means all. Like docker's they are in
+	// order of the alphabet there.
+	Keys []string
+
+	// Headers has what stands over a column where that is not the name of the
+	// field in capitals.
+	Headers map[string]string
+}
+
+func (p Printer) listing(w *bufio.Writer, l Listing) error {
+	switch p.Format.kind {
+	case kindJSON:
+		return each(l.Rows, func(row any) error { return l.writeJSON(w, row) })
+	case kindTemplate:
+		return p.template(w, l.Rows)
+	case kindTableTemplate:
+		return p.tableTemplate(w, l.Rows, l.header())
+	case kindPeople:
+	}
+	header, names := l.header(), []string{}
+	for _, name := range l.Columns {
+		names = append(names, fmt.Sprint(header[name]))
+	}
+	return Table{Header: names, Rows: l.cells}.write(w)
+}
+
+// header returns what stands over each field.
+func (l Listing) header() map[string]any {
+	header := headerFields(reflect.TypeOf(l.Rows).Elem())
+	for field, name := range l.Headers {
+		header[field] = name
+	}
+	return header
+}
+
+// cells yields the columns of each row.
+func (l Listing) cells(yield func([]string) bool) {
+	rows := reflect.ValueOf(l.Rows)
+	for i := range rows.Len() {
+		var cells []string
+		for _, name := range l.Columns {
+			cells = append(cells, rows.Index(i).FieldByName(name).String())
+		}
+		if !yield(cells) {
+			return
+		}
+	}
+}
+
+// writeJSON writes a row on a line. Unlike elsewhere <, > and & are escaped, as
+// docker does: a script may compare lines.
+func (l Listing) writeJSON(w *bufio.Writer, row any) error {
+	keys := l.Keys
+	if keys == nil {
+		keys = fieldsOf(reflect.TypeOf(row))
+	}
+	object := map[string]string{}
+	for _, key := range keys {
+		object[key] = reflect.ValueOf(row).FieldByName(key).String()
+	}
+	return json.NewEncoder(w).Encode(object)
+}
