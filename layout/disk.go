@@ -124,6 +124,18 @@ func (k *disk) takeLock(name string, take func() (*durable.Lock, error)) (lock *
 	return lock, k.fail("lock", name, err)
 }
 
+// dropStale removes the file of a lock that nobody holds: who held it was killed,
+// maybe when all was done, so that nobody will take it again. It harms nobody
+// where it cannot be removed.
+func (k *disk) dropStale(name string) {
+	if _, err := k.root.Lstat(name); err != nil {
+		return
+	}
+	if lock, err := durable.Try(k.root, name); err == nil {
+		_ = lock.Release() // which removes it
+	}
+}
+
 // waits tells who asked for it that lock name is waited for.
 func (k *disk) waits(name string, d digest.Digest, pid int) {
 	if k.opts.Wait != nil {
@@ -146,9 +158,7 @@ func (k *disk) sweep() {
 	for _, e := range entries {
 		name := partialDir + "/" + e.Name()
 		if strings.HasSuffix(name, lockEnd) {
-			if lock, err := durable.Try(k.root, name); err == nil {
-				_ = lock.Release() // which removes it
-			}
+			k.dropStale(name)
 		}
 		of, isList := strings.CutSuffix(name, spansEnd)
 		if _, err := k.root.Lstat(of); isList && errors.Is(err, fs.ErrNotExist) {

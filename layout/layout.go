@@ -155,6 +155,7 @@ func (o Options) Create(path string) (*Layout, error) {
 	if err := l.check(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	l.disk.dropStale(lockFile)
 	return l, nil
 }
 

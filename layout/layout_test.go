@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -129,5 +130,29 @@ func names(tb testing.TB, l content.TagLister) func(func(string) bool) {
 				return
 			}
 		}
+	}
+}
+
+func TestALockThatAKilledProcessLeftIsTakenAway(t *testing.T) {
+	l := created(t)
+	put(t, l, anImage(t, "a"), "a")
+	lock := filepath.Join(l.disk.path, filepath.FromSlash(lockFile))
+	if err := os.WriteFile(lock, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closed(t)(Create(l.disk.path))
+	if left := strays(t, l.disk.path); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+	held, err := l.disk.lockIndex(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed(t)(Create(l.disk.path))
+	if _, err := os.Stat(lock); err != nil {
+		t.Errorf("one that is held: %v", err)
+	}
+	if err := held.Release(); err != nil {
+		t.Error(err)
 	}
 }

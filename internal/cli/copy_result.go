@@ -45,6 +45,8 @@ type MovedImage struct {
 	Unmatched    []string      `json:"unmatched,omitempty"` // platforms that were asked for, while the image has others only
 	Destinations []MovedTo     `json:"destinations"`
 	Error        string        `json:"error,omitempty"`
+
+	size int64 // of the manifest or index that was written
 }
 
 // A MovedTo is one destination of an image.
@@ -76,7 +78,7 @@ func (m *mover) moved(r *transfer.Result) MoveResult {
 	for i, image := range r.Images {
 		moved := MovedImage{
 			Name: image.Name, Referrers: image.Referrers, LeftOut: image.LeftOut, Orphaned: image.Orphaned,
-			SourceDigest: image.Source.Digest, Digest: image.Root.Digest, MediaType: image.Root.MediaType,
+			SourceDigest: image.Source.Digest, Digest: image.Root.Digest, MediaType: image.Root.MediaType, size: image.Root.Size,
 			Unmatched: platformNames(image.Unmatched), Error: text(image.Err), Destinations: []MovedTo{},
 		}
 		for j, t := range image.Targets {

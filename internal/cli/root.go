@@ -9,9 +9,10 @@ import (
 
 // The groups of verbs in the help.
 const (
-	groupMove = "move"
-	groupLook = "look"
-	groupCare = "care"
+	groupMove  = "move"
+	groupLook  = "look"
+	groupStore = "store"
+	groupCare  = "care"
 )
 
 // newRoot returns the command that has all verbs.
@@ -45,6 +46,7 @@ func newRoot(f *Factory) *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: groupMove, Title: "Move images:"},
 		&cobra.Group{ID: groupLook, Title: "Look at images:"},
+		&cobra.Group{ID: groupStore, Title: "Local store:"},
 		&cobra.Group{ID: groupCare, Title: "Care:"},
 	)
 	root.SetHelpCommand(newHelp())
@@ -65,10 +67,11 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		id    string
 		verbs []*cobra.Command
 	}{
-		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newSave(f), newLoad(f)}},
+		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newPush(f), newSave(f), newLoad(f)}},
 		{groupLook, []*cobra.Command{
 			newInspect(f), newTags(f), newRepos(f), newHistory(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
 		}},
+		{groupStore, []*cobra.Command{newImages(f), newTag(f)}},
 		{groupCare, []*cobra.Command{newDoctor(f), newWhich(f), newInfo(f), newLogin(f), newLogout(f), newCompletion(f), newVersion(f)}},
 	}
 	for _, group := range groups {

@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/internal/render"
+)
+
+func newTag(f *Factory) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tag IMAGE NAME",
+		Short: "Give an image of the local store another name",
+		Long: "Give an image of the local store, which is named or has an ID, another name. An image that had that name before stays\n" +
+			"in the store without it. With docker:// in front of the first argument the tag is given in a registry, as copy does.",
+		Example: "  wherry tag nginx:1.27 registry.example/mirror/nginx:1.27\n" +
+			"  wherry tag docker://registry.example/app:1.2 registry.example/app:latest",
+		Args: exactArgs(2),
+	}
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
+		return runTag(ctx, f, args[0], args[1])
+	})
+}
+
+func runTag(ctx context.Context, f *Factory, src, name string) (_ render.Result, err error) {
+	from, err := f.parseStored(src)
+	if err != nil {
+		return render.Result{}, err
+	}
+	if from.Transport == endpoint.Registry {
+		o := copyOptions{Compress: newCompress()}
+		_, err := runCopy(ctx, f, []string{src, name}, o)
+		return render.Result{}, err
+	}
+	to, err := f.parseInStore(name)
+	switch {
+	case err != nil:
+		return render.Result{}, err
+	case from.Transport != endpoint.Store:
+		return render.Result{}, usagef("%s is not in the store: copy gives it a name there", src)
+	case to.Repository == "" || to.Digest != "":
+		return render.Result{}, usagef("%s is no name with a tag", name)
+	}
+	store, err := f.openStore()
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	d, err := store.Resolve(ctx, from.Name)
+	if err != nil {
+		return render.Result{}, notInStore(src, err)
+	}
+	return render.Result{}, store.Tag(ctx, d, to.FullName())
+}
