@@ -28,13 +28,14 @@ type loadOptions struct {
 func newLoad(f *Factory) *cobra.Command {
 	o := loadOptions{Compress: newCompress()}
 	cmd := &cobra.Command{
-		Use:   "load -i PATH --to REGISTRY/NAMESPACE",
-		Short: "Load the images of an archive into a registry",
-		Long: "Load every image that has a name in an archive or an OCI layout folder. What it is, and whether it is compressed, is\n" +
-			"found out.\n" +
+		Use:   "load [-i PATH] [--to REGISTRY/NAMESPACE]",
+		Short: "Load the images of an archive into the local store or a registry",
+		Long: "Load the images of an archive or an OCI layout folder, as docker load does. What it is, and whether it is compressed,\n" +
+			"is found out. They go into the local store, those without a name too; with --to those that have a name go to a registry:\n" +
 			"docker.io/library/nginx:1.27 goes to REGISTRY/NAMESPACE/nginx:1.27. One called 1.27 alone goes to REGISTRY/NAMESPACE:1.27,\n" +
 			"and the only image of an archive, if it has no name, to REGISTRY/NAMESPACE:latest. What is not loaded is told.",
-		Example: "  wherry load -i images.tar --to registry.example/mirror\n" +
+		Example: "  wherry load -i images.tar\n  gunzip -c nginx.tar.gz | wherry load\n" +
+			"  wherry load -i images.tar --to registry.example/mirror\n" +
 			"  docker save nginx | wherry load --to localhost:5000",
 		Args: noArgs,
 	}
@@ -50,7 +51,7 @@ func newLoad(f *Factory) *cobra.Command {
 
 func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, err error) {
 	if o.To == "" {
-		return render.Result{}, usagef("there is no local store yet: say where the images go with --to REGISTRY/NAMESPACE")
+		return loadIntoStore(ctx, f, o)
 	}
 	target, err := loadTarget(o.To, "image", "tag")
 	if err != nil {
