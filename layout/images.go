@@ -119,18 +119,19 @@ const leastID = 2
 
 // Find returns the image that ref means: a name, a digest of the image, of its
 // root or of a manifest of it, or how one of these digests begins, with or
-// without sha256: in front. What no image is called is [content.ErrNotFound], and
-// what could be several [content.ErrInvalid].
+// without sha256: in front. Of several with the same ID it is the first. What no
+// image is called is [content.ErrNotFound], and what could be several
+// [content.ErrInvalid].
 func (s *Store) Find(ctx context.Context, ref string) (Image, error) {
 	images, err := s.Images(ctx)
 	if err != nil {
 		return Image{}, err
 	}
 	found := s.matching(images, ref)
-	switch len(found) {
-	case 0:
+	if len(found) == 0 {
 		return Image{}, s.noImage(ref)
-	case 1:
+	}
+	if sameID(found) {
 		return found[0], nil
 	}
 	var names []string
@@ -151,13 +152,18 @@ func (s *Store) FindAll(ctx context.Context, ref string) ([]Image, error) {
 	if len(found) == 0 {
 		return nil, s.noImage(ref)
 	}
-	for _, i := range found[1:] {
-		if i.ID(content.HostPlatform()) != found[0].ID(content.HostPlatform()) {
-			_, err := s.Find(ctx, ref)
-			return nil, err
-		}
+	if !sameID(found) {
+		_, err := s.Find(ctx, ref)
+		return nil, err
 	}
 	return found, nil
+}
+
+// sameID reports whether images have one ID: they are the same, but packed in
+// several ways.
+func sameID(images []Image) bool {
+	id := images[0].ID(content.HostPlatform())
+	return !slices.ContainsFunc(images, func(i Image) bool { return i.ID(content.HostPlatform()) != id })
 }
 
 func (s *Store) matching(images []Image, ref string) []Image {

@@ -30,6 +30,11 @@ func (f *Factory) look(ctx context.Context, arg string) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.lookAt(ctx, e)
+}
+
+// lookAt opens e.
+func (f *Factory) lookAt(ctx context.Context, e endpoint.Endpoint) (*place, error) {
 	if e.Transport == endpoint.Stream && term.IsTerminal(f.In) {
 		return nil, usagef("standard input is a terminal: an archive is expected there")
 	}

@@ -106,8 +106,10 @@ func (m *mover) addPull(ctx context.Context, ref endpoint.Endpoint, o pullOption
 		return err
 	}
 	job := transfer.Job{Src: src, Filter: m.o.Filter}
-	if o.AnyPlatform && !isIndexAt(ctx, src) {
-		job.Filter.Platforms = nil
+	if o.AnyPlatform {
+		if job.Filter.Platforms, err = m.platformsFor(ctx, src, ref); err != nil {
+			return err
+		}
 	}
 	return m.addJob(ctx, job, ref, []endpoint.Endpoint{ref.Stored()})
 }

@@ -135,14 +135,9 @@ func (m *mover) addPush(ctx context.Context, store *layout.Store, name string, d
 		return err
 	}
 	job := transfer.Job{Src: src, Filter: m.o.Filter}
-	if content.IsIndex(image.Root.MediaType) && len(o.Platforms.list()) == 0 && len(image.Variants) < len(image.Offers) {
-		if len(image.Variants) == 0 {
-			return fmt.Errorf("%s is an index none of whose platforms is in the store: %w", name, content.ErrNotFound)
-		}
-		for _, v := range image.Variants {
-			job.Filter.Platforms = append(job.Filter.Platforms, v.Platform)
-		}
-		m.f.Note("%s has %d of %d platforms in the store: those are pushed, in an index of their own", name, len(image.Variants), len(image.Offers))
+	if here := platformsHere(image); len(here) > 0 && len(o.Platforms.list()) == 0 {
+		job.Filter.Platforms = here
+		m.f.Note("%s has %d of %d platforms in the store: those are pushed, in an index of their own", name, len(here), len(image.Offers))
 	}
 	if m.allTags {
 		dst.Tag = e.Tag

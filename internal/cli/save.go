@@ -11,12 +11,14 @@ import (
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/transfer"
 )
 
 type saveOptions struct {
 	moveOptions
 	Output      string
+	Pull        choice[pullPolicy]
 	AnyPlatform bool // no --platform was given: an image that is for one platform only is taken as it is
 }
 
@@ -25,8 +27,9 @@ func newSave(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "save REF… -o FILE",
 		Short: "Save images to an archive that docker, podman and OCI tools load",
-		Long: "Save one or more images to one archive, which is an OCI layout and a docker archive in one.\n" +
-			"Of images for several platforms the one for this machine is saved, as docker does; --platform all saves the whole.",
+		Long: "Save one or more images to one archive, which is an OCI layout and a docker archive in one. Images come from the local\n" +
+			"store, or else from their registries. Of an image in a registry that is for several platforms the one for this machine is\n" +
+			"saved, as docker does; --platform all saves the whole. Of one in the store all is saved that is there.",
 		Example: "  wherry save -o nginx.tar nginx:1.27\n" +
 			"  wherry save nginx:1.27 redis:8 | gzip > images.tar.gz\n" +
 			"  wherry save --platform all -o nginx.tar nginx:1.27",
@@ -34,6 +37,7 @@ func newSave(f *Factory) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	o.bind(flags)
+	bindPull(flags, &o.Pull)
 	flags.StringVarP(&o.Output, "output", "o", "-", "write to `FILE`; - is standard output")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		if !cmd.Flags().Changed("platform") {
@@ -51,7 +55,7 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 	if o.Output == "" {
 		return render.Result{}, usagef("-o is empty: name a file")
 	}
-	refs, err := parseAll(args, f.parse)
+	refs, err := parseAll(args, func(arg string) (endpoint.Endpoint, error) { return f.stored(ctx, arg, o.Pull.value) })
 	if err != nil {
 		return render.Result{}, err
 	}
@@ -79,8 +83,10 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 			return render.Result{}, err
 		}
 		job := transfer.Job{Src: src, Filter: m.o.Filter}
-		if o.AnyPlatform && !isIndexAt(ctx, src) {
-			job.Filter.Platforms = nil
+		if o.AnyPlatform {
+			if job.Filter.Platforms, err = m.platformsFor(ctx, src, ref); err != nil {
+				return render.Result{}, err
+			}
 		}
 		if err := m.addJob(ctx, job, ref, []endpoint.Endpoint{to}); err != nil {
 			return render.Result{}, err
@@ -94,6 +100,20 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		return render.Result{Value: result, Quiet: []string{}}, err
 	}
 	return result.render(), err
+}
+
+// platformsFor returns which platforms of an image are taken where nobody has
+// said: this machine's, and of one in the store those that are there. An image
+// that is for one platform only is taken as it is.
+func (m *mover) platformsFor(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) ([]content.Platform, error) {
+	if store, ok := content.As[*layout.Store](src); ok {
+		image, err := store.Find(ctx, e.Name)
+		return platformsHere(image), err
+	}
+	if !isIndexAt(ctx, src) {
+		return nil, nil
+	}
+	return []content.Platform{content.HostPlatform()}, nil
 }
 
 // parseAll reads references, each once.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,12 +102,38 @@ func (f *Factory) stored(ctx context.Context, arg string, policy pullPolicy) (_ 
 		return e, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	_, err = store.Resolve(ctx, e.Name)
+	e, err = inStore(ctx, store, e)
 	if !errors.Is(err, content.ErrNotFound) || policy == pullNever || !isName || strings.HasPrefix(arg, storePrefix) {
 		return e, notInStore(arg, err)
 	}
 	f.Note("%s is not in the store, it is read from %s", arg, remote.Host)
 	return remote, nil
+}
+
+// inStore returns e by its name if that is one, and by its digest where it is an
+// image ID.
+func inStore(ctx context.Context, store *layout.Store, e endpoint.Endpoint) (endpoint.Endpoint, error) {
+	if _, err := store.Holder(ctx, e.Name); err == nil {
+		return e, nil
+	}
+	d, err := store.Resolve(ctx, e.Name)
+	if err != nil {
+		return e, err
+	}
+	return endpoint.InStore(d.Digest.String()), nil
+}
+
+// platformsHere returns the platforms of an index that are in the store, where
+// some are not: as a filter they leave out the others. None is all.
+func platformsHere(i layout.Image) []content.Platform {
+	if !content.IsIndex(i.Root.MediaType) || len(i.Variants) == len(i.Offers) {
+		return nil
+	}
+	platforms := make([]content.Platform, len(i.Variants))
+	for n, v := range i.Variants {
+		platforms[n] = v.Platform
+	}
+	return platforms
 }
 
 // looksLikeID reports whether arg is what verbs print as an image ID. It may be a
@@ -125,5 +152,6 @@ func notInStore(arg string, err error) error {
 	if !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
-	return fmt.Errorf("No such image: %s: %w", strings.TrimPrefix(arg, storePrefix), content.ErrNotFound) //nolint:staticcheck,revive // docker's words, which scripts look for
+	arg = strings.TrimPrefix(arg, storePrefix)
+	return fmt.Errorf("No such image: %s: %w", cmp.Or(content.FamiliarName(arg), arg), content.ErrNotFound) //nolint:staticcheck,revive // docker's words, which scripts look for
 }

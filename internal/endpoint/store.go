@@ -30,6 +30,9 @@ func isID(s string) bool {
 // InStore returns the endpoint of what is called name in the store: a
 // reference, or an image ID. An empty name is the store itself.
 func InStore(name string) Endpoint {
+	if isID(name) {
+		return Endpoint{Transport: Store, Name: name}
+	}
 	e, err := parser{arg: name}.reference()
 	if err != nil {
 		e = Endpoint{}

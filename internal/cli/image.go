@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newImage makes docker's noun for the verbs about images: they are those at the
+// top, under docker's other names.
+func newImage(f *Factory) *cobra.Command {
+	return newNoun("image", "Docker's names for the image verbs: ls, inspect, history, rm, prune, save, load, …",
+		newImageInspect(f),
+		named(newImages(f), "ls", "list"),
+		newHistory(f), newPull(f), newPush(f), newSave(f), newLoad(f), newTag(f),
+	)
+}
+
+// newNoun makes a command that does nothing but have others.
+func newNoun(name, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: name + " COMMAND", Short: short, Args: unknownVerb, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// named returns a verb under the name that docker has for it behind a noun.
+func named(cmd *cobra.Command, name string, aliases ...string) *cobra.Command {
+	_, arguments, _ := strings.Cut(cmd.Use, " ")
+	cmd.Use, cmd.Aliases, cmd.Example = strings.TrimSpace(name+" "+arguments), aliases, ""
+	return cmd
+}
