@@ -77,7 +77,14 @@ func FamiliarName(name string) string {
 
 // SameName reports whether two names mean the same to docker.
 func SameName(a, b string) bool {
-	return a == b || IsFullName(a) && IsFullName(b) && NormalName(a) == NormalName(b)
+	return a == b || IsFullName(a) && IsFullName(b) && lastPart(a) == lastPart(b) && NormalName(a) == NormalName(b)
+}
+
+// lastPart returns what is behind the last slash of name, without the tag that a
+// name has where it has none. Two names that differ in it are never the same to
+// docker, which costs less to see than what the names mean.
+func lastPart(name string) string {
+	return strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ":latest")
 }
 
 // TagOf returns the tag that a name ends in: latest where a full name has none,

@@ -171,3 +171,21 @@ func TestSplitNameTakesNamesApart(t *testing.T) {
 		})
 	}
 }
+
+// What is left out by the last part of a name was not the same before.
+func TestNamesThatMeanTheSame(t *testing.T) {
+	names := []string{
+		"nginx", "latest", "nginx:latest", "library/nginx", "docker.io/nginx", "docker.io/library/nginx:latest", "index.docker.io/library/nginx",
+		"nginx:1", "docker.io/library/nginx:1", "localhost/nginx", "localhost:5000", "localhost:5000/nginx:latest", "UPPER/nginx", "a/:latest", "a/", ":latest", "",
+		"nginx@sha256:" + strings.Repeat("a", 64), "docker.io/library/nginx@sha256:" + strings.Repeat("a", 64), "nginx:1@sha256:" + strings.Repeat("a", 64),
+		strings.Repeat("a", 64), "x/" + strings.Repeat("a", 64), "-x:latest", "docker.io/library/-x:latest", "docker.io/library/-x",
+	}
+	for _, a := range names {
+		for _, b := range names {
+			want := a == b || content.IsFullName(a) && content.IsFullName(b) && content.NormalName(a) == content.NormalName(b)
+			if got := content.SameName(a, b); got != want {
+				t.Errorf("SameName(%q, %q) = %t, want %t", a, b, got, want)
+			}
+		}
+	}
+}

@@ -63,10 +63,10 @@ func indexLimits(l content.Limits) content.Limits {
 	return l
 }
 
-// A seenIndex is an index as it was read from a file with a stamp. Nobody
-// changes it.
+// A seenIndex is an index as it was read or written. Nobody changes it.
 type seenIndex struct {
-	stamp string
+	stamp string // of the file; empty where that is not known
+	raw   []byte
 	index *index
 }
 
@@ -95,9 +95,18 @@ func (l *Layout) index() (*index, error) {
 	}
 	x, err := parseIndex(raw, l.Limits)
 	if err == nil && stamp != "" {
-		l.seen.Store(&seenIndex{stamp, x})
+		l.seen.Store(&seenIndex{stamp, raw, x})
 	}
 	return x, l.disk.fail("read", indexFile, err)
+}
+
+// indexOf returns what raw says, for the caller to change: it is parsed unless it
+// was seen last.
+func (l *Layout) indexOf(raw []byte) (*index, error) {
+	if seen := l.seen.Load(); seen != nil && bytes.Equal(seen.raw, raw) {
+		return &index{fields: slices.Clone(seen.index.fields), entries: slices.Clone(seen.index.entries)}, nil
+	}
+	return parseIndex(raw, l.Limits)
 }
 
 func (l *Layout) readIndex() ([]byte, error) {
@@ -111,6 +120,14 @@ func (l *Layout) readIndex() ([]byte, error) {
 // parseIndex reads raw. What two readers could read in two ways is refused:
 // names are decided by it.
 func parseIndex(raw []byte, limits content.Limits) (*index, error) {
+	if x, ok := quickIndex(raw, limits); ok {
+		return x, nil
+	}
+	return fullIndex(raw, limits)
+}
+
+// fullIndex is parseIndex for whatever raw is.
+func fullIndex(raw []byte, limits content.Limits) (*index, error) {
 	limits = indexLimits(limits)
 	// Entries are counted before anything is made of them.
 	x, err := splitIndex(raw, limits.Children)
@@ -217,6 +234,7 @@ func (x *index) encode() []byte {
 		fields = append(slices.Clip(fields), field{key: "manifests"})
 	}
 	var b bytes.Buffer
+	b.Grow(x.length())
 	for i, f := range fields {
 		b.WriteString(separator(i, "{"))
 		b.Write(quoted(f.key))
@@ -229,6 +247,18 @@ func (x *index) encode() []byte {
 	}
 	b.WriteByte('}')
 	return b.Bytes()
+}
+
+// length returns about how many bytes encode writes.
+func (x *index) length() int {
+	n := 0
+	for _, f := range x.fields {
+		n += len(f.key) + len(f.raw) + len(`"":,`)
+	}
+	for _, e := range x.entries {
+		n += len(e.raw) + len(",")
+	}
+	return n + len(`{"manifests":[]}`)
 }
 
 func (x *index) encodeEntries(b *bytes.Buffer) {
@@ -281,7 +311,7 @@ func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err e
 	if err != nil {
 		return false, err
 	}
-	x, err := parseIndex(before, l.Limits)
+	x, err := l.indexOf(before)
 	if err != nil {
 		return false, l.disk.fail("read", indexFile, err)
 	}
@@ -290,7 +320,8 @@ func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err e
 		return true, err
 	}
 	after := x.encode()
-	if _, err := parseIndex(after, l.Limits); err != nil {
+	written, err := parseIndex(after, l.Limits)
+	if err != nil {
 		return false, l.disk.fail("write", indexFile, err)
 	}
 	r, err := durable.Write(l.disk.root, newFile, after)
@@ -301,7 +332,13 @@ func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err e
 	if err != nil || !bytes.Equal(now, before) {
 		return false, errors.Join(err, r.Drop())
 	}
-	return true, l.disk.fail("write", indexFile, r.Publish(indexFile))
+	if err := r.Publish(indexFile); err != nil {
+		return true, l.disk.fail("write", indexFile, err)
+	}
+	if len(after) <= maxSeenIndex {
+		l.seen.Store(&seenIndex{raw: after, index: written})
+	}
+	return true, nil
 }
 
 // newEntry makes an entry for d.

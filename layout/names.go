@@ -108,16 +108,24 @@ func (x *index) point(name string, d ocispec.Descriptor) (changed bool, err erro
 	return true, err
 }
 
-// is reports whether name finds the entry by more than its tag.
+// is reports whether name finds the entry by more than its tag. What the entry
+// is called is looked at last: it takes long to see.
 func (e entry) is(name string) bool {
-	return e.refName() == name || e.fullName() == name || content.SameName(e.name(), name)
+	if e.refName() == name || e.fullName() == name {
+		return true
+	}
+	either := content.SameName(e.refName(), name) || content.SameName(e.fullName(), name)
+	return either && content.SameName(e.name(), name)
 }
+
+// named reports whether the entry is called anything.
+func (e entry) named() bool { return e.refName() != "" || e.fullName() != "" }
 
 // yield returns what stays of e when name is to stand for d: the zero entry
 // when nothing does.
 func (e entry) yield(name string, d ocispec.Descriptor) (entry, error) {
 	switch {
-	case e.desc.Digest == d.Digest && e.name() == "" && e.adds(d):
+	case e.desc.Digest == d.Digest && !e.named() && e.adds(d):
 		return entry{}, nil // an unnamed entry that says no more than the named one will
 	case e.desc.Digest == d.Digest || !e.is(name):
 		return e, nil
@@ -176,13 +184,11 @@ func (x *index) untag(name string) (found bool, err error) {
 		}
 		kept = append(kept, bare)
 	}
-	x.entries = x.entries[:0]
+	named := map[digest.Digest]bool{}
 	for _, e := range kept {
-		other := func(o entry) bool { return o.desc.Digest == e.desc.Digest && o.name() != "" }
-		if e.name() == "" && slices.ContainsFunc(kept, other) {
-			continue // another name keeps it
-		}
-		x.entries = append(x.entries, e)
+		named[e.desc.Digest] = named[e.desc.Digest] || e.named()
 	}
+	// Another name keeps what has an entry without one too.
+	x.entries = slices.DeleteFunc(kept, func(e entry) bool { return !e.named() && named[e.desc.Digest] })
 	return found, nil
 }

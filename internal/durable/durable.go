@@ -6,6 +6,7 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -88,8 +89,10 @@ func ReadRegular(root *os.Root, name string, limit int64, tooLarge error) (_ []b
 	if fi.Size() > limit {
 		return nil, fmt.Errorf("%s has %d bytes, over the limit of %d: %w", name, fi.Size(), limit, tooLarge)
 	}
-	raw, err := io.ReadAll(io.LimitReader(f, limit))
-	return raw, err
+	var raw bytes.Buffer
+	raw.Grow(int(fi.Size()) + bytes.MinRead)
+	_, err = raw.ReadFrom(io.LimitReader(f, limit))
+	return raw.Bytes(), err
 }
 
 // CheckDir reports whether dir, a path with slashes below root, is made of

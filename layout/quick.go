@@ -1,0 +1,273 @@
+package layout
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// Most entries of an index.json are plain: an object of the keys below, each
+// once, whose texts are printable ASCII without escapes. There is one way to read
+// such an entry, and it is read here, in a fiftieth of the time. What is left of
+// the file without them is an index too, a small one, and is read in the way that
+// holds for all: by [fullIndex], which then says what is wrong.
+
+// plainKeys are the keys of a plain entry.
+var plainKeys = []string{"mediaType", "digest", "size", "annotations", "artifactType"}
+
+// plainNesting is how deep objects and arrays lie within each other down to the
+// annotations of an entry.
+const plainNesting = 4
+
+// quickIndex is fullIndex for an index of which some entries are plain. ok is
+// false where fullIndex has to read it all, or to say why it cannot.
+func quickIndex(raw []byte, limits content.Limits) (_ *index, ok bool) {
+	bounds := indexLimits(limits).Effective()
+	if int64(len(raw)) > bounds.ManifestSize || bounds.Nesting < plainNesting {
+		return nil, false
+	}
+	c := cursor{text: string(raw)}
+	if !c.findManifests() {
+		return nil, false
+	}
+	from := c.at
+	entries, odd, ok := c.entries(raw, bounds.Children)
+	if !ok || len(odd) == len(entries) {
+		return nil, false
+	}
+	rest := slices.Concat(raw[:from], []byte(strings.Join(odd, ",")), raw[c.at:])
+	x, err := fullIndex(rest, limits)
+	if err != nil || len(x.entries) != len(odd) {
+		return nil, false
+	}
+	left := x.entries
+	for i := range entries {
+		if entries[i].raw == nil {
+			entries[i], left = left[0], left[1:]
+		}
+	}
+	x.entries = entries
+	return x, true
+}
+
+// A cursor reads JSON text from at on. What is no JSON it may take for some, but
+// what is it takes for what it is.
+type cursor struct {
+	text string
+	at   int
+}
+
+// findManifests goes behind the bracket that opens the manifests of the object.
+func (c *cursor) findManifests() bool {
+	if !c.take('{') {
+		return false
+	}
+	for {
+		key, ok := c.plain()
+		if !ok || !c.take(':') {
+			return false
+		}
+		if key == "manifests" {
+			return c.take('[')
+		}
+		if !c.skip() || !c.take(',') {
+			return false
+		}
+	}
+}
+
+// entries reads the entries up to the bracket that closes them, most at most.
+// Those that are not plain have no raw yet, and are odd.
+func (c *cursor) entries(raw []byte, most int) (entries []entry, odd []string, ok bool) {
+	entries = make([]entry, 0, min(most, strings.Count(c.text, `"digest"`)))
+	for len(entries) < most {
+		c.space()
+		from := c.at
+		d, plain := c.descriptor()
+		if !plain {
+			c.at = from
+			if !c.skip() {
+				return nil, nil, false
+			}
+		}
+		if plain && c.at-from <= maxPart {
+			entries = append(entries, entry{raw: raw[from:c.at:c.at], desc: d})
+		} else {
+			entries, odd = append(entries, entry{}), append(odd, c.text[from:c.at])
+		}
+		if !c.take(',') {
+			c.space()
+			return entries, odd, c.at < len(c.text) && c.text[c.at] == ']'
+		}
+	}
+	return nil, nil, false
+}
+
+// descriptor reads a plain entry.
+func (c *cursor) descriptor() (d ocispec.Descriptor, ok bool) {
+	if !c.take('{') {
+		return d, false
+	}
+	for seen := 0; ; {
+		key, ok := c.plain()
+		i := slices.Index(plainKeys, key)
+		if !ok || i < 0 || seen&(1<<i) != 0 || !c.take(':') {
+			return d, false
+		}
+		seen |= 1 << i
+		switch key {
+		case "mediaType":
+			d.MediaType, ok = c.plain()
+		case "digest":
+			var s string
+			s, ok = c.plain()
+			d.Digest = digest.Digest(s)
+		case "size":
+			d.Size, ok = c.size()
+		case "annotations":
+			d.Annotations, ok = c.texts()
+		case "artifactType":
+			d.ArtifactType, ok = c.plain()
+		}
+		if !ok {
+			return d, false
+		}
+		if c.take('}') {
+			return d, content.CheckDigest(d.Digest) == nil
+		}
+		if !c.take(',') {
+			return d, false
+		}
+	}
+}
+
+// texts reads an object of plain keys and texts.
+func (c *cursor) texts() (map[string]string, bool) {
+	if !c.take('{') {
+		return nil, false
+	}
+	texts := map[string]string{}
+	if c.take('}') {
+		return texts, true
+	}
+	for {
+		key, ok := c.plain()
+		if _, twice := texts[key]; !ok || twice || !c.take(':') {
+			return nil, false
+		}
+		if texts[key], ok = c.plain(); !ok {
+			return nil, false
+		}
+		if c.take('}') {
+			return texts, true
+		}
+		if !c.take(',') {
+			return nil, false
+		}
+	}
+}
+
+// size reads a whole number that is below any limit on sizes.
+func (c *cursor) size() (int64, bool) {
+	const longest = 15 // digits
+	c.space()
+	from := c.at
+	for c.at < len(c.text) && '0' <= c.text[c.at] && c.text[c.at] <= '9' {
+		c.at++
+	}
+	digits := c.text[from:c.at]
+	if len(digits) > longest || len(digits) > 1 && digits[0] == '0' {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, err == nil
+}
+
+// plain reads a text of printable ASCII without escapes.
+func (c *cursor) plain() (string, bool) {
+	if !c.take('"') {
+		return "", false
+	}
+	rest := c.text[c.at:]
+	for i := range len(rest) {
+		switch b := rest[i]; {
+		case b == '"':
+			c.at += i + 1
+			return rest[:i], true
+		case b < ' ' || b > '~' || b == '\\':
+			return "", false
+		}
+	}
+	return "", false
+}
+
+// take goes behind b, if it comes next after white space.
+func (c *cursor) take(b byte) bool {
+	c.space()
+	if c.at == len(c.text) || c.text[c.at] != b {
+		return false
+	}
+	c.at++
+	return true
+}
+
+func (c *cursor) space() {
+	for c.at < len(c.text) {
+		switch c.text[c.at] {
+		case ' ', '\t', '\r', '\n':
+			c.at++
+		default:
+			return
+		}
+	}
+}
+
+// skip goes behind the next value, whatever it is.
+func (c *cursor) skip() bool {
+	c.space()
+	open := 0
+	for from := c.at; c.at < len(c.text); {
+		switch b := c.text[c.at]; b {
+		case '{', '[':
+			open++
+		case '}', ']':
+			if open == 0 {
+				return c.at > from // the end of a number, or of what it is in
+			}
+			open--
+		case '"':
+			if !c.skipText() {
+				return false
+			}
+			continue // it has gone behind it
+		case ',', ' ', '\t', '\r', '\n':
+			if open == 0 {
+				return c.at > from
+			}
+		}
+		c.at++
+		if open == 0 && strings.IndexByte("}]", c.text[c.at-1]) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// skipText goes behind a text in quotes.
+func (c *cursor) skipText() bool {
+	for c.at++; c.at < len(c.text); c.at++ {
+		switch c.text[c.at] {
+		case '\\':
+			c.at++
+		case '"':
+			c.at++
+			return true
+		}
+	}
+	return false
+}
