@@ -20,6 +20,14 @@ type Lock struct {
 	f    *os.File
 }
 
+// A mode is how many hold a lock of the kernel at once.
+type mode int
+
+const (
+	alone  mode = iota // one
+	shared             // any number of those who share it
+)
+
 // Notice is how long Acquire waits without a word.
 const Notice = 3 * time.Second
 
@@ -62,7 +70,7 @@ func Try(root *os.Root, name string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = flock(f)
+	err = flock(f, alone)
 	if errors.Is(err, errors.ErrUnsupported) {
 		if err := f.Close(); err != nil {
 			return nil, err

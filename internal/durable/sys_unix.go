@@ -35,28 +35,41 @@ func IsFull(err error) bool {
 
 // flock takes the kernel's lock on f without waiting. The kernel gives it up
 // when the process ends, however it ends.
-func flock(f *os.File) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
+func flock(f *os.File, m mode) error {
+	how := unix.LOCK_EX
+	if m == shared {
+		how = unix.LOCK_SH
 	}
-	var lockErr error
-	err = conn.Control(func(fd uintptr) {
-		lockErr = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB)
-		for errors.Is(lockErr, unix.EINTR) {
-			lockErr = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB)
-		}
-	})
-	if err != nil {
-		return err
-	}
+	lockErr, err := control(f, how|unix.LOCK_NB)
 	switch {
+	case err != nil:
+		return err
 	case errors.Is(lockErr, unix.EWOULDBLOCK):
 		return ErrHeld
 	case errors.Is(lockErr, unix.ENOTSUP), errors.Is(lockErr, unix.ENOSYS), errors.Is(lockErr, unix.ENOLCK), errors.Is(lockErr, unix.EINVAL):
 		return errors.ErrUnsupported
 	}
 	return lockErr
+}
+
+// unlock gives up the kernel's lock on f.
+func unlock(f *os.File) error {
+	return errors.Join(control(f, unix.LOCK_UN))
+}
+
+// control asks the kernel for what how says about its lock on f.
+func control(f *os.File, how int) (lockErr, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	err = conn.Control(func(fd uintptr) {
+		lockErr = unix.Flock(int(fd), how)
+		for errors.Is(lockErr, unix.EINTR) {
+			lockErr = unix.Flock(int(fd), how)
+		}
+	})
+	return lockErr, err
 }
 
 // alive reports whether process pid runs on this machine.

@@ -22,14 +22,17 @@ func IsFull(err error) bool {
 
 // flock takes the kernel's lock on f without waiting. The kernel gives it up
 // when the process ends, however it ends.
-func flock(f *os.File) error {
+func flock(f *os.File, m mode) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
+	var how uint32 = windows.LOCKFILE_FAIL_IMMEDIATELY
+	if m == alone {
+		how |= windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
 	var lockErr error
 	err = conn.Control(func(fd uintptr) {
-		const how = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 		lockErr = windows.LockFileEx(windows.Handle(fd), how, 0, 1, 0, &windows.Overlapped{})
 	})
 	if err != nil {
@@ -42,6 +45,19 @@ func flock(f *os.File) error {
 		return errors.ErrUnsupported
 	}
 	return lockErr
+}
+
+// unlock gives up the kernel's lock on f.
+func unlock(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var lockErr error
+	err = conn.Control(func(fd uintptr) {
+		lockErr = windows.UnlockFileEx(windows.Handle(fd), 0, 1, 0, &windows.Overlapped{})
+	})
+	return errors.Join(lockErr, err)
 }
 
 // alive reports whether process pid runs on this machine.
