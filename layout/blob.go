@@ -18,8 +18,17 @@ func (l *Layout) Open(ctx context.Context, d ocispec.Descriptor, r content.Range
 	return l.disk.open(ctx, d, r)
 }
 
-// Has implements [content.Sink]. A blob that is corrupt counts as absent.
+// Has implements [content.Sink]. A blob that is corrupt counts as absent. One
+// that is there stays until Close, if the layout was opened by [Create].
 func (l *Layout) Has(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	if err := checkBlob(d); err != nil {
+		return false, err
+	}
+	if l.writes {
+		// What cannot be written down, in a folder that can only be read for one, may
+		// be gone later. PutManifest finds that out.
+		_ = l.disk.relies(ctx, d.Digest)
+	}
 	return l.disk.has(ctx, d)
 }
 
@@ -63,7 +72,7 @@ type section struct {
 
 func (k *disk) put(ctx context.Context, b content.Blob) (_ content.Outcome, err error) {
 	d := b.Descriptor()
-	if has, err := k.has(ctx, d); has || err != nil {
+	if has, err := k.finds(ctx, d); has || err != nil {
 		return existed(err)
 	}
 	begun, err := k.begin(ctx, b)
@@ -71,7 +80,7 @@ func (k *disk) put(ctx context.Context, b content.Blob) (_ content.Outcome, err 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, begun.end()) }()
-	if has, err := k.has(ctx, d); has || err != nil {
+	if has, err := k.finds(ctx, d); has || err != nil {
 		return existed(err)
 	}
 	if k.taken != nil {
@@ -85,6 +94,17 @@ func (k *disk) put(ctx context.Context, b content.Blob) (_ content.Outcome, err 
 		return 0, errors.Join(err, p.keep())
 	}
 	return content.Stored, p.publish()
+}
+
+// finds is has for a blob that is needed, whether it is there or is stored now.
+func (k *disk) finds(ctx context.Context, d ocispec.Descriptor) (bool, error) {
+	if err := checkBlob(d); err != nil {
+		return false, err
+	}
+	if err := k.relies(ctx, d.Digest); err != nil {
+		return false, err
+	}
+	return k.has(ctx, d)
 }
 
 func existed(err error) (content.Outcome, error) {

@@ -1,14 +1,17 @@
 package layout
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/content/contenttest"
+	"github.com/wherry-dev/wherry/internal/durable"
 )
 
 func TestLayoutKeepsTheContract(t *testing.T) {
@@ -51,15 +54,20 @@ func closed(tb testing.TB) func(l *Layout, err error) *Layout {
 }
 
 // strays lists the files of a layout that are neither its own nor blobs nor
-// marks of verification.
+// marks of verification nor leases of runs that have not ended.
 func strays(tb testing.TB, path string) []string {
 	tb.Helper()
 	var found []string
+	running := heldLeases(tb, path)
 	err := fs.WalkDir(os.DirFS(path), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || slices.Contains([]string{indexFile, markerFile}, name) {
 			return err
 		}
-		for _, known := range []string{"blobs/sha256/*", "blobs/sha512/*", verifiedDir + "/*"} {
+		known := []string{"blobs/sha256/*", "blobs/sha512/*", verifiedDir + "/*"}
+		for _, lease := range running {
+			known = append(known, gateFile, lease, lease+lockEnd)
+		}
+		for _, known := range known {
 			if ok, _ := filepath.Match(known, name); ok {
 				return nil
 			}
@@ -71,4 +79,33 @@ func strays(tb testing.TB, path string) []string {
 		tb.Fatal(err)
 	}
 	return found
+}
+
+// heldLeases lists the leases at path of runs that have not ended.
+func heldLeases(tb testing.TB, path string) (held []string) {
+	tb.Helper()
+	root, err := os.OpenRoot(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	locks, err := filepath.Glob(filepath.Join(path, leasesDir, "*"+lockEnd))
+	for _, lock := range locks {
+		name := leasesDir + "/" + filepath.Base(lock)
+		l, err := durable.Try(root, name)
+		if err == nil {
+			err = l.Release()
+		} else if errors.Is(err, durable.ErrHeld) {
+			held, err = append(held, strings.TrimSuffix(name, lockEnd)), nil
+		}
+		if err != nil {
+			tb.Error(err)
+		}
+	}
+	if err := errors.Join(err, root.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	return held
 }

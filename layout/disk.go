@@ -31,6 +31,7 @@ type disk struct {
 
 	claim func(ctx context.Context) error // keeps others from writing; nil where they may
 	taken error                           // why nothing is put into the folder any more
+	lease *lease                          // of the run; nil where nobody removes what is needed
 
 	made      atomic.Bool   // root is there, and is what it should be
 	prepared  atomic.Bool   // it can be written to

@@ -36,7 +36,7 @@ func (t there) Commit(context.Context) error { return nil }
 func (t there) Close() error                 { return nil }
 
 func (k *disk) ingest(ctx context.Context, d ocispec.Descriptor) (content.Ingest, error) {
-	if has, err := k.has(ctx, d); has || err != nil {
+	if has, err := k.finds(ctx, d); has || err != nil {
 		return thereOr(d, err)
 	}
 	if err := k.prepare(ctx, noBlob); err != nil {
@@ -46,7 +46,7 @@ func (k *disk) ingest(ctx context.Context, d ocispec.Descriptor) (content.Ingest
 	if err != nil {
 		return nil, err
 	}
-	if has, err := k.has(ctx, d); has || err != nil {
+	if has, err := k.finds(ctx, d); has || err != nil {
 		return thereOr(d, errors.Join(err, lock.Release()))
 	}
 	if k.taken != nil {

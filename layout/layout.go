@@ -94,9 +94,10 @@ func (w Waiting) String() string {
 // it must be closed after use.
 type Layout struct {
 	Options
-	disk  *disk
-	facts manifestFacts
-	seen  atomic.Pointer[seenIndex] // nil before the first is read
+	disk   *disk
+	writes bool // it was opened to be written to: what it has is relied on
+	facts  manifestFacts
+	seen   atomic.Pointer[seenIndex] // nil before the first is read
 }
 
 var (
@@ -146,6 +147,7 @@ func Create(path string) (*Layout, error) { return Options{}.Create(path) }
 // Create is [Create] with options, which count for what is read on opening too.
 func (o Options) Create(path string) (*Layout, error) {
 	l := o.at(path)
+	l.writes = true
 	if err := l.disk.openIfThere(); err != nil {
 		return nil, err
 	}
@@ -159,14 +161,19 @@ func (o Options) Create(path string) (*Layout, error) {
 	return l, nil
 }
 
-// Close gives back what the layout holds of the system.
-func (l *Layout) Close() error { return l.disk.close() }
+// Close gives back what the layout holds of the system. What has no name by then
+// may be removed by others.
+func (l *Layout) Close() error {
+	l.disk.lease.end()
+	return l.disk.close()
+}
 
 // at returns a layout that is not opened yet.
 func (o Options) at(path string) *Layout {
 	l := &Layout{Options: o}
 	l.disk = newDisk(path, &l.Options)
 	l.disk.setUp = l.setUp
+	l.disk.lease = &lease{k: l.disk}
 	l.disk.place = func(d digest.Digest) string {
 		return blobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
 	}

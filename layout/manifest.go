@@ -93,6 +93,9 @@ func (l *Layout) store(ctx context.Context, m content.Manifest, names []string) 
 			return l.disk.fail("write", indexFile, err)
 		}
 	}
+	if err := l.disk.relies(ctx, parts(m)...); err != nil {
+		return err
+	}
 	if err := l.disk.complete(ctx, m); err != nil {
 		return err
 	}
@@ -104,6 +107,17 @@ func (l *Layout) store(ctx context.Context, m content.Manifest, names []string) 
 	}
 	l.facts.types.Store(m.Digest(), m.MediaType())
 	return nil
+}
+
+// parts returns the digests of m and of all that it is made of.
+func parts(m content.Manifest) []digest.Digest {
+	all := []digest.Digest{m.Digest()}
+	for _, e := range m.Edges() {
+		if e.Role != content.RoleSubject {
+			all = append(all, e.Descriptor.Digest)
+		}
+	}
+	return all
 }
 
 // entryDescriptor returns what stands in index.json about m: without a name, and

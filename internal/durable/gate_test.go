@@ -100,55 +100,64 @@ func TestAGateIsWaitedAt(t *testing.T) {
 
 func TestNobodyPassesAGateBesideWhoHoldsTheLock(t *testing.T) {
 	root := newRoot(t)
-	var passing, holding, passes atomic.Int64
+	var at crowd
 	var g errgroup.Group
 	for range 4 {
-		g.Go(func() (err error) {
-			at := &Gate{Root: root, Name: "lock"}
-			defer func() { err = errors.Join(err, at.Close()) }()
-			for i := range 200 {
-				err := at.Pass(t.Context(), nil, func() error {
-					passing.Add(1)
-					defer passing.Add(-1)
-					if holding.Load() > 0 {
-						return errors.New("passed while the lock was held")
-					}
-					passes.Add(1)
-					return nil
-				})
-				if i%50 == 0 {
-					err = errors.Join(err, at.Close())
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		g.Go(func() error { return at.pass(t.Context(), root, 200) })
 	}
-	g.Go(func() error {
-		for range 50 {
-			l, err := Acquire(t.Context(), root, "lock", nil)
-			if err != nil {
-				return err
-			}
-			holding.Add(1)
-			if passing.Load() > 0 {
-				return errors.New("held while somebody passed")
-			}
-			holding.Add(-1)
-			if err := l.Release(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err := g.Wait(); err != nil || passes.Load() != 800 {
-		t.Errorf("%v, %d passes", err, passes.Load())
+	g.Go(func() error { return at.hold(t.Context(), root, 50) })
+	if err := g.Wait(); err != nil || at.passes.Load() != 800 {
+		t.Errorf("%v, %d passes", err, at.passes.Load())
 	}
 	if left := files(t, root); left != "" {
 		t.Errorf("%s are left", left)
 	}
+}
+
+// A crowd is who is at a gate.
+type crowd struct{ passing, holding, passes atomic.Int64 }
+
+// pass passes the gate some times, and closes it now and then.
+func (c *crowd) pass(ctx context.Context, root *os.Root, times int) (err error) {
+	g := &Gate{Root: root, Name: "lock"}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	for i := range times {
+		err := g.Pass(ctx, nil, func() error {
+			c.passing.Add(1)
+			defer c.passing.Add(-1)
+			c.passes.Add(1)
+			if c.holding.Load() > 0 {
+				return errors.New("passed while the lock was held")
+			}
+			return nil
+		})
+		if i%50 == 0 {
+			err = errors.Join(err, g.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold holds the lock some times.
+func (c *crowd) hold(ctx context.Context, root *os.Root, times int) error {
+	for range times {
+		l, err := Acquire(ctx, root, "lock", nil)
+		if err != nil {
+			return err
+		}
+		c.holding.Add(1)
+		if c.passing.Load() > 0 {
+			return errors.New("held while somebody passed")
+		}
+		c.holding.Add(-1)
+		if err := l.Release(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func BenchmarkGate(b *testing.B) {
