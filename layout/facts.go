@@ -1,13 +1,15 @@
 package layout
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -18,97 +20,154 @@ import (
 )
 
 const (
-	factsFile = ownDir + "/facts.jsonl"
+	factsFile = ownDir + "/facts"
 	maxFacts  = 64 << 20
 	maxFact   = 64 << 10 // of one line; what says more is read again each time
 )
 
-// A fact is what one manifest and its config say, as a line of the facts file has
-// it. A digest vouches for it: it never changes.
+// A fact is what one manifest and its config say. A digest vouches for it: it
+// never changes.
 type fact struct {
-	Digest   digest.Digest     `json:"digest"`
-	Children []childFact       `json:"children,omitempty"` // of an index, without what BuildKit attests
-	Index    bool              `json:"index,omitempty"`
-	Subject  digest.Digest     `json:"subject,omitempty"`
-	ID       digest.Digest     `json:"id,omitempty"`
-	Platform content.Platform  `json:"platform,omitzero"`
-	Created  time.Time         `json:"created,omitzero"`
-	Size     int64             `json:"size,omitempty"`
-	Labels   map[string]string `json:"labels,omitempty"`
+	digest   digest.Digest
+	subject  digest.Digest
+	index    bool
+	children []childFact // of an index, without what BuildKit attests
+	variant  Variant     // of an image
 }
 
 // A childFact is what an index says of a child.
 type childFact struct {
-	Digest   digest.Digest    `json:"digest"`
-	Platform content.Platform `json:"platform,omitzero"`
+	digest   digest.Digest
+	platform content.Platform
+}
+
+// A line of the facts file has fields with tabs between them: what it is about,
+// its subject, and then of an index its children, each with its platform behind a
+// blank, and of an image what a Variant has. A listing of thousands of images reads
+// all lines, which JSON would make several times as dear.
+const (
+	indexFact = "index"
+	imageFact = "image"
+	noFact    = "-" // an empty field
+)
+
+// line returns the line of f; false where it has something that no line can hold.
+func (f fact) line() (string, bool) {
+	kind, rest := indexFact, []string{}
+	if f.index {
+		for _, child := range f.children {
+			rest = append(rest, child.digest.String()+" "+child.platform.String())
+		}
+	} else {
+		v := f.variant
+		kind = imageFact
+		rest = []string{v.ID.String(), strconv.FormatInt(v.Size, 10), v.Created.Format(time.RFC3339Nano), v.Platform.String(), v.labels}
+	}
+	fields := append([]string{kind, f.digest.String(), f.subject.String()}, rest...)
+	for i, field := range fields {
+		if strings.ContainsAny(field, "\t\n") || strings.Count(field, " ") > 1 && i != len(fields)-1 {
+			return "", false
+		}
+		fields[i] = cmp.Or(field, noFact)
+	}
+	line := strings.Join(fields, "\t") + "\n"
+	return line, len(line) <= maxFact
+}
+
+// parseFact reads a line.
+func parseFact(line string) (f fact, ok bool) {
+	kind, line, _ := strings.Cut(line, "\t")
+	f = fact{index: kind == indexFact, digest: digest.Digest(take(&line)), subject: digest.Digest(take(&line))}
+	if kind != indexFact && kind != imageFact || content.CheckDigest(f.digest) != nil {
+		return f, false
+	}
+	if f.index {
+		for line != "" {
+			d, platform, _ := strings.Cut(take(&line), " ")
+			f.children = append(f.children, childFact{digest.Digest(d), platformIn(platform)})
+		}
+		return f, true
+	}
+	v := &f.variant
+	v.Manifest, v.ID = f.digest, digest.Digest(take(&line))
+	var sizeErr, timeErr error
+	v.Size, sizeErr = strconv.ParseInt(take(&line), 10, 64)
+	v.Created, timeErr = time.Parse(time.RFC3339Nano, take(&line))
+	v.Platform, v.labels = platformIn(take(&line)), take(&line)
+	return f, sizeErr == nil && timeErr == nil && content.CheckDigest(v.ID) == nil
+}
+
+// take takes the first field off line.
+func take(line *string) string {
+	first, rest, _ := strings.Cut(*line, "\t")
+	*line = rest
+	if first == noFact {
+		return ""
+	}
+	return first
+}
+
+// platformIn reads what [content.Platform.String] has written.
+func platformIn(s string) content.Platform {
+	os, rest, _ := strings.Cut(s, "/")
+	architecture, variant, _ := strings.Cut(rest, "/")
+	return content.Platform{OS: os, Architecture: architecture, Variant: variant}
 }
 
 // storeFacts are the facts of a store while it is listed.
 type storeFacts struct {
 	s     *Store
-	known map[digest.Digest]fact
-	lines int                    // of the file
-	fresh []fact                 // that the file has not
-	here  map[digest.Digest]bool // nil before it was looked
+	known map[digest.Digest]*fact
+	fresh strings.Builder // lines that the file has not
+	here  map[string]bool // the files of blobs; nil before it was looked
 }
 
 // knownFacts reads the facts file. One that is not there, or is none of ours,
 // has no facts.
-func (s *Store) knownFacts() (*storeFacts, error) {
-	f := &storeFacts{s: s, known: map[digest.Digest]fact{}}
+func (s *Store) knownFacts() *storeFacts {
+	f := &storeFacts{s: s, known: map[digest.Digest]*fact{}}
 	raw, err := s.disk.read(factsFile, maxFacts)
 	if err != nil {
-		return f, nil //nolint:nilerr // what is not known is read again
+		return f // what is not known is read again
 	}
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	lines.Buffer(nil, 2*maxFact)
-	for lines.Scan() {
-		f.lines++
-		var one fact
-		if json.Unmarshal(lines.Bytes(), &one) == nil {
-			f.known[one.Digest] = one
+	lines := string(raw)
+	f.known = make(map[digest.Digest]*fact, strings.Count(lines, "\n"))
+	for line := range strings.Lines(lines) {
+		if one, ok := parseFact(strings.TrimSuffix(line, "\n")); ok {
+			f.known[one.digest] = &one
 		}
 	}
-	return f, nil
+	return f
 }
 
 // image returns what is known of an entry of index.json.
 func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image, error) {
 	image := Image{Root: bare(root)}
-	todo, seen := []digest.Digest{root.Digest}, map[digest.Digest]bool{}
-	for len(todo) > 0 {
-		d := todo[0]
-		todo = todo[1:]
-		if seen[d] {
-			continue
-		}
-		seen[d] = true
+	todo := []digest.Digest{root.Digest} // each once
+	for n := 0; n < len(todo); n++ {
+		d := todo[n]
 		one, err := f.of(ctx, d)
 		switch {
 		case errors.Is(err, content.ErrNotFound):
 			continue // it is listed, and not here
 		case err != nil:
 			return image, err
-		case !one.Index:
-			image.Variants = append(image.Variants, one.variant())
+		case !one.index:
+			image.Variants = append(image.Variants, one.variant)
 			continue
 		}
-		for _, child := range one.Children {
-			image.Offers = append(image.Offers, child.Platform)
-			here, err := f.has(child.Digest)
+		for _, child := range one.children {
+			image.Offers = append(image.Offers, child.platform)
+			here, err := f.has(child.digest)
 			if err != nil {
 				return image, err
 			}
-			if here {
-				todo = append(todo, child.Digest)
+			if here && !slices.Contains(todo, child.digest) {
+				todo = append(todo, child.digest)
 			}
 		}
 	}
 	return image, nil
-}
-
-func (f fact) variant() Variant {
-	return Variant{Manifest: f.Digest, ID: f.ID, Platform: f.Platform, Created: f.Created, Size: f.Size, Labels: f.Labels}
 }
 
 // has reports whether there is a blob of that digest. The folder is looked at
@@ -121,29 +180,29 @@ func (f *storeFacts) has(d digest.Digest) (bool, error) {
 		}
 		f.here = here
 	}
-	return f.here[d], nil
+	return f.here[d.Encoded()], nil
 }
 
 // refers reports whether d has a subject that is here.
 func (f *storeFacts) refers(d digest.Digest) bool {
-	subject := f.known[d].Subject
-	return subject != "" && f.s.disk.there(subject)
+	one, ok := f.known[d]
+	return ok && one.subject != "" && f.s.disk.there(one.subject)
 }
 
 // of returns the facts of manifest d, which are read where they are not known.
-func (f *storeFacts) of(ctx context.Context, d digest.Digest) (fact, error) {
+func (f *storeFacts) of(ctx context.Context, d digest.Digest) (*fact, error) {
 	if one, ok := f.known[d]; ok {
 		return one, nil
 	}
 	one, whole, err := f.s.readFact(ctx, d)
 	if err != nil {
-		return one, err
+		return nil, err
 	}
-	f.known[d] = one
-	if whole {
-		f.fresh = append(f.fresh, one)
+	f.known[d] = &one
+	if line, ok := one.line(); ok && whole {
+		f.fresh.WriteString(line)
 	}
-	return one, nil
+	return &one, nil
 }
 
 // readFact reads manifest d and its config. What cannot be read says nothing but
@@ -151,27 +210,27 @@ func (f *storeFacts) of(ctx context.Context, d digest.Digest) (fact, error) {
 func (s *Store) readFact(ctx context.Context, d digest.Digest) (one fact, whole bool, err error) {
 	m, err := s.manifest(ctx, ocispec.Descriptor{Digest: d})
 	if errors.Is(err, content.ErrInvalid) || errors.Is(err, content.ErrCorrupt) {
-		return fact{Digest: d, ID: d}, false, nil
+		return fact{digest: d, variant: Variant{Manifest: d, ID: d}}, false, nil
 	}
 	if err != nil {
 		return fact{}, false, err
 	}
-	one = fact{Digest: d, Index: m.IsIndex(), ID: d, Size: m.Size()}
+	one = fact{digest: d, index: m.IsIndex(), variant: Variant{Manifest: d, ID: d, Size: m.Size()}}
 	if subject, ok := m.Subject(); ok {
-		one.Subject = subject.Digest
+		one.subject = subject.Digest
 	}
 	for _, child := range m.Children() {
 		if !content.IsAttestation(child) {
-			one.Children = append(one.Children, childFact{child.Digest, platformOf(child)})
+			one.children = append(one.children, childFact{child.Digest, platformOf(child)})
 		}
 	}
 	for _, blob := range m.Blobs() {
-		one.Size += blob.Size
+		one.variant.Size += blob.Size
 	}
 	if config, ok := m.Config(); ok {
-		one.ID = config.Digest
+		one.variant.ID = config.Digest
 	}
-	whole, err = s.readConfigFact(ctx, m, &one)
+	whole, err = s.readConfigFact(ctx, m, &one.variant)
 	return one, whole, err
 }
 
@@ -184,7 +243,7 @@ func platformOf(d ocispec.Descriptor) content.Platform {
 
 // readConfigFact adds what the config of an image says, and reports whether it
 // could be read.
-func (s *Store) readConfigFact(ctx context.Context, m content.Manifest, one *fact) (whole bool, err error) {
+func (s *Store) readConfigFact(ctx context.Context, m content.Manifest, v *Variant) (whole bool, err error) {
 	if _, ok := m.ImageConfig(); !ok {
 		return true, nil
 	}
@@ -196,10 +255,14 @@ func (s *Store) readConfigFact(ctx context.Context, m content.Manifest, one *fac
 	if err != nil || json.Unmarshal(raw, &config) != nil {
 		return false, nil //nolint:nilerr // it says nothing
 	}
-	one.Platform = content.PlatformOf(config.Platform)
-	one.Labels = config.Config.Labels
+	v.Platform = content.PlatformOf(config.Platform)
 	if config.Created != nil {
-		one.Created = *config.Created
+		v.Created = config.Created.UTC()
+	}
+	if len(config.Config.Labels) > 0 {
+		labels, err := json.Marshal(config.Config.Labels)
+		v.labels = string(labels)
+		return err == nil, err
 	}
 	return true, nil
 }
@@ -207,21 +270,14 @@ func (s *Store) readConfigFact(ctx context.Context, m content.Manifest, one *fac
 // keepFacts adds to the file what was read, for the next time. A store that
 // cannot be written to is listed all the same.
 func (s *Store) keepFacts(f *storeFacts) {
-	var lines bytes.Buffer
-	for _, one := range f.fresh {
-		raw, err := json.Marshal(one)
-		if err == nil && len(raw) <= maxFact {
-			lines.Write(append(raw, '\n'))
-		}
-	}
-	if lines.Len() > 0 {
-		_ = s.disk.appendTo(factsFile, lines.Bytes())
+	if f.fresh.Len() > 0 {
+		_ = s.disk.appendTo(factsFile, f.fresh.String())
 	}
 }
 
 // appendTo adds lines to a file of ours, in one writing, so that several who do
 // it at once tear no line.
-func (k *disk) appendTo(name string, lines []byte) (err error) {
+func (k *disk) appendTo(name string, lines string) (err error) {
 	f, err := durable.OpenRegularFile(k.root, name, os.O_WRONLY|os.O_APPEND)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := durable.MakeDir(k.root, ownDir); err != nil {
@@ -233,6 +289,6 @@ func (k *disk) appendTo(name string, lines []byte) (err error) {
 		return k.fail("open", name, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = f.Write(lines)
+	_, err = f.WriteString(lines)
 	return k.fail("write", name, err)
 }

@@ -3,9 +3,9 @@ package layout
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +31,17 @@ type Variant struct {
 	Platform content.Platform
 	Created  time.Time // zero where the config does not say
 	Size     int64     // of the manifest, its config and its layers as they are stored, in bytes
-	Labels   map[string]string
+
+	labels string // JSON, which is not read before somebody asks
+}
+
+// Labels returns the labels of the config.
+func (v Variant) Labels() map[string]string {
+	var labels map[string]string
+	if json.Unmarshal([]byte(v.labels), &labels) != nil {
+		return nil
+	}
+	return labels
 }
 
 // ID returns what the image is called by when it has no name: the config's
@@ -73,12 +83,9 @@ func (s *Store) Images(ctx context.Context) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts, err := s.knownFacts()
-	if err != nil {
-		return nil, err
-	}
-	var images []Image
-	at := map[digest.Digest]int{}
+	facts := s.knownFacts()
+	images := make([]Image, 0, len(x.entries))
+	at := make(map[digest.Digest]int, len(x.entries))
 	for _, e := range x.entries {
 		n, named := e.storeName()
 		if content.IsDigestTag(n.tag) || content.IsDigestTag(e.refName()) {
@@ -102,7 +109,7 @@ func (s *Store) Images(ctx context.Context) ([]Image, error) {
 	}
 	s.keepFacts(facts)
 	images = slices.DeleteFunc(images, func(i Image) bool { return len(i.Names) == 0 && facts.refers(i.Root.Digest) })
-	slices.SortStableFunc(images, newestFirst)
+	slices.SortFunc(images, newestFirst)
 	return images, nil
 }
 
@@ -181,26 +188,36 @@ func (s *Store) matching(images []Image, ref string) []Image {
 	return slices.DeleteFunc(slices.Clone(images), func(i Image) bool { return !i.answersTo(hex) })
 }
 
-// here returns which manifests are stored, by one look at the folder.
-func (s *Store) here() (map[digest.Digest]bool, error) {
-	here := map[digest.Digest]bool{}
+// here returns the names of the files of blobs, by one look at their folders: of
+// 5,000 images it takes a fraction of what looking at each manifest does.
+func (s *Store) here() (map[string]bool, error) {
+	here := map[string]bool{}
 	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
-		if err := s.disk.checkFolder(blobsDir + "/" + alg.String() + "/x"); errors.Is(err, content.ErrNotFound) {
-			continue
-		} else if err != nil {
+		names, err := s.disk.names(blobsDir + "/" + alg.String())
+		if err != nil {
 			return nil, err
 		}
-		dir, err := s.disk.root.Open(blobsDir + "/" + alg.String())
-		if err != nil {
-			return nil, s.disk.fail("read", blobsDir, err)
-		}
-		names, err := dir.Readdirnames(-1)
-		if err = errors.Join(err, dir.Close()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, s.disk.fail("read", blobsDir, err)
+		if len(here) == 0 {
+			here = make(map[string]bool, len(names))
 		}
 		for _, name := range names {
-			here[digest.NewDigestFromEncoded(alg, name)] = true
+			here[name] = true
 		}
 	}
 	return here, nil
+}
+
+// names lists a folder; one that is not there is empty.
+func (k *disk) names(folder string) (names []string, err error) {
+	if err := k.checkFolder(folder + "/any"); errors.Is(err, content.ErrNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	dir, err := k.root.Open(folder)
+	if err != nil {
+		return nil, k.fail("read", folder, err)
+	}
+	names, err = dir.Readdirnames(-1)
+	return names, k.fail("read", folder, errors.Join(err, dir.Close()))
 }

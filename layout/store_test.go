@@ -202,7 +202,7 @@ func TestImagesSaysWhatIsHere(t *testing.T) {
 		}
 		v := i.Variants[0]
 		size := amd64.m.Size() + amd64.blobs[0].d.Size + amd64.blobs[1].d.Size
-		if v.ID != amd64.blobs[0].d.Digest || !v.Created.Equal(long) || v.Labels["a"] != "b" || v.Size != size {
+		if v.ID != amd64.blobs[0].d.Digest || !v.Created.Equal(long) || v.Labels()["a"] != "b" || v.Size != size {
 			t.Errorf("%s: %+v, want size %d", when, v, size)
 		}
 	}

@@ -154,7 +154,7 @@ func (f imageFilter) holds(i layout.Image) bool {
 	case !f.since.IsZero() && !v.Created.After(f.since):
 		return false
 	}
-	return !slices.ContainsFunc(f.labels, func(l labelFilter) bool { return l.has(v.Labels) == l.not })
+	return !slices.ContainsFunc(f.labels, func(l labelFilter) bool { return l.has(v.Labels()) == l.not })
 }
 
 func (l labelFilter) has(labels map[string]string) bool {

@@ -86,7 +86,7 @@ func listImages(ctx context.Context, f *Factory, o imagesOptions) (_ render.Resu
 
 // listing lays images out as docker does, at that time.
 func (o imagesOptions) listing(images []layout.Image, filter imageFilter, now time.Time) render.Result {
-	rows, ids := []ImagesResult{}, []string{}
+	rows, ids := make([]ImagesResult, 0, len(images)), make([]string, 0, len(images))
 	for _, i := range images {
 		names, meant := filter.names(i)
 		if !meant {
