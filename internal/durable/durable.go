@@ -140,10 +140,14 @@ func eachDir(dir string, f func(name string) error) error {
 // CreateNew creates name for writing. What has that name is removed first, and
 // never written through.
 func CreateNew(root *os.Root, name string) (*os.File, error) {
+	return createNew(root, name, 0o644)
+}
+
+func createNew(root *os.Root, name string, mode fs.FileMode) (*os.File, error) {
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+	return root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, mode)
 }
 
 // A Replacement is the new content of a file before it has its name.
@@ -155,7 +159,16 @@ type Replacement struct {
 // Write writes content to temporary and makes it durable. Two writers must not
 // use the same temporary name at once.
 func Write(root *os.Root, temporary string, content []byte) (*Replacement, error) {
-	f, err := CreateNew(root, temporary)
+	return writeMode(root, temporary, 0o644, content)
+}
+
+// WritePrivate is Write of what its owner alone may read.
+func WritePrivate(root *os.Root, temporary string, content []byte) (*Replacement, error) {
+	return writeMode(root, temporary, 0o600, content)
+}
+
+func writeMode(root *os.Root, temporary string, mode fs.FileMode, content []byte) (*Replacement, error) {
+	f, err := createNew(root, temporary, mode)
 	if err != nil {
 		return nil, err
 	}

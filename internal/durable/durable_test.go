@@ -155,6 +155,25 @@ func TestAFileIsReplacedAsAWhole(t *testing.T) {
 	}
 }
 
+func TestWhatIsPrivateIsReadByItsOwnerAlone(t *testing.T) {
+	root := newRoot(t)
+	write(t, root, "name", "open to all")
+	r, err := WritePrivate(root, "temporary", []byte("private"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Publish("name"); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := root.Lstat("name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, root, "name"); got != "private" || !private(fi) {
+		t.Errorf("%q with mode %s", got, fi.Mode())
+	}
+}
+
 func TestAStampTellsEveryChange(t *testing.T) {
 	root := newRoot(t)
 	stamp := func() string {
