@@ -112,6 +112,9 @@ func newHelp() *cobra.Command {
 				_, err := io.WriteString(cmd.OutOrStdout(), "Flags that all verbs have:\n"+quieter(flags)+"\n"+exitHelp)
 				return err
 			}
+			if v, ok := foreign(args); ok {
+				return helpForeign(cmd.OutOrStdout(), v)
+			}
 			verb, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
 				return unknownVerb(cmd.Root(), args)

@@ -13,9 +13,9 @@ import (
 )
 
 func TestEveryVerbHasAnExampleOfItself(t *testing.T) {
-	for _, cmd := range newRoot(testFactory(t, nil)).Commands() {
-		if !strings.Contains(cmd.Example, "wherry "+cmd.Name()) {
-			t.Errorf("wherry %s has no example", cmd.Name())
+	for _, cmd := range everyVerb(t) {
+		if !strings.Contains(cmd.Example, cmd.CommandPath()) {
+			t.Errorf("%s has no example", cmd.CommandPath())
 		}
 	}
 }
@@ -47,11 +47,11 @@ func TestRareFlagsStandInHelpFlagsAlone(t *testing.T) {
 // A value is one word in capitals, as in docker's help, or one of several words.
 func TestEveryFlagNamesItsValueAlike(t *testing.T) {
 	form := regexp.MustCompile(`^([A-Z]+(/[A-Z]+)*|[a-z]+(\|[a-z]+)+(\|[A-Z]+)?)$`)
-	for _, cmd := range newRoot(testFactory(t, nil)).Commands() {
+	for _, cmd := range everyVerb(t) {
 		cmd.InheritedFlags() // makes cmd.Flags have them too
 		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 			if name, _ := pflag.UnquoteUsage(flag); flag.Value.Type() != "bool" && !flag.Hidden && !form.MatchString(name) {
-				t.Errorf("wherry %s: --%s %s", cmd.Name(), flag.Name, name)
+				t.Errorf("%s: --%s %s", cmd.CommandPath(), flag.Name, name)
 			}
 		})
 	}

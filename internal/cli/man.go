@@ -30,10 +30,7 @@ func newMan(f *Factory) *cobra.Command {
 		}
 		var lines []string
 		root := cmd.Root()
-		for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
-			if c.Hidden {
-				continue
-			}
+		for _, c := range shown(root) {
 			path := filepath.Join(args[0], pageName(c)+".1")
 			if err := os.WriteFile(path, []byte(manPage(c)), 0o644); err != nil {
 				return render.Result{}, err
@@ -42,6 +39,17 @@ func newMan(f *Factory) *cobra.Command {
 		}
 		return render.Result{Lines: lines}, nil
 	})
+}
+
+// shown lists c and the commands below it, but for hidden ones.
+func shown(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, below := range c.Commands() {
+		if !below.Hidden {
+			all = append(all, shown(below)...)
+		}
+	}
+	return all
 }
 
 func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
@@ -53,7 +61,7 @@ func manPage(c *cobra.Command) string {
 	fmt.Fprintf(&b, ".TH %s 1 \"\" \"wherry %s\" \"wherry\"\n", roff(strings.ToUpper(name)), roff(version()))
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(name), roff(c.Short))
 	use := c.UseLine()
-	if c.HasSubCommands() {
+	if !c.HasParent() {
 		use = c.Name() + " VERB [ARGUMENT…] [FLAG…]"
 	}
 	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", roff(use))

@@ -15,7 +15,7 @@ func TestEveryVerbHasAManualPage(t *testing.T) {
 		t.Fatalf("exit code %d, %s", got.code, got.errors)
 	}
 	root := newRoot(testFactory(t, nil))
-	all := append(root.Commands(), root)
+	all := append(everyVerb(t), root)
 	pages, err := os.ReadDir(dir)
 	if err != nil || len(pages) != len(all) { // man has none, help has
 		t.Errorf("%d pages, %v, want %d", len(pages), err, len(all))

@@ -85,4 +85,5 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		cmd.Flags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
 	}
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { completeWords(root, flag) })
+	root.AddCommand(newForeignVerbs()...)
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 const (
@@ -52,15 +54,22 @@ func verbTable(t *testing.T) string {
 			if cmd.GroupID != group.ID {
 				continue
 			}
-			use := "`" + strings.ReplaceAll(cmd.Use, "|", "\\|") + "`"
-			for _, alias := range cmd.Aliases {
-				use += ", `" + alias + "`"
+			b.WriteString(verbRow(cmd))
+			for _, below := range cmd.Commands() {
+				b.WriteString(verbRow(below))
 			}
-			fmt.Fprintf(&b, "| %s | %s |\n", use, cmd.Short)
 			if !strings.Contains(help, "  "+cmd.Name()+" ") || !strings.Contains(help, cmd.Short) {
 				t.Errorf("wherry help does not have %s", cmd.Name())
 			}
 		}
 	}
 	return b.String() + "\n"
+}
+
+func verbRow(cmd *cobra.Command) string {
+	use := "`" + strings.ReplaceAll(strings.TrimPrefix(cmd.UseLine(), "wherry "), "|", "\\|") + "`"
+	for _, alias := range cmd.Aliases {
+		use += ", `" + alias + "`"
+	}
+	return fmt.Sprintf("| %s | %s |\n", use, cmd.Short)
 }
