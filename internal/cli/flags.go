@@ -29,6 +29,7 @@ type Flags struct {
 	PlainHTTP     []string // hosts
 	TLSSkipVerify []string // hosts
 	CA            []string // files
+	Insecure      bool     // what the arguments name may speak http, or have any certificate; docker's flag of some verbs
 
 	LimitRate    Rate
 	Retries      int
@@ -231,6 +232,10 @@ func minArgs(n int) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+func rangeArgs(least, most int) cobra.PositionalArgs {
+	return cobra.MatchAll(minArgs(least), upToArgs(most))
 }
 
 func upToArgs(n int) cobra.PositionalArgs {

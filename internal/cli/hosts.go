@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/registry/config"
@@ -132,11 +134,39 @@ func (f *Factory) givenSettings() (map[string]config.Host, error) {
 		}
 		f.Warn("%s may be anybody: its certificate is not checked", host)
 	}
+	f.addInsecure(given)
 	roots, err := f.givenRoots()
 	if len(roots) > 0 {
 		given[""] = config.Host{Roots: roots}
 	}
 	return given, err
+}
+
+// bindInsecure adds docker's --insecure to a verb that talks to the registries that
+// its arguments name.
+func bindInsecure(cmd *cobra.Command, f *Factory) {
+	cmd.Flags().BoolVar(&f.Flags.Insecure, "insecure", false, "accept any certificate from the registries that are named here, and http")
+}
+
+// addInsecure adds what --insecure says about the registries that the arguments name.
+// What the other flags say of a host is more exact, and stays. A short name is Docker
+// Hub's here: what an alias leads to has settings of its own.
+func (f *Factory) addInsecure(given map[string]config.Host) {
+	if !f.Flags.Insecure {
+		return
+	}
+	for _, arg := range f.arguments() {
+		e, err := endpoint.Parse(arg)
+		if err != nil || e.Transport != endpoint.Registry {
+			continue
+		}
+		if _, said := given[e.Host]; said {
+			continue
+		}
+		yes := config.Value[bool]{Value: true, From: config.Origin{Variable: "--insecure"}}
+		given[e.Host] = config.Host{SkipVerify: yes, AllowHTTP: yes}
+		f.Warn("%s may be anybody: its certificate is not checked", e.Host)
+	}
 }
 
 // givenRoots returns the files of --ca, which must have certificates.

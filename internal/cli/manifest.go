@@ -29,6 +29,7 @@ func newManifest(f *Factory) *cobra.Command {
 		Example: "  wherry manifest nginx:1.27\n  wherry manifest --platform linux/arm64 nginx:1.27 > manifest.json",
 		Args:    exactArgs(1),
 	}
+	cmd.AddCommand(newManifestInspect(f), newManifestCreate(f), newManifestAnnotate(f), newManifestPush(f), newManifestRm(f))
 	cmd.Flags().Var(&platform, "platform", "the manifest of the image for `PLATFORM`, os/arch[/variant], in an index")
 	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
 		m, err := p.image(ctx, platform)

@@ -35,10 +35,14 @@ var schemas = map[string]reflect.Type{
 	"validate":  reflect.TypeFor[ValidateResult](),
 	"version":   reflect.TypeFor[VersionResult](),
 	"which":     reflect.TypeFor[WhichResult](),
+
+	"manifest-annotate": reflect.TypeFor[DraftResult](),
+	"manifest-create":   reflect.TypeFor[DraftResult](),
+	"manifest-rm":       reflect.TypeFor[RemovedDraftsResult](),
 }
 
 // handmade says which schema the other verbs follow.
-var handmade = map[string]string{"copy": "copy", "save": "copy", "load": "copy"}
+var handmade = map[string]string{"copy": "copy", "save": "copy", "load": "copy", "manifest-push": "copy"}
 
 func schemaFolder() string { return filepath.Join("..", "..", "docs", "schemas") }
 

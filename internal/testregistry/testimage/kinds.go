@@ -44,11 +44,13 @@ func Kinds() []Kind {
 }
 
 // Named returns the kind of that name, made from seed, and whether there is one: "schema1" and "fallback" too, which
-// are for registries that take the one and need the other.
+// are for registries that take the one and need the other, and "arm64", which is another platform's "raw".
 func Named(name string, seed uint64) (Image, bool) {
 	switch name {
 	case "schema1":
 		return Schema1(seed), true
+	case "arm64":
+		return ForArm(seed), true
 	case "fallback":
 		return WithFallback(seed), true
 	}
@@ -62,6 +64,12 @@ func Named(name string, seed uint64) (Image, bool) {
 
 // Single is an OCI image of one platform with two gzip layers.
 func Single(seed uint64) Image { return packed(seed, Gzip) }
+
+// ForArm is an OCI image for linux/arm64 whose layer is a plain tar.
+func ForArm(seed uint64) Image {
+	b := Builder{Seed: seed}
+	return b.Done(b.Image("linux/arm64", b.Layer(Raw, 3000)))
+}
 
 // Zstandard is an OCI image with zstd layers.
 func Zstandard(seed uint64) Image { return packed(seed, Zstd) }
