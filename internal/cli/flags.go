@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -244,12 +243,6 @@ func upToArgs(n int) cobra.PositionalArgs {
 			return fmt.Errorf("%q takes at most %s, not %d: %s", cmd.CommandPath(), arguments(n), len(args), cmd.UseLine())
 		}
 		return nil
-	}
-}
-
-func rangeArgs(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		return cmp.Or(minArgs(least)(cmd, args), upToArgs(most)(cmd, args))
 	}
 }
 

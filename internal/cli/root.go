@@ -81,9 +81,16 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		}
 	}
 	root.AddCommand(newMan(f))
-	for _, cmd := range root.Commands() {
-		cmd.Flags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
-	}
+	completeFlags(root.Commands())
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { completeWords(root, flag) })
 	root.AddCommand(newForeignVerbs()...)
+}
+
+// completeFlags lets a shell complete the words of flags, of verbs below others
+// too.
+func completeFlags(verbs []*cobra.Command) {
+	for _, cmd := range verbs {
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
+		completeFlags(cmd.Commands())
+	}
 }
