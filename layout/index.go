@@ -93,11 +93,16 @@ func (l *Layout) index() (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := parseIndex(raw, l.Limits)
-	if err == nil && stamp != "" {
+	var x *index
+	if seen := l.seen.Load(); seen != nil && bytes.Equal(seen.raw, raw) {
+		x = seen.index
+	} else if x, err = parseIndex(raw, l.Limits); err != nil {
+		return nil, l.disk.fail("read", indexFile, err)
+	}
+	if stamp != "" {
 		l.seen.Store(&seenIndex{stamp, raw, x})
 	}
-	return x, l.disk.fail("read", indexFile, err)
+	return x, nil
 }
 
 // indexOf returns what raw says, for the caller to change: it is parsed unless it

@@ -120,16 +120,9 @@ func (k *disk) relies(ctx context.Context, digests ...digest.Digest) error {
 // leased returns what stands in leases that are held. Others are those of runs
 // that have ended, and are removed. The caller holds the gate alone.
 func (k *disk) leased() ([]digest.Digest, error) {
-	err := durable.CheckDir(k.root, leasesDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := k.list(leasesDir)
 	if err != nil {
-		return nil, k.fail("read", leasesDir, err)
-	}
-	files, err := fs.ReadDir(k.root.FS(), leasesDir)
-	if err != nil {
-		return nil, k.fail("read", leasesDir, err)
+		return nil, err
 	}
 	var all []digest.Digest
 	last := ""

@@ -17,6 +17,7 @@ var children = map[string]func(args []string) error{
 	"rounds": roundsChild,
 	"put":    putChild,
 	"dir":    dirChild,
+	"pulls":  pullsChild,
 }
 
 func TestMain(m *testing.M) {
