@@ -27,18 +27,20 @@ type layer struct {
 var layers = []layer{
 	{"internal/pattern", nil},
 	{"content", nil},
+	{"internal/packed", []string{"content"}},
+	{"internal/spool", []string{"content"}},
 
 	{"internal/httpx", []string{"content"}},
 	{"internal/durable", []string{"content"}},
 	{"registry/config", []string{"content", "internal/pattern"}},
 	{"registry", []string{"content", "internal/httpx", "internal/pattern"}},
 	{"layout", []string{"content", "internal/durable"}},
-	{"archive", []string{"content", "internal/durable"}},
+	{"archive", []string{"content", "internal/durable", "internal/packed", "internal/spool"}},
 	{"internal/testregistry", []string{"content"}},
 	{"internal/testlink", nil},
 
 	{"transfer", []string{"content"}},
-	{"image", []string{"content"}},
+	{"image", []string{"content", "internal/packed", "internal/spool"}},
 
 	{"bundle", lower},
 	{"serve", lower},
@@ -57,6 +59,7 @@ var layers = []layer{
 		"internal/render", "internal/term", "internal/endpoint", "internal/batch", "internal/retention",
 		"internal/cloud", "internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
 		"internal/durable", // hands its Facts to registry and transfer
+		"internal/spool",   // makes the files that plans are kept in
 	})},
 
 	{"internal/faults", []string{"content", "layout", "archive", "internal/testregistry"}},

@@ -27,6 +27,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/packed"
 )
 
 // A Compression is what a docker archive's raw layers become when they are read.
@@ -116,12 +117,12 @@ func open(ctx context.Context, f *os.File, o Options) (*Archive, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if sniff(head) != plain || !info.Mode().IsRegular() {
+	if packed.Sniff(head) != packed.Plain || !info.Mode().IsRegular() {
 		a, err := pour(ctx, f, o)
 		return a, errors.Join(err, f.Close())
 	}
 	a := &Archive{o: o, data: f}
-	a.spools.add(f, "")
+	a.spools.add(f)
 	a.index, err = indexTar(io.NewSectionReader(withContext(ctx, f), 0, info.Size()))
 	if err == nil {
 		err = a.load(ctx)
@@ -144,7 +145,7 @@ func look(f *os.File) (os.FileInfo, []byte, error) {
 	if !info.Mode().IsRegular() {
 		return info, nil, nil
 	}
-	head := make([]byte, magicSize)
+	head := make([]byte, packed.MagicSize)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
@@ -169,7 +170,7 @@ func pour(ctx context.Context, r io.Reader, o Options) (*Archive, error) {
 		return nil, err
 	}
 	a.data = f
-	a.index, err = spool(ctx, r, f, o.MaxUnpacked)
+	a.index, err = unpack(ctx, r, f, o.MaxUnpacked)
 	if err == nil {
 		err = a.load(ctx)
 	}

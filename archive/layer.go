@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/packed"
 )
 
 // layer returns the descriptor of the layer of a docker archive that lies at
@@ -29,17 +28,17 @@ func (a *Archive) layer(ctx context.Context, image *dockerImage, name string, di
 		return ocispec.Descriptor{}, err
 	}
 	at := span{a.data, f.off, f.size}
-	head := make([]byte, magicSize)
+	head := make([]byte, packed.MagicSize)
 	n, err := io.ReadFull(at.reader(), head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ocispec.Descriptor{}, err
 	}
-	switch found := sniff(head[:n]); {
-	case found == gzipped:
+	switch found := packed.Sniff(head[:n]); {
+	case found == packed.Gzip:
 		return a.packedLayer(ctx, at, name, ocispec.MediaTypeImageLayerGzip)
-	case found == zstandard:
+	case found == packed.Zstd:
 		return a.packedLayer(ctx, at, name, ocispec.MediaTypeImageLayerZstd)
-	case found == plain && a.o.Compress == None:
+	case found == packed.Plain && a.o.Compress == None:
 		// Its digest is the diff ID; whoever copies it verifies that.
 		a.keep(diffID, at)
 		return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: f.size}, nil
@@ -69,17 +68,17 @@ func (a *Archive) packedLayer(ctx context.Context, at span, name, mediaType stri
 // pack writes a layer into a temporary file, compressed as the options say. The
 // raw bytes must be those of the diff ID.
 func (a *Archive) pack(ctx context.Context, at span, diffID digest.Digest) (d ocispec.Descriptor, err error) {
-	in := &input{r: withReader(ctx, at.reader())}
-	raw, err := inflate(in, a.o.MaxUnpacked)
+	in := packed.NewInput(ctx, at.reader())
+	raw, err := packed.Unpack(in, a.o.MaxUnpacked)
 	if err != nil {
-		return d, in.blame(err)
+		return d, in.Blame(err)
 	}
 	defer raw.Close()
 	f, err := a.spools.create(a.o.TempDir)
 	if err != nil {
 		return d, err
 	}
-	out := &measure{w: bufio.NewWriterSize(spoolWriter{f}, 128<<10), hash: digest.SHA256.Digester()}
+	out := &measure{w: bufio.NewWriterSize(f, 128<<10), hash: digest.SHA256.Digester()}
 	w, mediaType, err := packer(out, a.o.Compress)
 	if err != nil {
 		return d, err
@@ -87,7 +86,7 @@ func (a *Archive) pack(ctx context.Context, at span, diffID digest.Digest) (d oc
 	hash := diffID.Algorithm().Digester()
 	n, err := io.Copy(io.MultiWriter(w, hash.Hash()), raw)
 	if err != nil {
-		return d, errors.Join(in.blame(err), w.Close())
+		return d, errors.Join(in.Blame(err), w.Close())
 	}
 	if err := errors.Join(w.Close(), out.w.Flush()); err != nil {
 		return d, err
@@ -103,21 +102,17 @@ func (a *Archive) pack(ctx context.Context, at span, diffID digest.Digest) (d oc
 
 // packer returns what compresses into w, the same input to the same bytes.
 func packer(w io.Writer, c Compression) (io.WriteCloser, string, error) {
+	format, mediaType := packed.Plain, ocispec.MediaTypeImageLayer
 	switch c {
 	case Gzip:
-		z, err := gzip.NewWriterLevel(w, gzip.DefaultCompression)
-		return z, ocispec.MediaTypeImageLayerGzip, err
+		format, mediaType = packed.Gzip, ocispec.MediaTypeImageLayerGzip
 	case Zstd:
-		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(zstd.SpeedDefault))
-		return z, ocispec.MediaTypeImageLayerZstd, err
+		format, mediaType = packed.Zstd, ocispec.MediaTypeImageLayerZstd
 	case None:
 	}
-	return nopCloser{w}, ocispec.MediaTypeImageLayer, nil
+	z, err := packed.NewWriter(w, format)
+	return z, mediaType, err
 }
-
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
 
 // A measure hashes and counts what passes.
 type measure struct {

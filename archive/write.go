@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/spool"
 )
 
 // A Writer writes an archive that is an OCI layout and a docker archive in one:
@@ -49,7 +50,7 @@ type Writer struct {
 func Create(path string) (*Writer, error) {
 	file, err := newDestination(path)
 	if err != nil {
-		return nil, fmt.Errorf("archive %s: %w", path, noSpace(err))
+		return nil, fmt.Errorf("archive %s: %w", path, spool.Full(err))
 	}
 	w := NewWriter(file.f)
 	w.file = file
@@ -221,14 +222,14 @@ func (w *Writer) Commit(ctx context.Context) error {
 		}
 	}
 	if err := tar.NewWriter(w.out).Close(); err != nil {
-		w.err = noSpace(err)
+		w.err = spool.Full(err)
 		return w.err
 	}
 	w.done = true
 	if w.file == nil {
 		return nil
 	}
-	return noSpace(w.file.commit())
+	return spool.Full(w.file.commit())
 }
 
 // Close ends writing. Without Commit nothing stays of a file.
@@ -287,7 +288,7 @@ func (w *Writer) entry(name string, size int64, r io.Reader) error {
 		w.pos += n.n
 		return nil
 	}
-	err = noSpace(err)
+	err = spool.Full(err)
 	switch {
 	case w.file == nil || w.file.final():
 		w.err = fmt.Errorf("the archive is incomplete: %w", err)
