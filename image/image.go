@@ -6,4 +6,6 @@
 // image; of an index [content.ImageFor] finds the image for a platform.
 //
 // [History] tells the steps that made an image, from its manifest and config.
+// [Export] writes its root file system as a tar: the layers one over the other,
+// without what they remove, verified, and clean whatever the layers hold.
 package image

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,6 +31,18 @@ func file(name, body string) entry {
 	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644}, body}
 }
 
+func folder(name string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755}, ""}
+}
+
+func symlink(name, to string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to, Mode: 0o777}, ""}
+}
+
+func hardlink(name, to string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: to}, ""}
+}
+
 // tarOf returns a tar of entries.
 func tarOf(entries ...entry) []byte {
 	var raw bytes.Buffer
@@ -44,6 +57,18 @@ func tarOf(entries ...entry) []byte {
 	return raw.Bytes()
 }
 
+// of adds the image of layers that are each a list of entries, not compressed.
+func (b *builder) of(layers ...[]entry) content.Manifest {
+	var all []ocispec.Descriptor
+	var config ocispec.Image
+	for _, entries := range layers {
+		raw := tarOf(entries...)
+		all = append(all, b.blob(ocispec.MediaTypeImageLayer, raw))
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(raw))
+	}
+	return b.image(config, all...)
+}
+
 // layer adds a gzip layer.
 func (b *builder) layer(entries ...entry) ocispec.Descriptor {
 	return b.blob(ocispec.MediaTypeImageLayerGzip, packed(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, tarOf(entries...)))
@@ -56,6 +81,12 @@ func packed(pack func(io.Writer) io.WriteCloser, raw []byte) []byte {
 	must(err)
 	must(w.Close())
 	return out.Bytes()
+}
+
+func zstandard(w io.Writer) io.WriteCloser {
+	z, err := zstd.NewWriter(w)
+	must(err)
+	return z
 }
 
 func (b *builder) blob(mediaType string, raw []byte) ocispec.Descriptor {

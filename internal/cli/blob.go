@@ -61,7 +61,7 @@ func runBlob(ctx context.Context, f *Factory, p *place, output string) (render.R
 	if output == "" {
 		return render.Result{}, p.fail(p.pour(ctx, d, f.Out))
 	}
-	if err := p.pourFile(ctx, d, output); err != nil {
+	if _, err := writeFile(output, func(w io.Writer) error { return p.pour(ctx, d, w) }); err != nil {
 		return render.Result{}, p.fail(err)
 	}
 	return render.Result{Value: BlobResult{Digest: d.Digest, Size: size, File: output}, Quiet: []string{}}, nil
@@ -82,23 +82,51 @@ func (p *place) pour(ctx context.Context, d ocispec.Descriptor, w io.Writer) err
 	return err
 }
 
-// pourFile writes a blob to a file that gets its name when all is right.
-func (p *place) pourFile(ctx context.Context, d ocispec.Descriptor, path string) (err error) {
+// writeFile has write write a file that gets its name when all is right, and
+// returns its size. What is there and is no file, a pipe or a device, is written
+// to as it is.
+func writeFile(path string, write func(io.Writer) error) (size int64, err error) {
+	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
+		return writeInto(path, write)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.Remove(tmp.Name()))
 		}
 	}()
-	err = p.pour(ctx, d, tmp)
+	w := &countingWriter{w: tmp}
+	err = write(w)
 	if err == nil {
 		err = tmp.Chmod(0o644)
 	}
 	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
+		return 0, err
 	}
-	return os.Rename(tmp.Name(), path)
+	return w.n, os.Rename(tmp.Name(), path)
+}
+
+func writeInto(path string, write func(io.Writer) error) (size int64, err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	w := &countingWriter{w: f}
+	err = write(w)
+	return w.n, errors.Join(err, f.Close())
+}
+
+// A countingWriter counts the bytes that went through.
+type countingWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }

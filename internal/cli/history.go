@@ -11,7 +11,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/image"
 	"github.com/wherry-dev/wherry/internal/render"
 )
@@ -53,11 +52,8 @@ func newHistory(f *Factory) *cobra.Command {
 	flags.BoolVarP(&o.Human, "human", "H", true, "sizes and times for people; --human=false for exact ones")
 	flags.BoolVar(&o.NoTrunc, "no-trunc", false, "shorten neither ids nor commands")
 	flags.BoolVar(&o.Wide, "wide", false, "show digest and download size of the layers too")
-	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
-		m, err := p.image(ctx, o.Platform)
-		if err == nil && !o.Platform.given {
-			m, err = p.pick(ctx, m, content.HostPlatform())
-		}
+	return f.RunStored(cmd, func(ctx context.Context, p *place) (render.Result, error) {
+		m, err := p.only(ctx, o.Platform)
 		if err != nil {
 			return render.Result{}, err
 		}
@@ -162,5 +158,5 @@ func (o historyOptions) size(n int64) string {
 	if !o.Human {
 		return strconv.FormatInt(n, 10)
 	}
-	return units.HumanSizeWithPrecision(float64(n), 3)
+	return humanSize(n)
 }

@@ -13,6 +13,7 @@ func newImage(f *Factory) *cobra.Command {
 		newImageInspect(f),
 		named(newImages(f), "ls", "list"),
 		newHistory(f), newPull(f), newPush(f), newSave(f), newLoad(f), newTag(f),
+		named(newRemove(f), "rm", "remove"), newImagePrune(f),
 	)
 }
 

@@ -126,7 +126,7 @@ func inspectImage(ctx context.Context, f *Factory, arg string, o imageInspectOpt
 	if err != nil {
 		return ImageInspectResult{}, err
 	}
-	m, err := o.imageOf(ctx, p, root)
+	m, err := p.only(ctx, o.Platform)
 	if err != nil {
 		return ImageInspectResult{}, err
 	}
@@ -143,24 +143,6 @@ func inspectImage(ctx context.Context, f *Factory, arg string, o imageInspectOpt
 // pointTo returns what points at m, as registries have it.
 func pointTo(m content.Manifest) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: m.MediaType(), Digest: m.Digest(), Size: m.Size()}
-}
-
-// imageOf returns the image for the platform that is wanted. In the store that is
-// one that is there: nobody asked for another.
-func (o imageInspectOptions) imageOf(ctx context.Context, p *place, root content.Manifest) (content.Manifest, error) {
-	if o.Platform.given {
-		return p.narrow(ctx, root, o.Platform.Platform)
-	}
-	m, err := p.pick(ctx, root, content.HostPlatform())
-	if !errors.Is(err, content.ErrNotFound) || p.at.Transport != endpoint.Store {
-		return m, err
-	}
-	for _, child := range root.Children() {
-		if there, err := p.Manifest(ctx, child.Digest.String()); err == nil && !content.IsAttestation(child) {
-			return there, nil
-		}
-	}
-	return m, err
 }
 
 // addConfig adds what the config of m says.

@@ -129,7 +129,7 @@ func (o imagesOptions) row(i layout.Image, name string, now time.Time) ImagesRes
 		ID:           o.id(i.ID(content.HostPlatform())),
 		CreatedAt:    "N/A",
 		CreatedSince: "N/A",
-		Size:         units.HumanSizeWithPrecision(float64(sizeOf(i)), 3),
+		Size:         humanSize(sizeOf(i)),
 	}
 	if !v.Created.IsZero() {
 		row.CreatedAt = v.Created.Local().Format("2006-01-02 15:04:05 -0700 MST")
@@ -185,7 +185,7 @@ func (o imagesOptions) tree(images []layout.Image, filter imageFilter) render.Ta
 			continue
 		}
 		for _, name := range orUnnamed(names) {
-			rows = append(rows, []string{orNone(name), o.id(i.Root.Digest), units.HumanSizeWithPrecision(float64(sizeOf(i)), 3)})
+			rows = append(rows, []string{orNone(name), o.id(i.Root.Digest), humanSize(sizeOf(i))})
 		}
 		rows = append(rows, o.branches(i)...)
 	}
@@ -196,7 +196,7 @@ func (o imagesOptions) tree(images []layout.Image, filter imageFilter) render.Ta
 func (o imagesOptions) branches(i layout.Image) [][]string {
 	var rows [][]string
 	for _, v := range i.Variants {
-		rows = append(rows, []string{v.Platform.String(), o.id(v.ID), units.HumanSizeWithPrecision(float64(v.Size), 3)})
+		rows = append(rows, []string{v.Platform.String(), o.id(v.ID), humanSize(v.Size)})
 	}
 	for _, p := range i.Offers {
 		if !slices.ContainsFunc(i.Variants, func(v layout.Variant) bool { return v.Platform == p }) {

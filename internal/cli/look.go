@@ -67,6 +67,25 @@ func (f *Factory) RunAt(cmd *cobra.Command, do func(ctx context.Context, p *plac
 	})
 }
 
+// RunStored is RunAt for docker's verbs: a bare name is an image of the store, or
+// of its registry as --pull says.
+func (f *Factory) RunStored(cmd *cobra.Command, do func(ctx context.Context, p *place) (render.Result, error)) *cobra.Command {
+	var pull choice[pullPolicy]
+	bindPull(cmd.Flags(), &pull)
+	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
+		e, err := f.stored(ctx, args[0], pull.value)
+		if err != nil {
+			return render.Result{}, err
+		}
+		p, err := f.lookAt(ctx, e)
+		if err != nil {
+			return render.Result{}, err
+		}
+		defer func() { err = errors.Join(err, p.Close()) }()
+		return do(ctx, p)
+	})
+}
+
 // checkTag warns where e has a tag beside its digest, which counts, and the tag
 // stands for something else.
 func (f *Factory) checkTag(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) {
@@ -115,6 +134,34 @@ func (p *place) image(ctx context.Context, platform Platform) (content.Manifest,
 		return m, err
 	}
 	return p.narrow(ctx, m, platform.Platform)
+}
+
+// only returns the image that the argument stands for: of an index the one for
+// the platform that was given, or else for this machine.
+func (p *place) only(ctx context.Context, platform Platform) (content.Manifest, error) {
+	m, err := p.image(ctx, platform)
+	if err != nil || platform.given {
+		return m, err
+	}
+	found, err := p.pick(ctx, m, content.HostPlatform())
+	if errors.Is(err, content.ErrNotFound) && p.at.Transport == endpoint.Store {
+		return p.firstHere(ctx, m, err)
+	}
+	return found, err
+}
+
+// firstHere returns the first image of index m that is here, and else missing.
+func (p *place) firstHere(ctx context.Context, m content.Manifest, missing error) (content.Manifest, error) {
+	for _, child := range m.Children() {
+		if content.IsAttestation(child) {
+			continue
+		}
+		found, err := p.Manifest(ctx, child.Digest.String())
+		if !errors.Is(err, content.ErrNotFound) {
+			return found, p.fail(err)
+		}
+	}
+	return m, missing
 }
 
 // narrow returns the image for a platform: m itself where it is no index.

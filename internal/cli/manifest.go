@@ -75,10 +75,7 @@ func newConfig(f *Factory) *cobra.Command {
 	}
 	cmd.Flags().Var(&platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
 	return f.RunAt(cmd, func(ctx context.Context, p *place) (render.Result, error) {
-		m, err := p.image(ctx, platform)
-		if err == nil && !platform.given {
-			m, err = p.pick(ctx, m, content.HostPlatform())
-		}
+		m, err := p.only(ctx, platform)
 		if err != nil {
 			return render.Result{}, err
 		}

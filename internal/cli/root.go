@@ -67,11 +67,11 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		id    string
 		verbs []*cobra.Command
 	}{
-		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newPush(f), newSave(f), newLoad(f)}},
+		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newPush(f), newSave(f), newLoad(f), newExport(f)}},
 		{groupLook, []*cobra.Command{
 			newInspect(f), newTags(f), newRepos(f), newHistory(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
 		}},
-		{groupStore, []*cobra.Command{newImages(f), newTag(f), newImage(f)}},
+		{groupStore, []*cobra.Command{newImages(f), newTag(f), newRemove(f), newPrune(f), newImage(f), newSystem(f)}},
 		{groupCare, []*cobra.Command{newDoctor(f), newWhich(f), newInfo(f), newLogin(f), newLogout(f), newCompletion(f), newVersion(f)}},
 	}
 	for _, group := range groups {

@@ -22,6 +22,7 @@ var schemas = map[string]reflect.Type{
 	"digest":    reflect.TypeFor[DigestResult](),
 	"doctor":    reflect.TypeFor[DoctorResult](),
 	"exists":    reflect.TypeFor[DigestResult](),
+	"export":    reflect.TypeFor[ExportResult](),
 	"history":   reflect.TypeFor[HistoryResult](), // of a line
 	"info":      reflect.TypeFor[InfoResult](),
 	"inspect":   reflect.TypeFor[InspectResult](),

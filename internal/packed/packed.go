@@ -66,6 +66,9 @@ const (
 	unpackedPlus  = 1 << 30
 )
 
+// Most returns how many bytes may come out of size bytes by default.
+func Most(size int64) int64 { return unpackedTimes*size + unpackedPlus }
+
 // Unpack returns what is in in, unpacked where it is compressed. More than most
 // bytes end reading with an error of class [content.ErrInvalid], and so does
 // compression within compression; broken compression is [content.ErrCorrupt]. A
@@ -168,7 +171,7 @@ func (i *inflater) Read(p []byte) (int, error) {
 	i.out += int64(n)
 	most := i.most
 	if most == 0 {
-		most = unpackedTimes*i.in.read + unpackedPlus
+		most = Most(i.in.read)
 	}
 	if most >= 0 && i.out > most {
 		return 0, fmt.Errorf("%s: it unpacks to more than %d bytes: %w", i.f, most, content.ErrInvalid)
