@@ -93,10 +93,11 @@ func (l *Layout) Collect(ctx context.Context, o CollectOptions) (Collected, erro
 // with what it needs.
 type collection struct {
 	*survey
-	o     CollectOptions
-	freed set                    // for which the grace period does not count
-	young map[digest.Digest]bool // whether a blob was stored within the grace period, for those that were looked at
-	got   Collected
+	o       CollectOptions
+	freed   set                    // for which the grace period does not count
+	young   map[digest.Digest]bool // whether a blob was stored within the grace period, for those that were looked at
+	dropped []ocispec.Descriptor   // of the index that is being written
+	got     Collected
 }
 
 func (c *collection) run(ctx context.Context) error {
@@ -107,12 +108,17 @@ func (c *collection) run(ctx context.Context) error {
 	if c.o.DryRun {
 		return c.foretell(ctx)
 	}
-	if err := c.forget(ctx); err != nil {
-		return err
-	}
+	drop := c.toDrop(c.graph.reach(c.claims))
 	for {
-		done, err := c.removeSome(ctx)
-		if err != nil {
+		if drop {
+			if err := c.forget(ctx); err != nil {
+				return err
+			}
+		}
+		c.index, c.forgotten = nil, nil // an entry that comes from here on is another one
+		var done bool
+		var err error
+		if drop, done, err = c.removeSome(ctx); err != nil {
 			return err
 		}
 		if done {
@@ -213,18 +219,13 @@ func (k *disk) gate(ctx context.Context) (*durable.Lock, error) {
 // the lock of index.json before it takes the gate: who has the gate waits for
 // nobody.
 func (c *collection) forget(ctx context.Context) (err error) {
-	named := c.graph.reach(c.claims)
-	if !slices.ContainsFunc(c.index.entries, func(e entry) bool { return c.drops(named, e) }) {
-		return nil
-	}
 	var gate *durable.Lock
 	defer func() {
-		c.index, c.forgotten = nil, nil // an entry that comes now is another one
 		if gate != nil {
 			err = errors.Join(err, gate.Release())
 		}
 	}()
-	return c.l.edit(ctx, func(x *index) (changed bool, err error) {
+	err = c.l.edit(ctx, func(x *index) (changed bool, err error) {
 		if gate == nil {
 			gate, err = c.l.disk.gate(ctx)
 		}
@@ -233,6 +234,10 @@ func (c *collection) forget(ctx context.Context) (err error) {
 		}
 		return c.drop(ctx, x)
 	})
+	if err == nil {
+		c.got.Dropped = append(c.got.Dropped, c.dropped...)
+	}
+	return err
 }
 
 // drop drops the entries of x that nothing keeps. The caller holds the gate, and
@@ -243,17 +248,23 @@ func (c *collection) drop(ctx context.Context, x *index) (changed bool, err erro
 	if err != nil {
 		return false, err
 	}
-	c.got.Dropped = nil
 	var left []entry
+	c.dropped = nil
 	for _, e := range x.entries {
 		if c.drops(kept, e) {
-			c.got.Dropped = append(c.got.Dropped, e.desc)
+			c.dropped = append(c.dropped, e.desc)
 			continue
 		}
 		left = append(left, e)
 	}
 	x.entries, c.index = left, nil // x is another one now
-	return len(c.got.Dropped) > 0, nil
+	return len(c.dropped) > 0, nil
+}
+
+// toDrop reports whether some of the entries that were read last have no place in
+// index.json.
+func (c *collection) toDrop(kept set) bool {
+	return slices.ContainsFunc(c.index.entries, func(e entry) bool { return c.drops(kept, e) })
 }
 
 // drops reports whether e has no place in index.json where kept is all that is kept.
@@ -278,31 +289,32 @@ func (c *collection) decide(ctx context.Context, read func() (*index, error)) (s
 }
 
 // removeSome removes blobs for as long as others may be kept waiting. done is true
-// where no more are left.
-func (c *collection) removeSome(ctx context.Context) (done bool, err error) {
+// where no more are left, and drop where entries have to go first, of what has lost
+// its subject since.
+func (c *collection) removeSome(ctx context.Context) (drop, done bool, err error) {
 	gate, err := c.l.disk.gate(ctx)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer func() { err = errors.Join(err, gate.Release()) }()
 	began := time.Now()
 	kept, err := c.decide(ctx, c.l.index)
-	if err != nil {
-		return false, err
+	if err != nil || c.toDrop(kept) {
+		return true, false, err
 	}
 	for i, d := range c.graph.doomed(kept) {
 		if i > 0 && time.Since(began) > holdGate {
-			return false, nil
+			return false, false, nil
 		}
 		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
+			return false, false, context.Cause(ctx)
 		}
 		gone, err := c.remove(d)
 		if err != nil || !gone {
-			return false, err
+			return false, false, err
 		}
 	}
-	return true, nil
+	return false, true, nil
 }
 
 // remove removes blob d. gone is false where it was stored again meanwhile by who
@@ -333,8 +345,7 @@ func (c *collection) remove(d digest.Digest) (gone bool, err error) {
 
 // removePartials removes the partial blobs that nobody has worked on for long.
 func (c *collection) removePartials(ctx context.Context) error {
-	k := c.l.disk
-	partials, err := k.partials()
+	partials, err := c.l.disk.partials()
 	if err != nil {
 		return err
 	}
@@ -342,27 +353,38 @@ func (c *collection) removePartials(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		n, abandoned := k.abandoned(d, c.o.Now)
-		if !abandoned {
-			continue
-		}
-		lock, err := durable.Try(k.root, k.partial(d)+lockEnd)
-		if err != nil {
-			continue // somebody works on it
-		}
-		n, abandoned = k.abandoned(d, c.o.Now)
-		if abandoned {
-			c.got.Partials = append(c.got.Partials, d)
-			c.got.Bytes += n
-		}
-		if abandoned && !c.o.DryRun {
-			err = errors.Join(k.removeFile(k.partial(d)), k.removeFile(k.partial(d)+spansEnd))
-		}
-		if err := errors.Join(err, lock.Release()); err != nil {
+		if err := c.removePartial(d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *collection) removePartial(d digest.Digest) (err error) {
+	k := c.l.disk
+	if _, abandoned := k.abandoned(d, c.o.Now); !abandoned {
+		return nil
+	}
+	lock, err := durable.Try(k.root, k.partial(d)+lockEnd)
+	if errors.Is(err, durable.ErrHeld) {
+		return nil // somebody works on it
+	}
+	if err != nil {
+		return k.fail("lock", k.partial(d)+lockEnd, err)
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	n, abandoned := k.abandoned(d, c.o.Now) // now that nobody can begin to
+	if !abandoned {
+		return nil
+	}
+	if !c.o.DryRun {
+		err = errors.Join(k.removeFile(k.partial(d)), k.removeFile(k.partial(d)+spansEnd))
+	}
+	if err == nil {
+		c.got.Partials = append(c.got.Partials, d)
+		c.got.Bytes += n
+	}
+	return err
 }
 
 // abandoned reports whether nobody has worked on the partial blob d for long, and

@@ -51,7 +51,7 @@ func layeredImage(tb testing.TB, i int) testImage {
 // take long to make many small files durable.
 func inMemory(tb testing.TB) string {
 	tb.Helper()
-	folder, err := os.MkdirTemp("/dev/shm", "wherry-*")
+	folder, err := os.MkdirTemp("/dev/shm", "wherry-*") //nolint:usetesting // TempDir may be on a disk
 	if err != nil {
 		return tb.TempDir()
 	}
@@ -162,7 +162,7 @@ func TestCollectionsKeepToTheModel(t *testing.T) {
 	}
 	run(t, path, func(l *Layout) { put(t, l, m.images[0], "v0") })
 	m.names["v0"] = 0
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same each time
+	r := rand.New(rand.NewPCG(seed, 0))
 	for n := range steps {
 		if m.step(t, path, r); t.Failed() {
 			t.Fatalf("at step %d: %+v", n, m.names)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -322,10 +323,9 @@ func TestPartialBlobsGoWhenNobodyHasWorkedOnThemForAWeek(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := created(t)
 			file := filepath.Join(l.disk.path, l.disk.partial(b.d.Digest))
-			for name, age := range map[string]time.Duration{file: tt.file, file + spansEnd: tt.note} {
-				if age > 0 {
-					aged(t, name, now.Add(-age))
-				}
+			aged(t, file, now.Add(-tt.file))
+			if tt.note > 0 {
+				aged(t, file+spansEnd, now.Add(-tt.note))
 			}
 			if tt.held {
 				lock, err := l.disk.lockBlob(t.Context(), b.d.Digest)
@@ -339,7 +339,7 @@ func TestPartialBlobsGoWhenNobodyHasWorkedOnThemForAWeek(t *testing.T) {
 				t.Errorf("Collect = %+v, %v", got, err)
 			}
 			if _, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) != tt.gone {
-				t.Errorf("gone %t, want %t", errors.Is(err, os.ErrNotExist), tt.gone)
+				t.Errorf("the file: %v; gone is to be %t", err, tt.gone)
 			}
 		})
 	}
@@ -356,8 +356,8 @@ func aged(t *testing.T, file string, when time.Time) {
 
 // A breaking context ends when it was looked at some times.
 type breaking struct {
-	context.Context
-	left *int
+	context.Context //nolint:containedctx // it is one itself
+	left            *int
 }
 
 var errBroken = errors.New("broken off")
@@ -432,5 +432,62 @@ func wantSound(tb testing.TB, path string) {
 		if !l.disk.there(e.Digest) {
 			tb.Errorf("entry %+v stands for nothing", e)
 		}
+	}
+}
+
+// A meddling context lets another run do something when it is looked at first.
+type meddling struct {
+	context.Context //nolint:containedctx // it is one itself
+	once            *sync.Once
+	do              func()
+}
+
+func (c meddling) Err() error {
+	c.once.Do(c.do)
+	return nil
+}
+
+func TestWhatOthersDoToIndexJSONDuringACollectionCounts(t *testing.T) {
+	a, b := anImage(t, "a"), anImage(t, "b")
+	sig := aReferrer(t, b.m, "application/vnd.example.signature")
+	forget := []digest.Digest{b.m.Digest()}
+	tests := map[string]struct {
+		meddle func(x *index) error
+		left   []testImage
+	}{
+		"nothing": {func(*index) error { return nil }, []testImage{a, b, sig}},
+		"an image to be forgotten loses its name, and is kept for what it is": {
+			func(x *index) error { return second(x.untag("v2")) }, []testImage{a, b, sig},
+		},
+		"an image gives its name to another": {
+			func(x *index) error { return second(x.point("v2", a.m.Descriptor())) }, []testImage{a},
+		},
+		"an image that was gone gets a name": {
+			func(x *index) error {
+				x.entries = nil
+				return errors.Join(second(x.point("v1", b.m.Descriptor())), second(x.point("v3", sig.m.Descriptor())))
+			}, []testImage{b, sig},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := stored(t, func(l *Layout) {
+				put(t, l, a, "v1")
+				put(t, l, b, "v2")
+				put(t, l, sig)
+			})
+			l, other := closed(t)(Open(path)), closed(t)(Open(path))
+			meddle := func() {
+				if err := other.edit(t.Context(), func(x *index) (bool, error) { return true, tt.meddle(x) }); err != nil {
+					t.Error(err)
+				}
+			}
+			ctx := meddling{t.Context(), new(sync.Once), meddle}
+			if got, err := l.Collect(ctx, CollectOptions{Grace: noGrace, Forget: forget}); err != nil {
+				t.Errorf("Collect = %+v, %v", got, err)
+			}
+			wantBlobs(t, path, tt.left...)
+			wantSound(t, path)
+		})
 	}
 }

@@ -53,10 +53,17 @@ func (l *lease) add(ctx context.Context, digests ...digest.Digest) error {
 			return err
 		}
 	}
+	var failed error
 	waits := func(pid int) { l.k.waits(gateFile, "", pid) }
-	err := l.gate.Pass(ctx, waits, func() error { return l.write(lines.String()) })
+	err := l.gate.Pass(ctx, waits, func() error {
+		failed = l.write(lines.String())
+		return nil
+	})
 	if err != nil {
 		return l.k.fail("lock", gateFile, err)
+	}
+	if failed != nil {
+		return l.k.fail("write", l.name, failed)
 	}
 	for _, d := range digests {
 		l.has[d] = true

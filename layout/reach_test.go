@@ -13,7 +13,7 @@ import (
 // and its subject behind a ^, as in "m>c,l r>e^m c l e".
 func graphOf(text string) graph {
 	g := graph{}
-	for _, blob := range strings.Fields(text) {
+	for blob := range strings.FieldsSeq(text) {
 		var v vertex
 		blob, subject, _ := strings.Cut(blob, "^")
 		name, needs, _ := strings.Cut(blob, ">")
@@ -37,7 +37,7 @@ func list(names []string) []digest.Digest {
 // claimsOf reads claims: "m r^m x^a,b".
 func claimsOf(text string) []claim {
 	var claims []claim
-	for _, one := range strings.Fields(text) {
+	for one := range strings.FieldsSeq(text) {
 		name, subjects, refers := strings.Cut(one, "^")
 		c := claim{digest: digest.Digest(name)}
 		if refers {
