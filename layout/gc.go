@@ -48,7 +48,7 @@ const (
 	standardGrace = time.Hour
 	abandonedFor  = 7 * 24 * time.Hour // since somebody worked on a partial blob
 
-	holdGate  = 20 * time.Millisecond // for which who removes blobs keeps others waiting
+	holdGate  = 20 * time.Millisecond // for which who removes blobs keeps others waiting, in layouts of some thousand blobs
 	leaveGate = 10 * time.Millisecond // between: more than those wait who pass the gate
 )
 
@@ -98,6 +98,10 @@ type collection struct {
 	young   map[digest.Digest]bool // whether a blob was stored within the grace period, for those that were looked at
 	dropped []ocispec.Descriptor   // of the index that is being written
 	got     Collected
+
+	kept   set             // when it was last found out; nil before that was found out
+	leased []digest.Digest // what stood in leases then
+	doomed []digest.Digest // what is left to be removed of what is not kept; nil before that was found out
 }
 
 func (c *collection) run(ctx context.Context) error {
@@ -115,7 +119,9 @@ func (c *collection) run(ctx context.Context) error {
 				return err
 			}
 		}
-		c.index, c.forgotten = nil, nil // an entry that comes from here on is another one
+		if c.forgotten != nil {
+			c.index, c.forgotten = nil, nil // an entry that comes from here on is another one
+		}
 		var done bool
 		var err error
 		if drop, done, err = c.removeSome(ctx); err != nil {
@@ -282,10 +288,17 @@ func (c *collection) decide(ctx context.Context, read func() (*index, error)) (s
 	if err != nil {
 		return nil, err
 	}
+	fresh := len(c.fresh)
+	same := c.kept != nil && x == c.index && slices.Equal(leased, c.leased)
 	if err := c.renew(ctx, x); err != nil {
 		return nil, err
 	}
-	return c.keep(leased)
+	if same && fresh == len(c.fresh) {
+		return c.kept, nil
+	}
+	c.leased, c.doomed = leased, nil
+	c.kept, err = c.keep(leased)
+	return c.kept, err
 }
 
 // removeSome removes blobs for as long as others may be kept waiting. done is true
@@ -302,14 +315,20 @@ func (c *collection) removeSome(ctx context.Context) (drop, done bool, err error
 	if err != nil || c.toDrop(kept) {
 		return true, false, err
 	}
-	for i, d := range c.graph.doomed(kept) {
-		if i > 0 && time.Since(began) > holdGate {
+	if c.doomed == nil {
+		c.doomed = c.graph.doomed(kept)
+	}
+	// In a large layout it takes longer to find out what to remove: that is not to
+	// be most of the work.
+	hold := max(holdGate, 3*time.Since(began))
+	for ; len(c.doomed) > 0; c.doomed = c.doomed[1:] {
+		if time.Since(began) > hold {
 			return false, false, nil
 		}
 		if ctx.Err() != nil {
 			return false, false, context.Cause(ctx)
 		}
-		gone, err := c.remove(d)
+		gone, err := c.remove(c.doomed[0])
 		if err != nil || !gone {
 			return false, false, err
 		}
@@ -323,7 +342,7 @@ func (c *collection) remove(d digest.Digest) (gone bool, err error) {
 	k, name := c.l.disk, c.l.disk.place(d)
 	fi, err := k.root.Lstat(name)
 	if err == nil && c.countsAsYoung(d, fi) {
-		c.young[d] = true
+		c.young[d], c.kept = true, nil
 		return false, nil
 	}
 	if err == nil {
