@@ -15,6 +15,10 @@
 // counts, so that a corrupt one is as good as none. Links, pipes and devices in
 // a layout are never opened.
 //
+// What a run relies on, until it closes the layout, stands in a lease under
+// .wherry/leases, and is left alone by [Layout.Collect], which removes the blobs
+// that nothing in index.json reaches.
+//
 // A name is what org.opencontainers.image.ref.name or io.containerd.image.name
 // of an entry in index.json says.
 //
