@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/layout"
 )
@@ -65,4 +67,39 @@ func store(ctx context.Context, path string) (err error) {
 		return err
 	}
 	return l.PutManifest(ctx, m, "docker.io/team/app:1.0")
+}
+
+// An image that has lost its name is done away with, and what only it needed is
+// removed.
+func ExampleLayout_Collect() {
+	folder, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(folder) //nolint:errcheck // an example's own folder
+	if err := store(context.Background(), filepath.Join(folder, "images")); err != nil {
+		fmt.Println(err)
+		return
+	}
+	got, err := lose(context.Background(), filepath.Join(folder, "images"))
+	fmt.Println(len(got.Removed), "blobs removed", err)
+	// Output:
+	// 2 blobs removed <nil>
+}
+
+func lose(ctx context.Context, path string) (_ layout.Collected, err error) {
+	l, err := layout.Open(path)
+	if err != nil {
+		return layout.Collected{}, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	d, err := l.Resolve(ctx, "team/app:1.0")
+	if err != nil {
+		return layout.Collected{}, err
+	}
+	if err := l.Untag(ctx, "team/app:1.0"); err != nil {
+		return layout.Collected{}, err
+	}
+	return l.Collect(ctx, layout.CollectOptions{Forget: []digest.Digest{d.Digest}})
 }

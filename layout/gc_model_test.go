@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -307,4 +308,61 @@ func collectIn(ctx context.Context, path string, o CollectOptions) (err error) {
 	defer func() { err = errors.Join(err, l.Close()) }()
 	_, err = l.Collect(ctx, o)
 	return err
+}
+
+// A meddling context lets another run do something when it is looked at first.
+type meddling struct {
+	context.Context //nolint:containedctx // it is one itself
+	once            *sync.Once
+	do              func()
+}
+
+func (c meddling) Err() error {
+	c.once.Do(c.do)
+	return nil
+}
+
+func TestWhatOthersDoToIndexJSONDuringACollectionCounts(t *testing.T) {
+	a, b := anImage(t, "a"), anImage(t, "b")
+	sig := aReferrer(t, b.m, "application/vnd.example.signature")
+	forget := []digest.Digest{b.m.Digest()}
+	tests := map[string]struct {
+		meddle func(x *index) error
+		left   []testImage
+	}{
+		"nothing": {func(*index) error { return nil }, []testImage{a, b, sig}},
+		"an image to be forgotten loses its name, and is kept for what it is": {
+			func(x *index) error { return second(x.untag("v2")) }, []testImage{a, b, sig},
+		},
+		"an image gives its name to another": {
+			func(x *index) error { return second(x.point("v2", a.m.Descriptor())) }, []testImage{a},
+		},
+		"an image that was gone gets a name": {
+			func(x *index) error {
+				x.entries = nil
+				return errors.Join(second(x.point("v1", b.m.Descriptor())), second(x.point("v3", sig.m.Descriptor())))
+			}, []testImage{b, sig},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := stored(t, func(l *Layout) {
+				put(t, l, a, "v1")
+				put(t, l, b, "v2")
+				put(t, l, sig)
+			})
+			l, other := closed(t)(Open(path)), closed(t)(Open(path))
+			meddle := func() {
+				if err := other.edit(t.Context(), func(x *index) (bool, error) { return true, tt.meddle(x) }); err != nil {
+					t.Error(err)
+				}
+			}
+			ctx := meddling{t.Context(), new(sync.Once), meddle}
+			if got, err := l.Collect(ctx, CollectOptions{Grace: noGrace, Forget: forget}); err != nil {
+				t.Errorf("Collect = %+v, %v", got, err)
+			}
+			wantBlobs(t, path, tt.left...)
+			wantSound(t, path)
+		})
+	}
 }

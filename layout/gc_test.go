@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +25,7 @@ const noGrace = -1
 // has ended.
 func stored(tb testing.TB, f func(l *Layout)) string {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "layout")
+	path := filepath.Join(inMemory(tb), "layout")
 	run(tb, path, f)
 	return path
 }
@@ -304,56 +303,6 @@ func TestWhatOthersKeepInALayoutStays(t *testing.T) {
 	}
 }
 
-func TestPartialBlobsGoWhenNobodyHasWorkedOnThemForAWeek(t *testing.T) {
-	now := time.Now()
-	b := counted("", noise(1, 100))
-	week := 7 * 24 * time.Hour
-	tests := map[string]struct {
-		file, note time.Duration // age; 0 means that there is none
-		held, gone bool
-	}{
-		"new":                           {file: time.Hour},
-		"almost a week old":             {file: week - time.Minute, note: week - time.Minute},
-		"old":                           {file: week + time.Minute, gone: true},
-		"old, with an old note":         {file: week + time.Minute, note: week + time.Minute, gone: true},
-		"old, with a new note":          {file: week + time.Minute, note: time.Hour},
-		"old, and somebody works on it": {file: week + time.Minute, held: true},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			l := created(t)
-			file := filepath.Join(l.disk.path, l.disk.partial(b.d.Digest))
-			aged(t, file, now.Add(-tt.file))
-			if tt.note > 0 {
-				aged(t, file+spansEnd, now.Add(-tt.note))
-			}
-			if tt.held {
-				lock, err := l.disk.lockBlob(t.Context(), b.d.Digest)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = lock.Release() })
-			}
-			got, err := l.Collect(t.Context(), CollectOptions{Now: now})
-			if err != nil || (len(got.Partials) == 1) != tt.gone {
-				t.Errorf("Collect = %+v, %v", got, err)
-			}
-			if _, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) != tt.gone {
-				t.Errorf("the file: %v; gone is to be %t", err, tt.gone)
-			}
-		})
-	}
-}
-
-// aged writes a file that was written to last at a time.
-func aged(t *testing.T, file string, when time.Time) {
-	t.Helper()
-	err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("some bytes"), 0o600), os.Chtimes(file, when, when))
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A breaking context ends when it was looked at some times.
 type breaking struct {
 	context.Context //nolint:containedctx // it is one itself
@@ -388,8 +337,9 @@ func TestACollectionThatIsBrokenOffLeavesALayout(t *testing.T) {
 		}
 	})
 	o := CollectOptions{Grace: noGrace, Forget: []digest.Digest{both.Digest()}}
+	folder := inMemory(t)
 	for n, done := 0, false; !done; n++ {
-		path := filepath.Join(t.TempDir(), fmt.Sprint(n))
+		path := filepath.Join(folder, fmt.Sprint(n))
 		if err := os.CopyFS(path, os.DirFS(template)); err != nil {
 			t.Fatal(err)
 		}
@@ -432,62 +382,5 @@ func wantSound(tb testing.TB, path string) {
 		if !l.disk.there(e.Digest) {
 			tb.Errorf("entry %+v stands for nothing", e)
 		}
-	}
-}
-
-// A meddling context lets another run do something when it is looked at first.
-type meddling struct {
-	context.Context //nolint:containedctx // it is one itself
-	once            *sync.Once
-	do              func()
-}
-
-func (c meddling) Err() error {
-	c.once.Do(c.do)
-	return nil
-}
-
-func TestWhatOthersDoToIndexJSONDuringACollectionCounts(t *testing.T) {
-	a, b := anImage(t, "a"), anImage(t, "b")
-	sig := aReferrer(t, b.m, "application/vnd.example.signature")
-	forget := []digest.Digest{b.m.Digest()}
-	tests := map[string]struct {
-		meddle func(x *index) error
-		left   []testImage
-	}{
-		"nothing": {func(*index) error { return nil }, []testImage{a, b, sig}},
-		"an image to be forgotten loses its name, and is kept for what it is": {
-			func(x *index) error { return second(x.untag("v2")) }, []testImage{a, b, sig},
-		},
-		"an image gives its name to another": {
-			func(x *index) error { return second(x.point("v2", a.m.Descriptor())) }, []testImage{a},
-		},
-		"an image that was gone gets a name": {
-			func(x *index) error {
-				x.entries = nil
-				return errors.Join(second(x.point("v1", b.m.Descriptor())), second(x.point("v3", sig.m.Descriptor())))
-			}, []testImage{b, sig},
-		},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			path := stored(t, func(l *Layout) {
-				put(t, l, a, "v1")
-				put(t, l, b, "v2")
-				put(t, l, sig)
-			})
-			l, other := closed(t)(Open(path)), closed(t)(Open(path))
-			meddle := func() {
-				if err := other.edit(t.Context(), func(x *index) (bool, error) { return true, tt.meddle(x) }); err != nil {
-					t.Error(err)
-				}
-			}
-			ctx := meddling{t.Context(), new(sync.Once), meddle}
-			if got, err := l.Collect(ctx, CollectOptions{Grace: noGrace, Forget: forget}); err != nil {
-				t.Errorf("Collect = %+v, %v", got, err)
-			}
-			wantBlobs(t, path, tt.left...)
-			wantSound(t, path)
-		})
 	}
 }
