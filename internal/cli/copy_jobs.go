@@ -107,6 +107,7 @@ func (m *mover) source(ctx context.Context, e endpoint.Endpoint) (*endpoint.Sour
 	if err != nil {
 		return nil, err
 	}
+	src = m.opener.Near(src)
 	m.close = append(m.close, src.Close)
 	m.f.checkTag(ctx, src, e)
 	return src, nil
