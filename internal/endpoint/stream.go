@@ -27,6 +27,10 @@ func newStream(ctx context.Context, r io.Reader, w io.Writer) *stream {
 	return &stream{ctx: ctx, r: r, w: w, buf: make([]byte, streamBuffer), done: make(chan done, 1)}
 }
 
+// NewReader returns r as a source reads standard input: it gives up with ctx, also
+// while nothing comes.
+func NewReader(ctx context.Context, r io.Reader) io.Reader { return newStream(ctx, r, nil) }
+
 // Read implements [io.Reader].
 func (s *stream) Read(p []byte) (int, error) {
 	buf := s.buf[:min(len(p), len(s.buf))]
