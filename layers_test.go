@@ -79,6 +79,7 @@ var guests = map[string][]string{
 	"github.com/aws":                         {"internal/cloud"},
 	"github.com/Azure":                       {"internal/cloud"},
 	"golang.org/x/oauth2":                    {"internal/cloud"},
+	"github.com/moby/buildkit":               {"internal/build"},
 	"github.com/spf13/cobra":                 {"internal/cli"},
 	"github.com/spf13/pflag":                 {"internal/cli"},
 }
@@ -125,6 +126,7 @@ func TestLayerRuleRefusesAnImportThatGoesUpOrSideways(t *testing.T) {
 		{"cmd imports the command line only", "cmd/wherry", module + "/registry", false},
 		{"the command of the fault table imports the table", "cmd/wherry-faultreg", module + "/internal/faults", true},
 		{"the command line does not import the fault table", "internal/cli", module + "/internal/faults", false},
+		{"an image is read without the parser of Dockerfiles", "image", "github.com/moby/buildkit/frontend/dockerfile/parser", false},
 		{"cobra is for the command line", "internal/endpoint", "github.com/spf13/cobra", false},
 		{"the command line imports no library of a cloud", "internal/cli", "github.com/aws/aws-sdk-go-v2/config", false},
 		{"logins to clouds do", "internal/cloud", "github.com/aws/aws-sdk-go-v2/config", true},
