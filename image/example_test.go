@@ -1,13 +1,54 @@
 package image_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/image"
 )
+
+// A root file system becomes an image, and the image a root file system again.
+func Example() {
+	ctx := context.Background()
+	var place content.Memory // or a registry, an OCI layout, an archive
+	var rootfs bytes.Buffer
+	w := tar.NewWriter(&rootfs)
+	for _, name := range []string{"etc/", "etc/hostname"} {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755}); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	if err := w.Close(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := image.Import(ctx, &rootfs, &place, image.ImportOptions{}, "team/app:1")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var out bytes.Buffer
+	if err := image.Export(ctx, &out, &place, m, image.ExportOptions{}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for r := tar.NewReader(&out); ; {
+		h, err := r.Next()
+		if err != nil {
+			break
+		}
+		fmt.Println(h.Name)
+	}
+	// Output:
+	// etc/
+	// etc/hostname
+}
 
 // The history of an image is read without any layer.
 func ExampleHistory() {

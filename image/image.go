@@ -1,5 +1,5 @@
 // Package image looks into one image: what was done to make it, and what is in
-// its layers.
+// its layers. It also makes images of root file systems.
 //
 // It reads from any place that package content knows as a [content.Source]: a
 // registry, an OCI layout, an archive. What it is handed is the manifest of one
@@ -8,4 +8,5 @@
 // [History] tells the steps that made an image, from its manifest and config.
 // [Export] writes its root file system as a tar: the layers one over the other,
 // without what they remove, verified, and clean whatever the layers hold.
+// [Import] makes an image of such a tar, and puts it into a [content.Sink].
 package image

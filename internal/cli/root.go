@@ -67,7 +67,7 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		id    string
 		verbs []*cobra.Command
 	}{
-		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newPush(f), newSave(f), newLoad(f), newExport(f)}},
+		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newPush(f), newSave(f), newLoad(f), newExport(f), newImport(f)}},
 		{groupLook, []*cobra.Command{
 			newInspect(f), newTags(f), newRepos(f), newHistory(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
 		}},

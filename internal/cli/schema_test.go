@@ -24,6 +24,7 @@ var schemas = map[string]reflect.Type{
 	"exists":    reflect.TypeFor[DigestResult](),
 	"export":    reflect.TypeFor[ExportResult](),
 	"history":   reflect.TypeFor[HistoryResult](), // of a line
+	"import":    reflect.TypeFor[ImportResult](),
 	"info":      reflect.TypeFor[InfoResult](),
 	"inspect":   reflect.TypeFor[InspectResult](),
 	"login":     reflect.TypeFor[LoginResult](),
