@@ -12,7 +12,7 @@ func newImage(f *Factory) *cobra.Command {
 	return newNoun("image", "Docker's names for the image verbs: ls, inspect, history, rm, prune, save, load, …",
 		newImageInspect(f),
 		named(newImages(f), "ls", "list"),
-		newHistory(f), newPull(f), newPush(f), newSave(f), newLoad(f), newTag(f),
+		newHistory(f), newPull(f), newPush(f), newSave(f), newLoad(f), newImport(f), newTag(f),
 		named(newRemove(f), "rm", "remove"), newImagePrune(f),
 	)
 }

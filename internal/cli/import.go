@@ -37,33 +37,34 @@ type importOptions struct {
 func newImport(f *Factory) *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
-		Use:   "import FILE|URL|- REF",
+		Use:   "import FILE|URL|- [REF]",
 		Short: "Make an image of one layer from the tar of a root file system",
 		Long: "Make an image of one layer from the tar of a root file system, plain or compressed with gzip, bzip2, xz or zstd, and\n" +
-			"put it where REF says: into a registry, a layout or an archive. A file at a URL is read without any credential.\n" +
+			"put it where REF says: into the local store, or with docker:// or another transport in front into a registry, a layout or\n" +
+			"an archive. A file at a URL is read without any credential.\n" +
 			"A change is an instruction of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL,\n" +
 			"USER, VOLUME or WORKDIR.",
-		Example: "  wherry import rootfs.tar registry.example/team/base:1\n" +
+		Example: "  wherry import rootfs.tar my-image:tag\n" +
+			"  wherry import rootfs.tar docker://registry.example/team/base:1\n" +
 			"  wherry export app:1 | wherry import -c 'CMD [\"app\"]' -m 'flattened' - oci:images:app\n" +
 			"  wherry import --platform linux/arm64 https://example.org/rootfs.tar.xz ./base.tar",
-		Args: cobra.MatchAll(minArgs(1), upToArgs(2)),
+		Args: rangeArgs(1, 2),
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&o.Changes, "change", "c", nil, "apply a Dockerfile `INSTRUCTION` to the image (repeatable)")
 	flags.StringVarP(&o.Message, "message", "m", "", "the `COMMENT` in the history of the image; 'Imported from -' or the URL by default")
 	flags.Var(&o.Platform, "platform", "what the image is for, `PLATFORM`: os/arch[/variant]; this machine's by default")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
-		if len(args) == 1 {
-			return render.Result{}, usagef("there is no local store yet: say where the image goes, %s", cmd.UseLine())
-		}
-		return runImport(ctx, f, args[0], args[1], o)
+		return runImport(ctx, f, args, o)
 	})
 }
 
-func runImport(ctx context.Context, f *Factory, from, ref string, o importOptions) (_ render.Result, err error) {
-	to, err := endpoint.Parse(ref)
-	if err != nil {
-		return render.Result{}, err
+func runImport(ctx context.Context, f *Factory, args []string, o importOptions) (_ render.Result, err error) {
+	from, to := args[0], endpoint.InStore("")
+	if len(args) == 2 {
+		if to, err = f.parseStored(args[1]); err != nil {
+			return render.Result{}, err
+		}
 	}
 	if to.Digest != "" {
 		return render.Result{}, usagef("%s: an image that is made has a digest of its own; name it by a tag", to)
