@@ -175,6 +175,10 @@ func sameID(images []Image) bool {
 
 func (s *Store) matching(images []Image, ref string) []Image {
 	if d, ok := byDigest(ref); ok {
+		// An index of which it is one platform is another image.
+		if i := slices.IndexFunc(images, func(i Image) bool { return i.Root.Digest == d }); i >= 0 {
+			return images[i : i+1]
+		}
 		ref = d.Encoded()
 	} else if n, err := parseStoreName(ref); err == nil {
 		if i := slices.IndexFunc(images, func(i Image) bool { return slices.Contains(i.Names, n.shown) }); i >= 0 {

@@ -215,6 +215,49 @@ func TestImagesSaysWhatIsHere(t *testing.T) {
 	}
 }
 
+// The signature of an image without a name is called by its digest tag alone, which
+// is no repository.
+func TestADigestTagAloneIsNoImage(t *testing.T) {
+	s := newStore(t)
+	one, signature := anImage(t, "one"), anImage(t, "signature")
+	put(t, s, one, one.m.Digest().String())
+	tag := content.DigestTags(one.m.Digest())[0]
+	put(t, s, signature, tag)
+	if got := images(t, s); !slices.Equal(got, []string{" " + short(one)}) {
+		t.Errorf("images %q", got)
+	}
+	if d, err := s.Resolve(t.Context(), tag); err != nil || d.Digest != signature.m.Digest() {
+		t.Errorf("%s is %s, %v", tag, d.Digest, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	collect(t, s.disk.path, CollectOptions{Grace: noGrace, Forget: []digest.Digest{one.m.Digest()}})
+	if got := entries(t, closed(t)(Open(s.disk.path))); len(got) > 0 {
+		t.Errorf("it has outlived its subject: %+v", got)
+	}
+}
+
+func TestADigestIsTheImageOfThatDigest(t *testing.T) {
+	s := newStore(t)
+	alone := anImageFor(t, content.HostPlatform(), time.Unix(1, 0), nil, "alone")
+	x := anIndex(t, alone.m)
+	put(t, s, alone, "a/alone:1")
+	if err := s.PutManifest(t.Context(), x, "a/index:1"); err != nil {
+		t.Fatal(err)
+	}
+	for d, name := range map[digest.Digest]string{alone.m.Digest(): "a/alone:1", x.Digest(): "a/index:1"} {
+		i, err := s.Find(t.Context(), d.String())
+		all, allErr := s.FindAll(t.Context(), d.String())
+		if err != nil || allErr != nil || i.Root.Digest != d || !slices.Equal(i.Names, []string{name}) || len(all) != 1 {
+			t.Errorf("%s is %+v, %v; all are %+v, %v; want %s", d, i, err, all, allErr, name)
+		}
+	}
+	if all, err := s.FindAll(t.Context(), alone.blobs[0].d.Digest.String()); err != nil || len(all) != 2 {
+		t.Errorf("by the ID of both: %+v, %v", all, err)
+	}
+}
+
 func TestReadingAStoreThatIsNotThereMakesNone(t *testing.T) {
 	s := newStore(t)
 	if got := images(t, s); got != nil {

@@ -14,15 +14,19 @@ import (
 
 // A storeName is what an image of a store is called, read once.
 type storeName struct {
-	full       string // docker.io/library/nginx:latest
+	full       string // docker.io/library/nginx:latest; empty for a digest tag alone
 	shown      string // nginx:latest
 	repository string // docker.io/library/nginx
 	tag        string // empty for a name by digest
 }
 
-// parseStoreName reads name as docker does. A tag beside a digest is left out.
-// What is no reference is [content.ErrInvalid].
+// parseStoreName reads name as docker does. A tag beside a digest is left out, and
+// a digest tag alone is that of an image without a name, in no repository. What is
+// no reference is [content.ErrInvalid].
 func parseStoreName(name string) (storeName, error) {
+	if content.IsDigestTag(name) && !content.IsFullName(name) {
+		return storeName{shown: name, tag: name}, nil
+	}
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
 		return storeName{}, fmt.Errorf("name %q: %w: %w", name, err, content.ErrInvalid)
@@ -63,7 +67,10 @@ func (n storeName) byDigest(d digest.Digest) storeName {
 
 // entry returns what stands in index.json about d called n.
 func (n storeName) entry(d ocispec.Descriptor) (entry, error) {
-	d.Annotations = map[string]string{ocispec.AnnotationRefName: n.shown, content.AnnotationContainerdName: n.full}
+	d.Annotations = map[string]string{ocispec.AnnotationRefName: n.shown}
+	if n.full != "" {
+		d.Annotations[content.AnnotationContainerdName] = n.full
+	}
 	return newEntry(d)
 }
 
@@ -90,8 +97,8 @@ func (e entry) ownName() (storeName, bool) {
 		return storeName{}, false
 	}
 	n := storeName{full: full, shown: shown}
-	if at := strings.IndexByte(full, '@'); at >= 0 {
-		n.repository = full[:at]
+	if repository, _, byDigest := strings.Cut(full, "@"); byDigest {
+		n.repository = repository
 		return n, true
 	}
 	n.repository, n.tag = full[:end], full[end+1:]
@@ -104,7 +111,7 @@ func (e entry) isCalled(n storeName) bool {
 	if full := e.fullName(); full != "" {
 		return full == n.full || full == n.shown
 	}
-	return e.refName() == n.shown || e.refName() == n.full ||
+	return e.refName() == n.shown || e.refName() == n.full && n.full != "" ||
 		strings.HasPrefix(n.full, e.refName()) && content.IsFullName(e.refName()) && content.NormalName(e.refName()) == n.full
 }
 
