@@ -130,3 +130,33 @@ func TestOfALeaseNothingStays(t *testing.T) {
 		t.Errorf("before were %s, now %s", before, after)
 	}
 }
+
+// A copy leaves out a manifest that it finds: whoever removes blobs meanwhile leaves
+// it, too. What only looks relies on nothing, and writes nothing.
+func TestARunThatStoresReliesOnTheManifestsItFinds(t *testing.T) {
+	one, other := anImage(t, "one"), anImage(t, "other")
+	path := stored(t, func(l *Layout) {
+		put(t, l, other, "v1")
+		put(t, l, one)
+	})
+	reading := closed(t)(Create(path))
+	if _, err := reading.Resolve(t.Context(), one.m.Digest().String()); err != nil || reading.disk.lease.begun() {
+		t.Errorf("a run that reads: %v, its lease has begun: %t", err, reading.disk.lease.begun())
+	}
+	for _, open := range []func() content.Sink{
+		func() content.Sink { return closed(t)(Create(path)) },
+		func() content.Sink { return &Store{closed(t)(Create(path))} },
+	} {
+		storing := open()
+		if has, err := storing.Has(t.Context(), one.blobs[0].d); err != nil || !has {
+			t.Fatal(has, err)
+		}
+		if _, err := storing.(content.Resolver).Resolve(t.Context(), one.m.Digest().String()); err != nil {
+			t.Fatal(err)
+		}
+		collect(t, path, CollectOptions{Grace: noGrace})
+		if _, err := storing.(content.Source).Manifest(t.Context(), one.m.Digest().String()); err != nil {
+			t.Errorf("%T: it is gone: %v", storing, err)
+		}
+	}
+}

@@ -23,6 +23,9 @@ import (
 // [content.ErrInvalid].
 func (l *Layout) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
 	if d, ok := byDigest(ref); ok {
+		if err := l.disk.finding(ctx, d); err != nil {
+			return content.Manifest{}, err
+		}
 		return l.manifest(ctx, ocispec.Descriptor{Digest: d})
 	}
 	x, err := l.index()
@@ -39,6 +42,23 @@ func (l *Layout) Manifest(ctx context.Context, ref string) (content.Manifest, er
 		return content.Manifest{}, l.disk.fail("read", indexFile, err)
 	}
 	return l.manifest(ctx, e.desc)
+}
+
+// finding is called before a manifest is looked for by its digest. A run that stores
+// an image does so to leave out what is there: it relies on what it finds. One that
+// has stored nothing yet only reads.
+func (k *disk) finding(ctx context.Context, d digest.Digest) error {
+	if k.lease == nil || !k.lease.begun() {
+		return nil
+	}
+	return k.relies(ctx, d)
+}
+
+// begun reports whether anything stands in the lease.
+func (l *lease) begun() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lock != nil
 }
 
 // Resolve implements [content.Resolver].

@@ -60,7 +60,13 @@ func (s *Store) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, er
 
 // Manifest implements [content.Source]. ref is what Resolve takes.
 func (s *Store) Manifest(ctx context.Context, ref string) (content.Manifest, error) {
-	if d, ok := byDigest(ref); ok && s.disk.there(d) {
+	d, ok := byDigest(ref)
+	if ok {
+		if err := s.disk.finding(ctx, d); err != nil {
+			return content.Manifest{}, err
+		}
+	}
+	if ok && s.disk.there(d) {
 		if m, err := s.manifest(ctx, ocispec.Descriptor{Digest: d}); !errors.Is(err, content.ErrInvalid) {
 			return m, err
 		} // the blob of that digest is no manifest, but may be a config, which is an image's ID
