@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -119,7 +120,7 @@ func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...stri
 	if tr.plan.retags || tr.plan.root.Digest != "" {
 		var rest []string
 		for _, name := range names {
-			if !tr.standsFor(ctx, name, m) {
+			if !tr.standsFor(ctx, name, m) || isByDigest(name) && !tr.roots(ctx, m) {
 				rest = append(rest, name)
 			}
 		}
@@ -199,6 +200,30 @@ func (tr *targetRun) standsFor(ctx context.Context, name string, m content.Manif
 	}
 	d, err := resolver.Resolve(ctx, name)
 	return err == nil && d.Digest == m.Digest()
+}
+
+// isByDigest reports whether name is a digest, or ends in one: then it stands for
+// whatever is there with that digest, also where nothing keeps that but another
+// image.
+func isByDigest(name string) bool {
+	return content.CheckDigest(digest.Digest(name[strings.LastIndexByte(name, '@')+1:])) == nil
+}
+
+// roots reports whether the target keeps m for its own sake, if it can say so.
+func (tr *targetRun) roots(ctx context.Context, m content.Manifest) bool {
+	lister, able := content.As[content.RootLister](tr.plan.sink)
+	if !able {
+		return true
+	}
+	for d, err := range lister.Roots(ctx) {
+		if err != nil {
+			return false
+		}
+		if d.Digest == m.Digest() {
+			return true
+		}
+	}
+	return false
 }
 
 // lists reports whether the target lists m as a referrer, if it is one and the
