@@ -30,13 +30,14 @@ build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and A
 	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/wherry
 
 # These run without the race detector. What internal/badinput tests is a program of its own, whose memory and time are
-# measured: it is built without the race detector, and so is its test. internal/canary looks for secrets in what thousands
-# of commands print, one after the other; that they race is for the others to find. internal/killed kills the program
-# itself. internal/faults runs hundreds of copies under a clock of their own, which the race detector makes three times as
-# dear, as it does with the copies between all places in internal/matrix; the packages that they run through have tests of
-# their own with it, and make soak runs internal/matrix with it too. The scripts of cmd/wherry start the program more than
-# a thousand times, which takes it a tenth of a second each time with the race detector; make soak runs them with it.
-PLAIN := /(cmd/wherry|internal/(badinput|canary|faults|killed|matrix))$$
+# measured: it is built without the race detector, and so is its test. internal/canary looks for secrets in what
+# thousands of commands print, one after the other; that they race is for the others to find. internal/killed kills
+# the program itself. internal/faults runs hundreds of copies under a clock of their own, which the race detector
+# makes three times as dear, as it does with the copies between all places in internal/matrix and with what happens to
+# a store in internal/kept; the packages that they run through have tests of their own with it, and make soak runs
+# internal/matrix with it too. The scripts of cmd/wherry start the program more than a thousand times, which takes it
+# a tenth of a second each time with the race detector; make soak runs them with it.
+PLAIN := /(cmd/wherry|internal/(badinput|canary|faults|kept|killed|matrix))$$
 
 # Three packages at once, since some of them wait more than they work: two with the race detector, and one after the other
 # of those without it, some of which measure.
@@ -72,8 +73,8 @@ golden: ## write the expected outputs of tests anew; read the diff before commit
 	UPDATE_GOLDEN=1 $(GO) test -count=1 -run '^Test(Schemas|TheTable)' ./internal/cli
 	UPDATE_GOLDEN=1 $(GO) test -count=1 $(PKGS)
 
-soak: ## what tests do a tenth of, in full: pulls through bad mirrors, plans of many images, kills at random moments, links of all kinds, the fault table, many processes in one place
-	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 60m -run '^Test(BadMirrors|APlanTakes|TheNumberOfLanes|CopiesThatFaultsStrike|EightProcesses|OfManyProcesses)' ./internal/matrix ./transfer ./internal/faults ./layout
+soak: ## what tests do a tenth of, in full: pulls through bad mirrors, plans of many images, kills at random moments, links of all kinds, the fault table, many processes in one place, what happens to a store
+	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 60m -run '^Test(BadMirrors|APlanTakes|TheNumberOfLanes|CopiesThatFaultsStrike|EightProcesses|OfManyProcesses|ManyProcesses|AStoreKeeps)' ./internal/matrix ./transfer ./internal/faults ./layout ./internal/kept
 	WHERRY_SOAK=1 $(GO) test -count=1 -timeout 120m ./internal/killed
 	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -count=1 -timeout 60m ./cmd/wherry ./internal/matrix
 
