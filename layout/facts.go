@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -33,6 +34,9 @@ type fact struct {
 	index    bool
 	children []childFact // of an index, without what BuildKit attests
 	variant  Variant     // of an image
+
+	needed bool // by the listing that read it
+	torn   bool // something could not be read: it may be mended
 }
 
 // A childFact is what an index says of a child.
@@ -116,10 +120,12 @@ func platformIn(s string) content.Platform {
 
 // storeFacts are the facts of a store while it is listed.
 type storeFacts struct {
-	s     *Store
-	known map[digest.Digest]*fact
-	fresh strings.Builder // lines that the file has not
-	here  map[string]bool // the files of blobs; nil before it was looked
+	s      *Store
+	known  map[digest.Digest]*fact
+	lines  int             // of the file
+	needed int             // facts that were asked for, each once
+	fresh  strings.Builder // lines that the file has not
+	here   map[string]bool // the files of blobs; nil before it was looked
 }
 
 // knownFacts reads the facts file. One that is not there, or is none of ours,
@@ -131,7 +137,8 @@ func (s *Store) knownFacts() *storeFacts {
 		return f // what is not known is read again
 	}
 	lines := string(raw)
-	f.known = make(map[digest.Digest]*fact, strings.Count(lines, "\n"))
+	f.lines = strings.Count(lines, "\n")
+	f.known = make(map[digest.Digest]*fact, f.lines)
 	for line := range strings.Lines(lines) {
 		if one, ok := parseFact(strings.TrimSuffix(line, "\n")); ok {
 			f.known[one.digest] = &one
@@ -192,13 +199,19 @@ func (f *storeFacts) refers(d digest.Digest) bool {
 // of returns the facts of manifest d, which are read where they are not known.
 func (f *storeFacts) of(ctx context.Context, d digest.Digest) (*fact, error) {
 	if one, ok := f.known[d]; ok {
+		if !one.needed {
+			one.needed = true
+			f.needed++
+		}
 		return one, nil
 	}
 	one, whole, err := f.s.readFact(ctx, d)
 	if err != nil {
 		return nil, err
 	}
+	one.needed, one.torn = true, !whole
 	f.known[d] = &one
+	f.needed++
 	if line, ok := one.line(); ok && whole {
 		f.fresh.WriteString(line)
 	}
@@ -267,12 +280,34 @@ func (s *Store) readConfigFact(ctx context.Context, m content.Manifest, v *Varia
 	return true, nil
 }
 
-// keepFacts adds to the file what was read, for the next time. A store that
-// cannot be written to is listed all the same.
+// keepFacts adds to the file what was read, for the next time. Where most of it
+// was about what is gone it is written anew, unless somebody writes to the store. A
+// store that cannot be written to is listed all the same.
 func (s *Store) keepFacts(f *storeFacts) {
 	if f.fresh.Len() > 0 {
 		_ = s.disk.appendTo(factsFile, f.fresh.String())
 	}
+	if f.lines <= 2*f.needed+spareLines {
+		return
+	}
+	lock, err := durable.Try(s.disk.root, lockFile)
+	if err != nil {
+		return
+	}
+	_ = s.disk.replace(factsFile, []byte(f.neededLines()))
+	_ = lock.Release()
+}
+
+// neededLines returns the lines of what was asked for, in the order of digests.
+func (f *storeFacts) neededLines() string {
+	var lines strings.Builder
+	for _, d := range slices.Sorted(maps.Keys(f.known)) {
+		one := f.known[d]
+		if line, ok := one.line(); ok && one.needed && !one.torn {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
 }
 
 // appendTo adds lines to a file of ours, in one writing, so that several who do

@@ -25,6 +25,7 @@ type imageFilter struct {
 	before     time.Time // made before; zero is no condition
 	since      time.Time // made after
 	labels     []labelFilter
+	unused     time.Time // not used since; zero is no condition
 }
 
 // A labelFilter is label=KEY, label=KEY=VALUE, or label!= of either.
@@ -66,6 +67,10 @@ func (f *imageFilter) add(key, value string, now time.Time, find func(ref string
 	case "label", "label!":
 		k, v, exact := strings.Cut(value, "=")
 		f.labels = append(f.labels, labelFilter{key: k, value: v, any: !exact, not: key == "label!"})
+	case "unused-for":
+		d, err := time.ParseDuration(value)
+		f.unused = earlier(f.unused, now.Add(-d))
+		return asUsage(err)
 	case "until":
 		t, err := parseWhen(value, now)
 		f.before = earlier(f.before, t)
@@ -155,6 +160,23 @@ func (f imageFilter) holds(i layout.Image) bool {
 		return false
 	}
 	return !slices.ContainsFunc(f.labels, func(l labelFilter) bool { return l.has(v.Labels()) == l.not })
+}
+
+// unusedIn returns what reports whether nothing was done with an image of the store
+// for as long as the filter says, if it says that. What other tools brought counts
+// from when it was stored.
+func (f imageFilter) unusedIn(store *layout.Store) func(layout.Image) bool {
+	if f.unused.IsZero() {
+		return func(layout.Image) bool { return true }
+	}
+	uses := store.Uses()
+	return func(i layout.Image) bool {
+		last := uses[i.Root.Digest].Used
+		if last.IsZero() {
+			last = store.StoredAt(i.Root.Digest)
+		}
+		return last.Before(f.unused)
+	}
 }
 
 func (l labelFilter) has(labels map[string]string) bool {

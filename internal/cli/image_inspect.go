@@ -74,9 +74,12 @@ type ImageRootFS struct {
 	Layers []digest.Digest `json:"Layers,omitempty"`
 }
 
-// ImageMetadata is what only docker's daemon knows.
+// ImageMetadata is what no manifest says. But for the first it is wherry's.
 type ImageMetadata struct {
-	LastTagTime time.Time `json:"LastTagTime"`
+	LastTagTime time.Time `json:"LastTagTime"`         // when it came into the store or got a name last
+	PulledAt    time.Time `json:"PulledAt,omitzero"`   // when it was pulled, loaded or imported last
+	LastUsedAt  time.Time `json:"LastUsedAt,omitzero"` // when anything was done with it last, this time left out
+	Source      string    `json:"Source,omitempty"`    // where it came from: a reference, or a file
 }
 
 type imageInspectOptions struct {
@@ -137,7 +140,9 @@ func inspectImage(ctx context.Context, f *Factory, arg string, o imageInspectOpt
 	for _, layer := range m.Layers() {
 		result.Size += layer.Size
 	}
-	return result, result.addNames(ctx, f, e, root.Digest())
+	err = result.addNames(ctx, f, e, root.Digest())
+	f.noteUsed(ctx, e)
+	return result, err
 }
 
 // pointTo returns what points at m, as registries have it.
@@ -190,6 +195,8 @@ func (r *ImageInspectResult) addNames(ctx context.Context, f *Factory, e endpoin
 			return err
 		}
 		names = image.Names
+		known := store.Uses()[root]
+		r.Metadata = ImageMetadata{LastTagTime: known.Named, PulledAt: known.Came, LastUsedAt: known.Used, Source: known.From}
 	}
 	seen := map[string]bool{}
 	for _, name := range names {

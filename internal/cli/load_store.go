@@ -12,6 +12,7 @@ import (
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/transfer"
 )
 
@@ -34,6 +35,7 @@ func loadIntoStore(ctx context.Context, f *Factory, o loadOptions) (_ render.Res
 	if o.DryRun {
 		return result.render(), err
 	}
+	m.noteCame(ctx, result, layout.Loaded, func(int) string { return o.Input })
 	lines, idErr := m.inStore(ctx, result)
 	return render.Result{Value: result, Lines: lines}, errors.Join(err, idErr)
 }

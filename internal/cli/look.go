@@ -82,6 +82,7 @@ func (f *Factory) RunStored(cmd *cobra.Command, do func(ctx context.Context, p *
 			return render.Result{}, err
 		}
 		defer func() { err = errors.Join(err, p.Close()) }()
+		f.noteUsed(ctx, e)
 		return do(ctx, p)
 	})
 }

@@ -30,7 +30,8 @@ type pruneOptions struct {
 const pruneLong = "Remove images that have no tag from the local store, with --all every image, and all blobs that nothing needs. It asks\n" +
 	"before. Blobs that a pull under way relies on stay, and those that were stored less than --grace ago, which another tool\n" +
 	"may be about to need.\n" +
-	"Filters: until=24h keeps what was made since; label=KEY[=VALUE] and label!=KEY[=VALUE] say which."
+	"Filters: until=24h keeps what was made since; unused-for=720h, which docker has not, what was pulled, loaded, tagged or used\n" +
+	"since, or stored where nothing of that is known; label=KEY[=VALUE] and label!=KEY[=VALUE] say which."
 
 func newPrune(f *Factory) *cobra.Command {
 	var o pruneOptions
@@ -76,7 +77,7 @@ func (o *pruneOptions) bind(cmd *cobra.Command) {
 }
 
 // pruneFilters are the conditions of prune.
-var pruneFilters = []string{"label", "label!", "until"}
+var pruneFilters = []string{"label", "label!", "until", "unused-for"}
 
 func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result, err error) {
 	filter, err := parseFilter(o.Filter, pruneFilters, f.Now(), nil)
@@ -129,9 +130,10 @@ func (o pruneOptions) doomed(ctx context.Context, store *layout.Store, filter im
 	if err != nil {
 		return nil, err
 	}
+	unused := filter.unusedIn(store)
 	var doomed []layout.Image
 	for _, image := range images {
-		if filter.holds(image) && (o.All || len(image.Tags()) == 0) {
+		if filter.holds(image) && unused(image) && (o.All || len(image.Tags()) == 0) {
 			doomed = append(doomed, image)
 		}
 	}

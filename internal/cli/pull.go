@@ -11,6 +11,7 @@ import (
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/transfer"
 )
 
@@ -79,6 +80,7 @@ func runPull(ctx context.Context, f *Factory, args []string, o pullOptions) (_ r
 	if o.DryRun {
 		return result.render(), err
 	}
+	m.noteCame(ctx, result, layout.Pulled, func(i int) string { return m.ends[i][0].FullName() })
 	return m.pulled(result, had), err
 }
 

@@ -76,6 +76,9 @@ func runPush(ctx context.Context, f *Factory, args []string, o pushOptions) (_ r
 	if o.DryRun {
 		return result.render(), err
 	}
+	for _, name := range names {
+		f.noteUsed(ctx, endpoint.InStore(name))
+	}
 	return m.pushed(result, dst), err
 }
 

@@ -93,6 +93,7 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		}
 	}
 	result, err := m.run(ctx)
+	m.noteUsed(ctx, refs)
 	if m.streams {
 		return render.Result{}, err
 	}

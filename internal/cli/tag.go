@@ -8,6 +8,7 @@ import (
 
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/layout"
 )
 
 func newTag(f *Factory) *cobra.Command {
@@ -53,5 +54,9 @@ func runTag(ctx context.Context, f *Factory, src, name string) (_ render.Result,
 	if err != nil {
 		return render.Result{}, notInStore(src, err)
 	}
-	return render.Result{}, store.Tag(ctx, d, to.FullName())
+	err = store.Tag(ctx, d, to.FullName())
+	if err == nil {
+		store.Note(ctx, layout.Use{Deed: layout.Tagged, Digest: d.Digest, Name: shownName(to), Time: f.Now()})
+	}
+	return render.Result{}, err
 }

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/layout"
+)
+
+// noteUsed writes down that an image was used, where it is one of the store. What
+// cannot be written down is no error.
+func (f *Factory) noteUsed(ctx context.Context, e endpoint.Endpoint) {
+	if e.Transport != endpoint.Store {
+		return
+	}
+	store, err := f.openStore()
+	if err != nil {
+		return
+	}
+	if d, err := store.Resolve(ctx, e.Name); err == nil {
+		store.Note(ctx, layout.Use{Deed: layout.Used, Digest: d.Digest, Name: shownName(e), Time: f.Now()})
+	}
+	_ = store.Close()
+}
+
+// noteUsed writes down that images were used, unless all was only planned.
+func (m *mover) noteUsed(ctx context.Context, refs []endpoint.Endpoint) {
+	for _, ref := range refs {
+		if !m.o.DryRun {
+			m.f.noteUsed(ctx, ref)
+		}
+	}
+}
+
+// noteCame writes down that the images of r are in the store, each from where from
+// says.
+func (m *mover) noteCame(ctx context.Context, r MoveResult, deed layout.Deed, from func(i int) string) {
+	store, err := m.f.openStore()
+	if err != nil {
+		return
+	}
+	var uses []layout.Use
+	for i, image := range r.Images {
+		if image.Error == "" && image.Destinations[0].Error == "" {
+			uses = append(uses, layout.Use{
+				Deed: deed, Digest: image.Digest, Name: shownName(m.ends[i][0]), From: from(i), Time: m.f.Now(),
+			})
+		}
+	}
+	store.Note(ctx, uses...)
+	_ = store.Close()
+}
