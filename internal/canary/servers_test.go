@@ -42,7 +42,7 @@ func (p parrot) serve(w *world, rw http.ResponseWriter, req *http.Request) {
 		rw.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	p.answer(w, rw, said, plain)
+	p.answer(w, rw, req, said, plain)
 }
 
 // shown returns the secrets that are in text.
@@ -69,7 +69,7 @@ func (p parrot) repeat(w *world, text string) string {
 // plain returns the secrets that are in text as they are.
 func (p parrot) plain(text string) string { return strings.Join(p.shown(text), " ") }
 
-func (p parrot) answer(w *world, rw http.ResponseWriter, said, plain string) {
+func (p parrot) answer(w *world, rw http.ResponseWriter, req *http.Request, said, plain string) {
 	status := statuses[w.turn(len(statuses))]
 	for _, name := range []string{
 		"Warning", "Server", "Docker-Content-Digest", "Content-Range", "Range", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining",
@@ -79,7 +79,11 @@ func (p parrot) answer(w *world, rw http.ResponseWriter, said, plain string) {
 		rw.Header().Set(name, said)
 	}
 	where := "/" + url.PathEscape(plain) + "?x=" + url.QueryEscape(plain)
-	hosts := []string{"http://10.0.0.1", "http://127.0.0.1:9", "/v2/app/blobs/uploads", plain}
+	relative := plain
+	if !strings.HasPrefix(req.URL.Path, "/v2/") {
+		relative = "/" + plain // else the path so far is cut at a slash within a secret, and what is not all of it cannot be known
+	}
+	hosts := []string{"http://10.0.0.1", "http://127.0.0.1:9", "/v2/app/blobs/uploads", relative}
 	rw.Header().Set("Location", hosts[w.turn(4)]+where)
 	rw.Header().Set("Link", "<"+hosts[w.turn(3)]+where+`>; rel="next"`)
 	rw.Header().Set("WWW-Authenticate", p.scheme+` realm="`+hosts[w.turn(3)]+where+`",scope=`+quote(said))

@@ -56,7 +56,7 @@ func wherry(ctx context.Context, s stage, args ...string) int {
 	return cli.Main(ctx, args, stdio, func(name string) string { return s.env[name] })
 }
 
-// giveImages puts the image into folder, as a layout and as an archive.
+// giveImages puts the image into folder: as a layout, as an archive, and into a store.
 func giveImages(ctx context.Context, folder string) error {
 	r := testregistry.New(testregistry.Config{})
 	if err := r.Listen("127.0.0.1:0"); err != nil {
@@ -65,8 +65,8 @@ func giveImages(ctx context.Context, folder string) error {
 	defer r.Close()
 	image.PutTo(r, "app", "v1")
 	var out bytes.Buffer
-	to := []string{"oci:" + filepath.Join(folder, "layout"), filepath.Join(folder, "image.tar")}
-	s := stage{out: &out, err: &out, env: map[string]string{"HOME": folder, "WHERRY_OWN_ONLY": "1"}}
+	to := []string{"oci:" + filepath.Join(folder, "layout"), filepath.Join(folder, "image.tar"), "store:app:v1"}
+	s := stage{out: &out, err: &out, env: map[string]string{"HOME": folder, "WHERRY_OWN_ONLY": "1", "WHERRY_STORE": filepath.Join(folder, "store")}}
 	if code := wherry(ctx, s, append([]string{"copy", r.Host() + "/app:v1"}, to...)...); code != 0 {
 		return fmt.Errorf("exit code %d: %s", code, out.Bytes())
 	}

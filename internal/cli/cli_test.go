@@ -129,7 +129,7 @@ func TestAWrongReferenceExitsWith2(t *testing.T) {
 		"UPPER/Repo", "repo:", ":tag", "@sha256:", "a//b", "a/", "a..b", "a___b", "-a",
 		"ghсr.io/a", "a\u202eb", "a\u200db", "a\x00b", "a\nb", "%2e%2e",
 		"../x", `C:\x`, "oci:", "dir with space:tag", "a:" + strings.Repeat("t", 129), strings.Repeat("a", 256) + ":t",
-		"host:99999/x", "[::1", "store:a", "bundle:a", "docker-daemon:a", "containers-storage:a", "",
+		"host:99999/x", "[::1", "store:A", "bundle:a", "docker-daemon:a", "containers-storage:a", "",
 	}
 	for _, arg := range tests {
 		t.Run(arg, func(t *testing.T) {

@@ -38,7 +38,6 @@ const (
 type usageError struct {
 	err     error
 	command string // the command whose help says more
-	instead string // what does today what was asked for, in place of that help
 }
 
 func (e *usageError) Error() string { return e.err.Error() }

@@ -43,6 +43,12 @@ func usage(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	said := b.String()
+	if strings.HasSuffix(c.Use, nounArgument) {
+		said = strings.Replace(said, "  "+c.CommandPath()+" [command]\n", "", 1) // it says so already
+	}
+	b.Reset()
+	b.WriteString(said)
 	b.WriteString("\nLogins, certificates, rate, stalls, retries and waits: see \"wherry help flags\" for the flags that all verbs have.\n")
 	_, err = io.WriteString(out, quieter(b.String()))
 	return err
@@ -79,14 +85,7 @@ func unknownVerb(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		err = fmt.Errorf("there is no verb %q; did you mean %s?", args[0], strings.Join(near, " or "))
 	}
-	return &usageError{err: err, command: cmd.CommandPath(), instead: later[args[0]]}
-}
-
-// later says of verbs that docker has, and wherry will, what does their job today.
-var later = map[string]string{
-	"pull":   "that comes later; today: wherry copy IMAGE oci:FOLDER, or wherry save IMAGE -o FILE for docker load",
-	"push":   "that comes later; today: wherry copy PLACE IMAGE, or wherry load -i FILE --to REGISTRY/NAMESPACE",
-	"images": "that comes later, with a local store; today: wherry tags REPOSITORY, or of a layout or archive",
+	return &usageError{err: err, command: cmd.CommandPath()}
 }
 
 func newHelp() *cobra.Command {

@@ -22,7 +22,7 @@ import (
 func (f *Factory) hint(err error) string {
 	var usage *usageError
 	if errors.As(err, &usage) && usage.command != "" {
-		return cmp.Or(usage.instead, "see: "+usage.command+" --help")
+		return "see: " + usage.command + " --help"
 	}
 	if hint := f.mistaken(err); hint != "" {
 		return hint

@@ -55,7 +55,7 @@ func newImages(f *Factory) *cobra.Command {
 	flags.BoolVar(&o.Digests, "digests", false, "show digests")
 	flags.BoolVar(&o.NoTrunc, "no-trunc", false, "do not shorten IDs")
 	flags.BoolVar(&o.Tree, "tree", false, "show the platforms of each image")
-	flags.StringArrayVarP(&o.Filter, "filter", "f", nil, "only images for which `KEY=VALUE` holds (repeatable)")
+	flags.StringArrayVarP(&o.Filter, "filter", "f", nil, "only images for which `CONDITION`, KEY=VALUE, holds (repeatable)")
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		for _, pattern := range args {
 			o.Filter = append(o.Filter, "reference="+pattern)

@@ -54,14 +54,20 @@ func newPrune(f *Factory) *cobra.Command {
 
 func newImagePrune(f *Factory) *cobra.Command {
 	var o pruneOptions
-	cmd := &cobra.Command{Use: "prune", Short: "Remove images without a tag, or all, from the local store", Long: pruneLong, Args: noArgs}
+	cmd := &cobra.Command{
+		Use: "prune", Short: "Remove images without a tag, or all, from the local store", Long: pruneLong, Args: noArgs,
+		Example: "  wherry image prune\n  wherry image prune --all --force --filter until=168h",
+	}
 	o.bind(cmd)
 	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) { return runPrune(ctx, f, o) })
 }
 
 func newSystemPrune(f *Factory) *cobra.Command {
 	o := pruneOptions{system: true}
-	cmd := &cobra.Command{Use: "prune", Short: "Remove all that the local store does not need", Long: pruneLong, Args: noArgs}
+	cmd := &cobra.Command{
+		Use: "prune", Short: "Remove all that the local store does not need", Long: pruneLong, Args: noArgs,
+		Example: "  wherry system prune\n  wherry system prune --all --filter until=24h",
+	}
 	o.bind(cmd)
 	cmd.Flags().Bool("volumes", false, "nothing: there are no volumes")
 	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) { return runPrune(ctx, f, o) })
@@ -72,7 +78,7 @@ func (o *pruneOptions) bind(cmd *cobra.Command) {
 	flags.BoolVarP(&o.All, "all", "a", false, "remove all images, and not only those without a tag: there are no containers to use them")
 	flags.BoolVarP(&o.Force, "force", "f", false, "do not ask")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "say what would be removed, and stop")
-	flags.StringArrayVar(&o.Filter, "filter", nil, "only images for which `KEY=VALUE` holds (repeatable)")
+	flags.StringArrayVar(&o.Filter, "filter", nil, "only images for which `CONDITION`, KEY=VALUE, holds (repeatable)")
 	flags.DurationVar(&o.Grace, "grace", time.Hour, "leave blobs that nothing needs for `DURATION` after they were stored")
 }
 

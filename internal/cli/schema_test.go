@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ var schemas = map[string]reflect.Type{
 	"exists":    reflect.TypeFor[DigestResult](),
 	"export":    reflect.TypeFor[ExportResult](),
 	"history":   reflect.TypeFor[HistoryResult](), // of a line
+	"images":    reflect.TypeFor[ImagesResult](),  // of a line, of system df --verbose too
 	"import":    reflect.TypeFor[ImportResult](),
 	"info":      reflect.TypeFor[InfoResult](),
 	"inspect":   reflect.TypeFor[InspectResult](),
@@ -32,11 +34,16 @@ var schemas = map[string]reflect.Type{
 	"manifest":  reflect.TypeFor[ManifestResult](),
 	"ratelimit": reflect.TypeFor[RateLimitResult](),
 	"repos":     reflect.TypeFor[ReposResult](),
+	"rmi":       reflect.TypeFor[RemoveResult](),
+	"tag":       reflect.TypeFor[TaggedResult](),
 	"tags":      reflect.TypeFor[TagsResult](),
 	"tags-l":    reflect.TypeFor[[]TagResult](),
 	"validate":  reflect.TypeFor[ValidateResult](),
 	"version":   reflect.TypeFor[VersionResult](),
 	"which":     reflect.TypeFor[WhichResult](),
+
+	"image-inspect": reflect.TypeFor[[]ImageInspectResult](),
+	"system-df":     reflect.TypeFor[UsageResult](), // of a line
 
 	"manifest-annotate": reflect.TypeFor[DraftResult](),
 	"manifest-create":   reflect.TypeFor[DraftResult](),
@@ -44,7 +51,14 @@ var schemas = map[string]reflect.Type{
 }
 
 // handmade says which schema the other verbs follow.
-var handmade = map[string]string{"copy": "copy", "save": "copy", "load": "copy", "manifest-push": "copy"}
+var handmade = map[string]string{"copy": "copy", "manifest-push": "copy"}
+
+// others says which verbs have the schema of another one.
+var others = map[string]string{
+	"save": "copy", "load": "copy", "pull": "copy", "push": "copy", "prune": "rmi", "system-prune": "rmi", "system-info": "info",
+	"image-history": "history", "image-load": "copy", "image-ls": "images", "image-prune": "rmi", "image-pull": "copy",
+	"image-push": "copy", "image-rm": "rmi", "image-save": "copy", "image-tag": "tag",
+}
 
 func schemaFolder() string { return filepath.Join("..", "..", "docs", "schemas") }
 
@@ -108,13 +122,10 @@ func neverNull(s *jsonschema.Schema) {
 func TestEveryVerbHasASchema(t *testing.T) {
 	for _, cmd := range everyVerb(t) {
 		verb := strings.ReplaceAll(strings.TrimPrefix(cmd.CommandPath(), "wherry "), " ", "-")
-		if verb == "completion" || verb == "help" || verb == "man" {
+		if verb == "completion" || verb == "help" || verb == "man" || strings.HasSuffix(cmd.Use, nounArgument) {
 			continue
 		}
-		file := verb
-		if by, ok := handmade[verb]; ok {
-			file = by
-		}
+		file := cmp.Or(handmade[verb], others[verb], verb)
 		raw, err := os.ReadFile(filepath.Join(schemaFolder(), file+".json"))
 		if err != nil {
 			t.Errorf("wherry %s: %v", verb, err)

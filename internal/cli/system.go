@@ -16,8 +16,10 @@ import (
 
 // newSystem makes docker's noun for what is about the store as a whole.
 func newSystem(f *Factory) *cobra.Command {
-	return newNoun("system", "Docker's names for the verbs about the whole store: df, prune, info",
+	cmd := newNoun("system", "Docker's names for the verbs about the whole store: df, prune, info",
 		newUsage(f), newSystemPrune(f), newInfo(f))
+	cmd.Example = "  wherry system df\n  wherry system prune --all --filter until=24h"
+	return cmd
 }
 
 // UsageResult is a row of `wherry system df`, with docker's names and values.
@@ -35,7 +37,8 @@ func newUsage(f *Factory) *cobra.Command {
 		Short: "Show what the local store takes on disk",
 		Long: "Show what the local store takes on disk, as docker system df does. ACTIVE are images with a tag, RECLAIMABLE is what\n" +
 			"wherry prune would remove. With --verbose it shows of each image what it shares with others.",
-		Args: noArgs,
+		Example: "  wherry system df\n  wherry system df --verbose",
+		Args:    noArgs,
 	}
 	return f.Run(cmd, func(ctx context.Context, _ []string) (_ render.Result, err error) {
 		store, err := f.openStore()

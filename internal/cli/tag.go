@@ -4,12 +4,19 @@ import (
 	"context"
 	"errors"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/layout"
 )
+
+// TaggedResult is a name and what it stands for now.
+type TaggedResult struct {
+	Name   string        `json:"name"`
+	Digest digest.Digest `json:"digest"`
+}
 
 func newTag(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
@@ -32,9 +39,7 @@ func runTag(ctx context.Context, f *Factory, src, name string) (_ render.Result,
 		return render.Result{}, err
 	}
 	if from.Transport == endpoint.Registry {
-		o := copyOptions{Compress: newCompress()}
-		_, err := runCopy(ctx, f, []string{src, name}, o)
-		return render.Result{}, err
+		return tagInRegistry(ctx, f, src, name)
 	}
 	to, err := f.parseInStore(name)
 	switch {
@@ -58,5 +63,23 @@ func runTag(ctx context.Context, f *Factory, src, name string) (_ render.Result,
 	if err == nil {
 		store.Note(ctx, layout.Use{Deed: layout.Tagged, Digest: d.Digest, Name: shownName(to), Time: f.Now()})
 	}
-	return render.Result{}, err
+	return nowTagged(to.FullName(), d.Digest), err
+}
+
+// tagInRegistry is copy without what that says.
+func tagInRegistry(ctx context.Context, f *Factory, src, name string) (render.Result, error) {
+	copied, err := runCopy(ctx, f, []string{src, name}, copyOptions{Compress: newCompress()})
+	if err != nil {
+		return render.Result{}, err
+	}
+	var d digest.Digest
+	if moved, ok := copied.Value.(MoveResult); ok && len(moved.Images) == 1 {
+		d = moved.Images[0].Digest
+	}
+	return nowTagged(name, d), nil
+}
+
+// nowTagged says nothing to people, as docker tag does.
+func nowTagged(name string, d digest.Digest) render.Result {
+	return render.Result{Value: TaggedResult{Name: name, Digest: d}}
 }

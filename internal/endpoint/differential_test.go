@@ -59,6 +59,9 @@ func weAreStricter(ref reference.Named, arg string) bool {
 			return true
 		}
 	}
+	if strings.HasPrefix(arg, storePrefix) {
+		return true
+	}
 	host := reference.Domain(ref)
 	if host == "" || strings.HasPrefix(host, "[") {
 		return true // docker takes a_b.io/x for a path without a host, and [1] for an address

@@ -177,7 +177,7 @@ var wrong = []struct {
 	{"docker-archive:", 15, "a path is missing"},
 	{"dir:", 4, "a path is missing"},
 	{"archive:", 8, "a path is missing"},
-	{"store:nginx", -1, "a later version"},
+	{"store:Nginx", 6, "lower case"},
 	{"bundle:x", -1, "a later version"},
 	{"docker-daemon:nginx:latest", -1, "talks to no daemon"},
 	{"containers-storage:nginx", -1, "podman's storage"},
@@ -216,7 +216,7 @@ func TestErrorShowsTheByte(t *testing.T) {
 		{"ghсr.io/a", `"gh\u{441}r.io/a" is no image reference: at byte 2 ("\u{441}"): a reference is plain ASCII`},
 		{"a\x1b]0;x", `"a\x1b]0;x" is no image reference: at byte 1 ("\x1b"): a reference has no control characters`},
 		{"repo:", `"repo:" is no image reference: at byte 5 (its end): a tag is missing after ':'`},
-		{"store:x", `"store:x": the local store comes in a later version`},
+		{"store:X", `"store:X" is no image reference: at byte 6 ("X"): a repository name is lower case`},
 	}
 	for _, tt := range tests {
 		_, err := Parse(tt.arg)
