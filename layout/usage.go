@@ -49,36 +49,91 @@ type Share struct{ Unique, Shared int64 }
 // Shares returns the share of each of images, which are those of the store, in
 // their order. It reads all their manifests.
 func (s *Store) Shares(ctx context.Context, images []Image) ([]Share, error) {
-	users, sizes := map[digest.Digest]int{}, map[digest.Digest]int64{}
-	needs := make([]map[digest.Digest]bool, len(images))
+	users := map[digest.Digest]int{}
+	needs := make([]map[digest.Digest]int64, len(images))
 	for n, image := range images {
-		needs[n] = map[digest.Digest]bool{}
-		for _, v := range image.Variants {
-			m, err := s.Manifest(ctx, v.Manifest.String())
-			if errors.Is(err, content.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			for _, d := range append(m.Blobs(), m.Descriptor()) {
-				if !needs[n][d.Digest] {
-					needs[n][d.Digest] = true
-					users[d.Digest]++
-					sizes[d.Digest] = d.Size
-				}
-			}
+		var err error
+		if needs[n], err = s.shown(ctx, image); err != nil {
+			return nil, err
+		}
+		for d := range needs[n] {
+			users[d]++
 		}
 	}
 	shares := make([]Share, len(images))
 	for n := range images {
-		for d := range needs[n] {
+		for d, size := range needs[n] {
 			if users[d] > 1 {
-				shares[n].Shared += sizes[d]
+				shares[n].Shared += size
 			} else {
-				shares[n].Unique += sizes[d]
+				shares[n].Unique += size
 			}
 		}
 	}
 	return shares, nil
+}
+
+// shown returns, with their sizes, the blobs that count as those of an image: what
+// its platforms have that are here.
+func (s *Store) shown(ctx context.Context, image Image) (map[digest.Digest]int64, error) {
+	blobs := map[digest.Digest]int64{}
+	for _, v := range image.Variants {
+		m, err := s.Manifest(ctx, v.Manifest.String())
+		if errors.Is(err, content.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range append(m.Blobs(), m.Descriptor()) {
+			blobs[d.Digest] = d.Size
+		}
+	}
+	return blobs, nil
+}
+
+// NeededBy returns, with their sizes, the blobs of images: their manifests, what
+// these need as far as it is here, and what refers to them.
+func (s *Store) NeededBy(ctx context.Context, images []Image) (map[digest.Digest]int64, error) {
+	needed := map[digest.Digest]int64{}
+	for _, image := range images {
+		if err := s.addNeeded(ctx, image.Root.Digest, needed); err != nil {
+			return nil, err
+		}
+	}
+	return needed, nil
+}
+
+// addNeeded adds manifest d and what belongs to it. What is not here is left out.
+func (s *Store) addNeeded(ctx context.Context, d digest.Digest, needed map[digest.Digest]int64) error {
+	if _, known := needed[d]; known {
+		return nil
+	}
+	m, err := s.Manifest(ctx, d.String())
+	if errors.Is(err, content.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	needed[d] = m.Size()
+	for _, blob := range m.Blobs() {
+		if s.disk.there(blob.Digest) {
+			needed[blob.Digest] = blob.Size
+		}
+	}
+	for _, child := range m.Children() {
+		if err := s.addNeeded(ctx, child.Digest, needed); err != nil {
+			return err
+		}
+	}
+	for referrer, err := range s.Referrers(ctx, d, "") {
+		if err != nil {
+			return err
+		}
+		if err := s.addNeeded(ctx, referrer.Digest, needed); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/klauspost/compress/zstd"
@@ -83,9 +84,10 @@ func cmdFaults(ts *testscript.TestScript, neg bool, args []string) {
 	registryOf(ts, args[0]).SetFaults(faults...)
 }
 
-// cmdImage puts an image of a kind into a registry, without a request.
+// cmdImage puts an image of a kind into a registry, without a request: age=24h is
+// one that was made so long ago.
 func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && (len(args) == 3 || len(args) == 4), "image NAME REPOSITORY:TAG KIND [SEED]")
+	usage(ts, !neg && (len(args) == 3 || len(args) == 4), "image NAME REPOSITORY:TAG KIND|age=DURATION [SEED]")
 	seed := uint64(1)
 	if len(args) == 4 {
 		n, err := strconv.ParseUint(args[3], 10, 64)
@@ -95,6 +97,12 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	repo, tag := split(ts, args[1])
 	if args[2] == "big" {
 		testimage.Big(seed, 8).PutTo(registryOf(ts, args[0]), repo, tag)
+		return
+	}
+	if age, ok := strings.CutPrefix(args[2], "age="); ok {
+		d, err := time.ParseDuration(age)
+		ts.Check(err)
+		testimage.Made(seed, time.Now().Add(-d).UTC().Truncate(time.Second)).PutTo(registryOf(ts, args[0]), repo, tag)
 		return
 	}
 	m, ok := testimage.Named(args[2], seed)

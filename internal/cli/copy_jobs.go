@@ -256,9 +256,18 @@ func (m *mover) addJob(ctx context.Context, job transfer.Job, src endpoint.Endpo
 		if err != nil {
 			return err
 		}
-		job.Dst = append(job.Dst, transfer.Target{Name: e.String(), Sink: sink, Names: e.Names(called), KeepNames: m.o.KeepNames})
+		job.Dst = append(job.Dst, transfer.Target{Name: calledThere(e), Sink: sink, Names: e.Names(called), KeepNames: m.o.KeepNames})
 	}
 	m.jobs = append(m.jobs, job)
 	m.ends = append(m.ends, dst)
 	return nil
+}
+
+// calledThere returns how messages call the destination e. The store takes an
+// image that has no name without one.
+func calledThere(e endpoint.Endpoint) string {
+	if e.Transport == endpoint.Store && e.Name == "" {
+		return "the store"
+	}
+	return e.String()
 }

@@ -120,13 +120,18 @@ func (o historyOptions) createdBy(s string) string {
 	return s
 }
 
-// createdSince returns how long ago t was. What is before 2000 is no time for
-// docker, but set by builds that are to be reproducible.
+// createdSince returns how long ago t was, or when, where people do not ask.
 func (o historyOptions) createdSince(t, now time.Time) string {
-	switch {
-	case !o.Human:
+	if !o.Human {
 		return createdAt(t)
-	case !t.After(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)):
+	}
+	return ago(t, now)
+}
+
+// ago returns how long before now t was, as docker says it. What is before 2000 is
+// no time for docker, but set by builds that are to be reproducible.
+func ago(t, now time.Time) string {
+	if !t.After(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) {
 		return "N/A"
 	}
 	return units.HumanDuration(now.Sub(t)) + " ago"

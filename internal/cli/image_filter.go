@@ -130,7 +130,7 @@ func parseWhen(s string, now time.Time) (time.Time, error) {
 
 // names returns those names of an image that are meant, and whether the image is.
 // An image without a name has none and may be meant.
-func (f imageFilter) names(i layout.Image) (names []string, meant bool) {
+func (f *imageFilter) names(i layout.Image) (names []string, meant bool) {
 	if !f.holds(i) {
 		return nil, false
 	}
@@ -149,7 +149,7 @@ func (f imageFilter) names(i layout.Image) (names []string, meant bool) {
 }
 
 // holds reports whether all conditions hold that are not about a name.
-func (f imageFilter) holds(i layout.Image) bool {
+func (f *imageFilter) holds(i layout.Image) bool {
 	v, _ := i.For(content.HostPlatform())
 	switch {
 	case f.dangling != nil && *f.dangling != (len(i.Tags()) == 0):

@@ -30,13 +30,17 @@ type ImageInspectResult struct {
 	Config       *ImageConfig       `json:"Config"`
 	Architecture string             `json:"Architecture"`
 	Variant      string             `json:"Variant,omitempty"`
-	Os           string             `json:"Os"` //nolint:revive,staticcheck // as docker's templates have it
+	Os           string             `json:"Os"` // as docker's templates have it
 	OsVersion    string             `json:"OsVersion,omitempty"`
 	Size         int64              `json:"Size"` // of the layers as they are stored
 	RootFS       ImageRootFS        `json:"RootFS"`
 	Metadata     ImageMetadata      `json:"Metadata"`
 	Descriptor   ocispec.Descriptor `json:"Descriptor"`
 }
+
+// Id is ID. Docker's templates have both, the one after its struct and the other
+// after its JSON.
+func (r ImageInspectResult) Id() digest.Digest { return r.ID } //nolint:revive,staticcheck // docker's name
 
 // ImageConfig is what containers of an image run with, as its config says it.
 type ImageConfig struct {
@@ -127,7 +131,7 @@ func inspectImage(ctx context.Context, f *Factory, arg string, o imageInspectOpt
 	defer func() { err = errors.Join(err, p.Close()) }()
 	root, err := p.root(ctx)
 	if err != nil {
-		return ImageInspectResult{}, err
+		return ImageInspectResult{}, noSuchImage(arg, e, err)
 	}
 	m, err := p.only(ctx, o.Platform)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
@@ -36,6 +35,8 @@ type imagesOptions struct {
 	NoTrunc bool
 	Tree    bool
 	Filter  []string
+
+	inTemplate bool // the template asks for digests
 }
 
 func newImages(f *Factory) *cobra.Command {
@@ -60,6 +61,11 @@ func newImages(f *Factory) *cobra.Command {
 		for _, pattern := range args {
 			o.Filter = append(o.Filter, "reference="+pattern)
 		}
+		// A tree is for people, as with docker.
+		if o.Tree && (f.Flags.asked() || f.Flags.Quiet) {
+			return render.Result{}, usagef("--tree is a form of its own: it goes with none of --format, --json and --quiet")
+		}
+		o.inTemplate = strings.Contains(f.Flags.Format.String(), ".Digest")
 		return listImages(ctx, f, o)
 	})
 }
@@ -133,7 +139,7 @@ func (o imagesOptions) row(i layout.Image, name string, now time.Time) ImagesRes
 	}
 	if !v.Created.IsZero() {
 		row.CreatedAt = v.Created.Local().Format("2006-01-02 15:04:05 -0700 MST")
-		row.CreatedSince = units.HumanDuration(now.Sub(v.Created)) + " ago"
+		row.CreatedSince = ago(v.Created, now)
 	}
 	if repository, _, byDigest := strings.Cut(name, "@"); byDigest {
 		row.Repository = repository
@@ -141,7 +147,7 @@ func (o imagesOptions) row(i layout.Image, name string, now time.Time) ImagesRes
 		repository, tag := content.SplitName(name)
 		row.Repository, row.Tag = orNone(repository), tag
 	}
-	if o.Digests {
+	if o.Digests || o.inTemplate {
 		row.Digest = i.Root.Digest.String()
 	}
 	return row

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,7 +22,10 @@ import (
 // InfoResult is what `wherry info` says, under the names that docker has for it:
 // https://docs.docker.com/reference/cli/docker/system/info/
 type InfoResult struct {
-	Driver         string     `json:"Driver"` // of the local store; there is none
+	Images         int        `json:"Images"`                  // in the local store
+	Driver         string     `json:"Driver"`                  // of the store
+	DriverStatus   [][]string `json:"DriverStatus"`            // names and values: what the store takes
+	DockerRootDir  string     `json:"DockerRootDir,omitempty"` // where the store is
 	OSType         string     `json:"OSType"`
 	Architecture   string     `json:"Architecture"` // as uname has it
 	NCPU           int        `json:"NCPU"`
@@ -69,23 +74,29 @@ type InfoFile struct {
 	Unread     string `json:"Unread,omitempty"` // why nothing was taken from it
 }
 
-// noDriver is what stands where docker names its storage driver.
-const noDriver = "none"
+// What stands where docker names its storage driver.
+const (
+	storeDriver = "oci-layout"
+	noDriver    = "none" // there is no home folder to have a store in
+)
 
 func newInfo(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info",
 		Short: "Show what is in force here: mirrors, insecure registries, proxies, files",
 		Long: "Show what is in force on this machine, as docker info does: mirrors of registries, insecure registries, proxies, and\n" +
-			"which files say something about registries. Nothing is contacted; there is no daemon. There is no local store either\n" +
-			"yet, so that the storage driver is \"none\". `wherry which REF` tells where each setting of one image comes from.\n\n" +
+			"which files say something about registries, and where the local store is and what it takes. Nothing is contacted; there\n" +
+			"is no daemon. `wherry which REF` tells where each setting of one image comes from.\n\n" +
 			"--json and templates have docker's names: {{.RegistryConfig.Mirrors}}, {{.HTTPProxy}}, {{.ClientInfo.Version}}.",
 		Example: "  wherry info\n  wherry info | grep -A 10 'Registry Mirrors'\n  wherry info --format '{{json .RegistryConfig.Mirrors}}'",
 		Args:    noArgs,
 	}
-	return f.Run(cmd, func(context.Context, []string) (render.Result, error) {
+	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) {
 		info, err := f.info()
 		if err != nil {
+			return render.Result{}, err
+		}
+		if err := f.addStore(ctx, info); err != nil {
 			return render.Result{}, err
 		}
 		return render.Result{Value: *info, Lines: info.lines()}, nil
@@ -103,7 +114,7 @@ func (f *Factory) info() (*InfoResult, error) {
 	}
 	http, https, none := view.Proxies()
 	info := &InfoResult{
-		Driver: noDriver, OSType: runtime.GOOS, Architecture: machine(), NCPU: runtime.NumCPU(),
+		Driver: noDriver, DriverStatus: [][]string{}, OSType: runtime.GOOS, Architecture: machine(), NCPU: runtime.NumCPU(),
 		HTTPProxy: maskedProxy(http.Value), HTTPSProxy: maskedProxy(https.Value), NoProxy: none.Value,
 		ClientInfo: InfoClient{
 			Debug: f.Flags.Debug, Version: version(), GoVersion: runtime.Version(), Os: runtime.GOOS, Arch: runtime.GOARCH,
@@ -123,6 +134,31 @@ func (f *Factory) info() (*InfoResult, error) {
 		info.Files = append(info.Files, said)
 	}
 	return info, nil
+}
+
+// addStore adds what is to be said of the local store.
+func (f *Factory) addStore(ctx context.Context, info *InfoResult) (err error) {
+	info.DockerRootDir = f.storeFolder()
+	if info.DockerRootDir == "" {
+		return nil
+	}
+	info.Driver = storeDriver
+	store, err := f.openStore()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	images, err := store.Images(ctx)
+	if err != nil {
+		return err
+	}
+	usage, err := store.Usage(ctx)
+	if err != nil {
+		return err
+	}
+	info.Images = len(images)
+	info.DriverStatus = [][]string{{"Blobs", strconv.Itoa(usage.Blobs)}, {"Size", humanSize(usage.Bytes)}}
+	return nil
 }
 
 // machine returns the architecture in the words of uname, which docker uses here.

@@ -43,7 +43,12 @@ func (i *InfoResult) lines() []string {
 	p.add(" Debug Mode: %t", i.ClientInfo.Debug)
 	p.add("")
 	p.add("Server: none is needed")
+	p.add(" Images: %d", i.Images)
 	p.said("Storage Driver", i.Driver)
+	for _, pair := range i.DriverStatus {
+		p.add("  %s", strings.Join(pair, ": "))
+	}
+	p.said("Store Folder", i.DockerRootDir)
 	p.said("OSType", i.OSType)
 	p.said("Architecture", i.Architecture)
 	p.add(" CPUs: %d", i.NCPU)

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +46,7 @@ func newPrune(f *Factory) *cobra.Command {
 			"  wherry prune oci:images",
 		Args: upToArgs(1),
 	}
-	o.bind(cmd)
+	bindPrune(cmd, &o)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		if len(args) == 1 {
 			return runPruneLayout(ctx, f, args[0], o)
@@ -58,7 +61,7 @@ func newImagePrune(f *Factory) *cobra.Command {
 		Use: "prune", Short: "Remove images without a tag, or all, from the local store", Long: pruneLong, Args: noArgs,
 		Example: "  wherry image prune\n  wherry image prune --all --force --filter until=168h",
 	}
-	o.bind(cmd)
+	bindPrune(cmd, &o)
 	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) { return runPrune(ctx, f, o) })
 }
 
@@ -68,12 +71,12 @@ func newSystemPrune(f *Factory) *cobra.Command {
 		Use: "prune", Short: "Remove all that the local store does not need", Long: pruneLong, Args: noArgs,
 		Example: "  wherry system prune\n  wherry system prune --all --filter until=24h",
 	}
-	o.bind(cmd)
+	bindPrune(cmd, &o)
 	cmd.Flags().Bool("volumes", false, "nothing: there are no volumes")
 	return f.Run(cmd, func(ctx context.Context, _ []string) (render.Result, error) { return runPrune(ctx, f, o) })
 }
 
-func (o *pruneOptions) bind(cmd *cobra.Command) {
+func bindPrune(cmd *cobra.Command, o *pruneOptions) {
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.All, "all", "a", false, "remove all images, and not only those without a tag: there are no containers to use them")
 	flags.BoolVarP(&o.Force, "force", "f", false, "do not ask")
@@ -95,11 +98,17 @@ func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result,
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	doomed, err := o.doomed(ctx, store, filter)
+	images, err := store.Images(ctx)
 	if err != nil {
 		return render.Result{}, err
 	}
-	if !o.Force && !o.DryRun {
+	unused := filter.unusedIn(store)
+	doomed, kept := o.split(images, func(i layout.Image) bool { return filter.holds(i) && unused(i) })
+	if o.DryRun {
+		result, err := foretell(ctx, store, doomed, kept, cmp.Or(o.Grace, -1))
+		return result.pruned(), err
+	}
+	if !o.Force {
 		if yes, err := f.confirm(ctx, o.warning()); err != nil || !yes {
 			return render.Result{}, err
 		}
@@ -107,12 +116,12 @@ func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result,
 	result := RemoveResult{Images: []RemovedImage{}, Deleted: []digest.Digest{}}
 	var errs []error
 	for _, image := range doomed {
-		removed, err := o.remove(ctx, store, image)
+		r, err := store.RemoveImage(ctx, image.Root.Digest, image.Names)
 		if errors.Is(err, content.ErrConflict) {
 			continue // somebody has just named it
 		}
 		if err == nil {
-			result.Images = append(result.Images, removed)
+			result.Images = append(result.Images, removedImage(image, r))
 		}
 		errs = append(errs, err)
 	}
@@ -122,52 +131,78 @@ func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result,
 
 // collection returns what a collection is told. A grace period of zero is none.
 func (o pruneOptions) collection() layout.CollectOptions {
-	grace := o.Grace
-	if grace == 0 {
-		grace = -1
-	}
-	return layout.CollectOptions{Grace: grace, DryRun: o.DryRun}
+	return layout.CollectOptions{Grace: cmp.Or(o.Grace, -1), DryRun: o.DryRun}
 }
 
-// doomed returns the images that are removed: those without a tag or, with --all,
-// all of them, as far as the filter holds.
-func (o pruneOptions) doomed(ctx context.Context, store *layout.Store, filter imageFilter) ([]layout.Image, error) {
-	images, err := store.Images(ctx)
-	if err != nil {
-		return nil, err
-	}
-	unused := filter.unusedIn(store)
-	var doomed []layout.Image
+// split takes images apart into those that are removed, which are those without a
+// tag or, with --all, all of them, as far as the filter holds, and the others.
+func (o pruneOptions) split(images []layout.Image, holds func(layout.Image) bool) (doomed, kept []layout.Image) {
 	for _, image := range images {
-		if filter.holds(image) && unused(image) && (o.All || len(image.Tags()) == 0) {
+		if holds(image) && (o.All || len(image.Tags()) == 0) {
 			doomed = append(doomed, image)
+		} else {
+			kept = append(kept, image)
 		}
 	}
-	return doomed, nil
+	return doomed, kept
 }
 
-func (o pruneOptions) remove(ctx context.Context, store *layout.Store, image layout.Image) (RemovedImage, error) {
-	if o.DryRun {
-		return removedImage(image, layout.Removal{Names: image.Names, Gone: &image.Root}), nil
+// foretell returns what a prune would remove that does away with doomed. Grace is
+// that of a collection.
+func foretell(ctx context.Context, store *layout.Store, doomed, kept []layout.Image, grace time.Duration) (RemoveResult, error) {
+	result := RemoveResult{Images: []RemovedImage{}, Deleted: []digest.Digest{}}
+	for _, image := range doomed {
+		result.Images = append(result.Images, removedImage(image, layout.Removal{Names: image.Names, Gone: &image.Root}))
 	}
-	r, err := store.RemoveImage(ctx, image.Root.Digest, image.Names)
-	return removedImage(image, r), err
+	freed, err := freedBy(ctx, store, doomed, kept)
+	if err != nil {
+		return result, err
+	}
+	got, err := store.Collect(ctx, layout.CollectOptions{Grace: grace, DryRun: true})
+	if err != nil {
+		return result, err
+	}
+	result.SpaceReclaimed = got.Bytes
+	for _, d := range got.Removed {
+		delete(freed, d)
+	}
+	for _, size := range freed {
+		result.SpaceReclaimed += size
+	}
+	result.Deleted = append(slices.Sorted(maps.Keys(freed)), got.Removed...)
+	return result, nil
+}
+
+// freedBy returns, with their sizes, the blobs that images need which are to go,
+// and none of those that are kept.
+func freedBy(ctx context.Context, store *layout.Store, doomed, kept []layout.Image) (map[digest.Digest]int64, error) {
+	freed, err := store.NeededBy(ctx, doomed)
+	if err != nil || len(freed) == 0 {
+		return freed, err
+	}
+	needed, err := store.NeededBy(ctx, kept)
+	for d := range needed {
+		delete(freed, d)
+	}
+	return freed, err
 }
 
 // warning says in docker's words what is about to be done.
 func (o pruneOptions) warning() string {
 	what := "all dangling images"
 	if o.All {
-		what = "all images: there are no containers that use them"
+		what = "all images"
 	}
-	conditions := ""
 	if len(o.Filter) > 0 {
-		conditions = " for which holds: " + strings.Join(o.Filter, ", ")
+		what += " for which " + strings.Join(o.Filter, ", ") + " holds"
+	}
+	if o.All {
+		what += ", since there are no containers that use any"
 	}
 	if o.system {
-		return "WARNING! This will remove:\n  - " + what + conditions + "\n  - all blobs that no image needs\n"
+		return "WARNING! This will remove:\n  - " + what + "\n  - all blobs that no image needs\n"
 	}
-	return "WARNING! This will remove " + what + conditions + ".\n"
+	return "WARNING! This will remove " + what + ".\n"
 }
 
 // confirm asks a person. No answer is no.
@@ -194,8 +229,8 @@ func (f *Factory) confirm(ctx context.Context, warning string) (bool, error) {
 }
 
 // pruned says in docker's words what was removed.
-func (r RemoveResult) pruned() render.Result {
-	out := render.Result{Value: r, Quiet: []string{}}
+func (r *RemoveResult) pruned() render.Result {
+	out := render.Result{Value: *r, Quiet: []string{}}
 	if lines := r.lines("untagged: ", "deleted: "); len(lines) > 0 {
 		out.Lines = append(append([]string{"Deleted Images:"}, lines...), "")
 	}

@@ -48,8 +48,10 @@ func newPull(f *Factory) *cobra.Command {
 }
 
 func runPull(ctx context.Context, f *Factory, args []string, o pullOptions) (_ render.Result, err error) {
-	if err := f.checkTrust(o.Untrusted); err != nil {
-		return render.Result{}, err
+	if !o.Untrusted {
+		if err := f.checkTrust(); err != nil {
+			return render.Result{}, err
+		}
 	}
 	refs, err := parseAll(args, f.parse)
 	if err != nil {
@@ -77,6 +79,9 @@ func runPull(ctx context.Context, f *Factory, args []string, o pullOptions) (_ r
 		return render.Result{}, err
 	}
 	result, err := m.run(ctx)
+	if len(refs) == 1 {
+		err = notPulled(refs[0], err)
+	}
 	if o.DryRun {
 		return result.render(), err
 	}
@@ -84,16 +89,23 @@ func runPull(ctx context.Context, f *Factory, args []string, o pullOptions) (_ r
 	return m.pulled(result, had), err
 }
 
+// notPulled puts docker's words, which scripts look for, before an error that says
+// that there is no image ref.
+func notPulled(ref endpoint.Endpoint, err error) error {
+	e, ok := errors.AsType[*transfer.Error](err)
+	if !ok || e.Op != transfer.OpResolve || !errors.Is(answered(err), content.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("manifest for %s not found: %w", shownName(ref), err)
+}
+
 // checkTrust refuses to do without the signatures that docker's variable asks
 // for, which are not verified here.
-func (f *Factory) checkTrust(untrusted bool) error {
+func (f *Factory) checkTrust() error {
 	switch set := f.Env("DOCKER_CONTENT_TRUST"); set {
 	case "", "0", "false":
 		return nil
 	default:
-		if untrusted {
-			return nil
-		}
 		return fmt.Errorf("DOCKER_CONTENT_TRUST=%s asks for signatures to be verified, which wherry does not do yet; --disable-content-trust does without: %w", set, content.ErrInvalid)
 	}
 }

@@ -43,8 +43,10 @@ func newPush(f *Factory) *cobra.Command {
 }
 
 func runPush(ctx context.Context, f *Factory, args []string, o pushOptions) (_ render.Result, err error) {
-	if err := f.checkTrust(o.Untrusted); err != nil {
-		return render.Result{}, err
+	if !o.Untrusted {
+		if err := f.checkTrust(); err != nil {
+			return render.Result{}, err
+		}
 	}
 	src, dst, err := f.pushEnds(args)
 	if err != nil {

@@ -100,6 +100,7 @@ func (f *Factory) removeImage(ctx context.Context, store *layout.Store, arg stri
 		r, err := store.Remove(ctx, e.Name)
 		return []RemovedImage{removedImage(images[0], r)}, notInStore(arg, err)
 	}
+	images = untaggedFirst(images)
 	if repositories := repositoriesOf(images); len(repositories) > 1 && !o.Force {
 		return nil, fmt.Errorf("conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories: %s",
 			shortened(images[0].ID(content.HostPlatform())), strings.Join(repositories, ", "))
@@ -113,6 +114,23 @@ func (f *Factory) removeImage(ctx context.Context, store *layout.Store, arg stri
 		removed = append(removed, removedImage(image, r))
 	}
 	return removed, nil
+}
+
+// untaggedFirst returns those of images, which all have one ID, that have no tag,
+// where there are such, and else all. A tag moves to another manifest of the same
+// image when that is saved and loaded: then the ID that a listing of dangling
+// images shows is not about the image that has the tag.
+func untaggedFirst(images []layout.Image) []layout.Image {
+	var untagged []layout.Image
+	for _, i := range images {
+		if len(i.Tags()) == 0 {
+			untagged = append(untagged, i)
+		}
+	}
+	if len(untagged) == 0 {
+		return images
+	}
+	return untagged
 }
 
 func removedImage(i layout.Image, r layout.Removal) RemovedImage {
@@ -154,11 +172,11 @@ func (r *RemoveResult) collect(ctx context.Context, store *layout.Store, o layou
 }
 
 // removed says in docker's words what was removed.
-func (r RemoveResult) removed() render.Result {
-	return render.Result{Value: r, Lines: r.lines("Untagged: ", "Deleted: "), Quiet: []string{}}
+func (r *RemoveResult) removed() render.Result {
+	return render.Result{Value: *r, Lines: r.lines("Untagged: ", "Deleted: "), Quiet: []string{}}
 }
 
-func (r RemoveResult) lines(untagged, deleted string) []string {
+func (r *RemoveResult) lines(untagged, deleted string) []string {
 	var lines []string
 	said := map[digest.Digest]bool{}
 	for _, image := range r.Images {

@@ -60,7 +60,8 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		return render.Result{}, err
 	}
 	settings := moverOptions{moveOptions: o.moveOptions, Filter: o.filter(), Whole: true}
-	if o.AnyPlatform {
+	fromRegistry := func(e endpoint.Endpoint) bool { return e.Transport == endpoint.Registry }
+	if o.AnyPlatform && slices.ContainsFunc(refs, fromRegistry) {
 		settings.KeepWhole = "; --platform all keeps it whole"
 	}
 	m, err := f.newMover(settings)
@@ -75,20 +76,7 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		return render.Result{}, err
 	}
 	for _, ref := range refs {
-		src, err := m.source(ctx, ref)
-		if err != nil {
-			return render.Result{}, err
-		}
-		if err := checkOnly(ctx, src, ref); err != nil {
-			return render.Result{}, err
-		}
-		job := transfer.Job{Src: src, Filter: m.o.Filter}
-		if o.AnyPlatform {
-			if job.Filter.Platforms, err = m.platformsFor(ctx, src, ref); err != nil {
-				return render.Result{}, err
-			}
-		}
-		if err := m.addJob(ctx, job, ref, []endpoint.Endpoint{to}); err != nil {
+		if err := m.addSave(ctx, ref, to, o); err != nil {
 			return render.Result{}, err
 		}
 	}
@@ -101,6 +89,24 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 		return render.Result{Value: result, Quiet: []string{}}, err
 	}
 	return result.render(), err
+}
+
+// addSave adds the image ref on its way into the archive.
+func (m *mover) addSave(ctx context.Context, ref, to endpoint.Endpoint, o saveOptions) error {
+	src, err := m.source(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if err := checkOnly(ctx, src, ref); err != nil {
+		return err
+	}
+	job := transfer.Job{Src: src, Filter: m.o.Filter}
+	if o.AnyPlatform {
+		if job.Filter.Platforms, err = m.platformsFor(ctx, src, ref); err != nil {
+			return err
+		}
+	}
+	return m.addJob(ctx, job, ref, []endpoint.Endpoint{to})
 }
 
 // platformsFor returns which platforms of an image are taken where nobody has

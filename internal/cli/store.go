@@ -147,11 +147,20 @@ const shortID = 12
 
 const storePrefix = "store:"
 
+// noSuchImage says in docker's words that neither the store nor the registry has
+// the image arg, which was read from e.
+func noSuchImage(arg string, e endpoint.Endpoint, err error) error {
+	if e.Transport != endpoint.Registry || strings.HasPrefix(arg, "docker://") || !errors.Is(answered(err), content.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("No such image: %s: %w", shownName(e), err) //nolint:staticcheck // docker's words, which scripts look for
+}
+
 // notInStore says in docker's words that the store has no image arg.
 func notInStore(arg string, err error) error {
 	if !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
 	arg = strings.TrimPrefix(arg, storePrefix)
-	return fmt.Errorf("No such image: %s: %w", cmp.Or(content.FamiliarName(arg), arg), content.ErrNotFound) //nolint:staticcheck,revive // docker's words, which scripts look for
+	return fmt.Errorf("No such image: %s: %w", cmp.Or(content.FamiliarName(arg), arg), content.ErrNotFound) //nolint:staticcheck // docker's words, which scripts look for
 }

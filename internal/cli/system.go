@@ -63,26 +63,18 @@ func storeUsage(ctx context.Context, store *layout.Store, images []layout.Image)
 	if err != nil {
 		return render.Result{}, err
 	}
-	dangling := layout.CollectOptions{DryRun: true}
-	active := 0
-	for _, image := range images {
-		if len(image.Tags()) > 0 {
-			active++
-			continue
-		}
-		dangling.Forget = append(dangling.Forget, image.Root.Digest)
-	}
-	got, err := store.Collect(ctx, dangling)
+	dangling, active := pruneOptions{}.split(images, imageFilter{}.holds)
+	freed, err := foretell(ctx, store, dangling, active, 0)
 	if err != nil {
 		return render.Result{}, err
 	}
 	part := 0
 	if usage.Bytes > 0 {
-		part = int(100 * got.Bytes / usage.Bytes)
+		part = int(100 * freed.SpaceReclaimed / usage.Bytes)
 	}
 	rows := []UsageResult{{
-		Type: "Images", TotalCount: strconv.Itoa(len(images)), Active: strconv.Itoa(active), Size: humanSize(usage.Bytes),
-		Reclaimable: fmt.Sprintf("%s (%d%%)", humanSize(got.Bytes), part),
+		Type: "Images", TotalCount: strconv.Itoa(len(images)), Active: strconv.Itoa(len(active)), Size: humanSize(usage.Bytes),
+		Reclaimable: fmt.Sprintf("%s (%d%%)", humanSize(freed.SpaceReclaimed), part),
 	}}
 	for _, what := range []string{"Containers", "Local Volumes", "Build Cache"} {
 		rows = append(rows, UsageResult{Type: what, TotalCount: "0", Active: "0", Size: "0B", Reclaimable: "0B"})

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -40,6 +41,7 @@ type Builder struct {
 	Seed      uint64           // random bytes follow from it
 	Flavour   Flavour          // media types of manifests, configs and layers
 	Algorithm digest.Algorithm // of what is made next; "" is sha256
+	Created   time.Time        // in configs; zero is a day of 2026
 
 	source *rand.ChaCha8
 	image  Image
@@ -99,9 +101,13 @@ func encode(v any) []byte {
 // Config adds an image config for "os/arch[/variant]" with those layers.
 func (b *Builder) Config(platform string, layers ...Layer) ocispec.Descriptor {
 	p := parsePlatform(platform)
+	made := created
+	if !b.Created.IsZero() {
+		made = b.Created
+	}
 	config := ocispec.Image{
 		Platform: ocispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant},
-		Created:  &created,
+		Created:  &made,
 		Author:   "seed " + strconv.FormatUint(b.Seed, 10),
 		Config: ocispec.ImageConfig{
 			Env:    []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
@@ -112,7 +118,7 @@ func (b *Builder) Config(platform string, layers ...Layer) ocispec.Descriptor {
 	}
 	for _, l := range layers {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.DiffID)
-		config.History = append(config.History, ocispec.History{Created: &created, CreatedBy: "COPY files /"})
+		config.History = append(config.History, ocispec.History{Created: &made, CreatedBy: "COPY files /"})
 	}
 	if b.Flavour == Docker {
 		return b.Blob(DockerConfig, encode(config))

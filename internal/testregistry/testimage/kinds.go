@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -64,6 +65,12 @@ func Named(name string, seed uint64) (Image, bool) {
 
 // Single is an OCI image of one platform with two gzip layers.
 func Single(seed uint64) Image { return packed(seed, Gzip) }
+
+// Made is an OCI image of one platform, with one layer, that was made at that time.
+func Made(seed uint64, at time.Time) Image {
+	b := Builder{Seed: seed, Created: at}
+	return b.Done(b.Image("linux/amd64", b.Layer(Gzip, 3000)))
+}
 
 // ForArm is an OCI image for linux/arm64 whose layer is a plain tar.
 func ForArm(seed uint64) Image {
