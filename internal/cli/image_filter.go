@@ -165,7 +165,7 @@ func (f *imageFilter) holds(i layout.Image) bool {
 // unusedIn returns what reports whether nothing was done with an image of the store
 // for as long as the filter says, if it says that. What other tools brought counts
 // from when it was stored.
-func (f imageFilter) unusedIn(store *layout.Store) func(layout.Image) bool {
+func (f *imageFilter) unusedIn(store *layout.Store) func(layout.Image) bool {
 	if f.unused.IsZero() {
 		return func(layout.Image) bool { return true }
 	}

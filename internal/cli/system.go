@@ -63,7 +63,7 @@ func storeUsage(ctx context.Context, store *layout.Store, images []layout.Image)
 	if err != nil {
 		return render.Result{}, err
 	}
-	dangling, active := pruneOptions{}.split(images, imageFilter{}.holds)
+	dangling, active := (&pruneOptions{}).split(images, (&imageFilter{}).holds)
 	freed, err := foretell(ctx, store, dangling, active, 0)
 	if err != nil {
 		return render.Result{}, err
