@@ -38,7 +38,7 @@ func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
 }
 
 func (c *Copier) hasRoot(image *ImagePlan, t *TargetPlan) bool {
-	return t.isRegistry() && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 &&
+	return t.isRegistry() && !c.Deep && !image.job.Filter.isSparse() && len(t.Names) == 1 &&
 		t.root.Digest == image.Root.Digest && !c.wantsMore(image, t)
 }
 
@@ -120,7 +120,7 @@ const (
 
 func (image *ImagePlan) leftOut() string {
 	switch {
-	case image.job.Filter.Sparse:
+	case image.job.Filter.isSparse():
 		return leftChildren
 	case image.LeftOut == 0:
 		return leftNothing
@@ -167,6 +167,9 @@ func (c *Copier) load(ctx context.Context, image *ImagePlan, root content.Manife
 	loader := content.Loader{Jobs: askJobs, Limits: c.Limits, Near: image.near()}
 	if image.job.Filter.Sparse {
 		loader.Keep = keepSparse(image.job.Filter.Platforms)
+	}
+	if image.job.Filter.Here {
+		loader.Keep = keepHere(ctx, image.src, loader.Keep)
 	}
 	graph, err := loader.Load(ctx, image.src, root)
 	if err != nil {

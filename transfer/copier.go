@@ -76,6 +76,10 @@ type Filter struct {
 	// Sparse leaves the index as it is even where children are left out.
 	Sparse bool
 
+	// Here leaves children out that the source does not have, and the index as it
+	// is: what is sparse at the source is as sparse at the destination.
+	Here bool
+
 	// Referrers takes along what refers to the image and to its children.
 	Referrers bool
 

@@ -120,6 +120,21 @@ func keepSparse(platforms []content.Platform) func(content.Manifest, ocispec.Des
 	}
 }
 
+// isSparse reports whether an index may be written without all of its children.
+func (f Filter) isSparse() bool { return f.Sparse || f.Here }
+
+// keepHere keeps those children that also keeps, if it is set, and that src has.
+// One that cannot be read is kept: reading it tells why.
+func keepHere(ctx context.Context, src content.Source, also func(content.Manifest, ocispec.Descriptor) bool) func(content.Manifest, ocispec.Descriptor) bool {
+	return func(parent content.Manifest, child ocispec.Descriptor) bool {
+		if also != nil && !also(parent, child) {
+			return false
+		}
+		_, err := src.Manifest(ctx, child.Digest.String())
+		return !errors.Is(err, content.ErrNotFound)
+	}
+}
+
 func matchesAny(got content.Platform, platforms []content.Platform) bool {
 	return slices.ContainsFunc(platforms, func(p content.Platform) bool { return p.Matches(got) })
 }

@@ -157,6 +157,32 @@ func TestAWholeCopyAfterOneThatLeftSomeOut(t *testing.T) {
 	}
 }
 
+func TestWhatIsSparseAtTheSourceIsCopiedAsItIs(t *testing.T) {
+	src := &maker{t: t}
+	made := src.app("v1")
+	sparse := &content.Memory{}
+	narrow := transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "v1", Dst: []transfer.Target{{Sink: sparse, Names: []string{"v1"}}},
+		Filter: transfer.Filter{Platforms: []content.Platform{{OS: "linux", Architecture: "amd64"}}, Sparse: true},
+	}
+	if err := run(t, &transfer.Copier{}, narrow).Err(); err != nil {
+		t.Fatal(err)
+	}
+	dst := &content.Memory{}
+	job := transfer.Job{Name: "app", Src: sparse, Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}}}
+	if err := run(t, &transfer.Copier{}, job).Err(); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("without Here: %v, want not found", err)
+	}
+	job.Filter.Here = true
+	if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := digestOf(t, dst, "v1"); got != made.root.Digest {
+		t.Errorf("the index is %s, want %s", got, made.root.Digest)
+	}
+	checkChildren(t, dst, []digest.Digest{made.amd64.Digest, made.arm64.Digest, made.attestation.Digest}, []digest.Digest{made.arm64.Digest})
+}
+
 // A loose sink cannot be told from others.
 type loose struct {
 	*content.Memory
