@@ -42,6 +42,9 @@ type Writer struct {
 	// What indexes say of manifests that were not there. They may come later.
 	missing map[digest.Digest]int64
 	catalog
+
+	assumed map[digest.Digest]int64 // sizes of what the reader has already
+	index   []byte                  // what index.json is, where it is not made of the catalog
 }
 
 // Create begins the archive at path. It is written beside path and takes its
@@ -66,6 +69,7 @@ func NewWriter(w io.Writer) *Writer {
 		sizes:   map[digest.Digest]int64{},
 		dirs:    map[string]bool{},
 		missing: map[digest.Digest]int64{},
+		assumed: map[digest.Digest]int64{},
 		catalog: newCatalog(),
 	}
 }
@@ -80,8 +84,16 @@ func (w *Writer) Has(_ context.Context, d ocispec.Descriptor) (bool, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	size, ok := w.sizes[d.Digest]
+	size, ok := w.sizeOf(d.Digest)
 	return ok && size == d.Size, nil
+}
+
+// sizeOf returns the size of what is in the archive, or need not be.
+func (w *Writer) sizeOf(d digest.Digest) (size int64, ok bool) {
+	if size, ok = w.sizes[d]; !ok {
+		size, ok = w.assumed[d]
+	}
+	return size, ok
 }
 
 // PutBlob implements [content.Sink].
@@ -98,7 +110,7 @@ func (w *Writer) PutBlob(ctx context.Context, b content.Blob) (content.Outcome, 
 	if err := w.ready(ctx); err != nil {
 		return 0, err
 	}
-	if size, ok := w.sizes[d.Digest]; ok {
+	if size, ok := w.sizeOf(d.Digest); ok {
 		if size != d.Size {
 			return 0, &content.MismatchError{Want: d, Size: size}
 		}
@@ -159,7 +171,7 @@ func (w *Writer) put(ctx context.Context, m content.Manifest, names []string) er
 	if err := w.checkNeeds(m); err != nil {
 		return err
 	}
-	if _, ok := w.sizes[m.Digest()]; !ok {
+	if _, ok := w.sizeOf(m.Digest()); !ok {
 		if err := w.blob(m.Descriptor(), bytes.NewReader(m.Raw())); err != nil {
 			return err
 		}
@@ -172,12 +184,12 @@ func (w *Writer) put(ctx context.Context, m content.Manifest, names []string) er
 // contradicts itself.
 func (w *Writer) checkNeeds(m content.Manifest) error {
 	for _, d := range m.Blobs() {
-		if _, ok := w.sizes[d.Digest]; !ok && !content.IsForeign(d.MediaType) {
+		if _, ok := w.sizeOf(d.Digest); !ok && !content.IsForeign(d.MediaType) {
 			return fmt.Errorf("manifest %s: blob %s: %w", m.Digest(), d.Digest, content.ErrNotFound)
 		}
 	}
 	for _, d := range slices.Concat([]ocispec.Descriptor{m.Descriptor()}, m.Blobs(), m.Children()) {
-		size, known := w.sizes[d.Digest]
+		size, known := w.sizeOf(d.Digest)
 		if !known {
 			size, known = w.missing[d.Digest]
 		}
@@ -186,7 +198,7 @@ func (w *Writer) checkNeeds(m content.Manifest) error {
 		}
 	}
 	for _, d := range m.Children() {
-		if _, ok := w.sizes[d.Digest]; !ok {
+		if _, ok := w.sizeOf(d.Digest); !ok {
 			w.missing[d.Digest] = d.Size
 		}
 	}
@@ -205,11 +217,7 @@ func (w *Writer) Commit(ctx context.Context) error {
 		w.done = true
 		return w.file.close()
 	}
-	index, err := w.indexJSON()
-	if err != nil {
-		return err
-	}
-	manifest, err := w.manifestJSON(w.sizes)
+	index, manifest, err := w.lists()
 	if err != nil {
 		return err
 	}
@@ -230,6 +238,19 @@ func (w *Writer) Commit(ctx context.Context) error {
 		return nil
 	}
 	return spool.Full(w.file.commit())
+}
+
+// lists returns what index.json and manifest.json say; of the latter nothing
+// where there is none.
+func (w *Writer) lists() (index, manifest []byte, err error) {
+	if w.index != nil {
+		return w.index, nil, nil
+	}
+	if index, err = w.indexJSON(); err != nil {
+		return nil, nil, err
+	}
+	manifest, err = w.manifestJSON(w.sizes)
+	return index, manifest, err
 }
 
 // Close ends writing. Without Commit nothing stays of a file.
