@@ -46,6 +46,7 @@ var layers = []layer{
 	{"serve", lower},
 	{"internal/endpoint", lower},
 	{"internal/cloud", []string{"content", "registry", "internal/httpx", "internal/pattern"}}, // clouds are asked beside the client
+	{"internal/backup", lower},
 	{"internal/batch", slices.Concat(lower, []string{"internal/endpoint"})},
 	{"internal/retention", lower},
 	{"internal/doctor", slices.Concat(lower, []string{"internal/endpoint", "internal/httpx"})}, // it looks below the client
@@ -56,7 +57,7 @@ var layers = []layer{
 	{"internal/term", lower},
 	{"internal/render", slices.Concat(lower, []string{"internal/term"})},
 	{"internal/cli", slices.Concat(lower, []string{
-		"internal/render", "internal/term", "internal/endpoint", "internal/batch", "internal/retention",
+		"internal/render", "internal/term", "internal/endpoint", "internal/backup", "internal/batch", "internal/retention",
 		"internal/cloud", "internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
 		"internal/durable", // hands its Facts to registry and transfer
 		"internal/spool",   // makes the files that plans are kept in

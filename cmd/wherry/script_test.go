@@ -28,6 +28,8 @@ func TestScript(t *testing.T) {
 			"requests": cmdRequests,
 			"close":    cmdClose,
 			"expand":   cmdExpand,
+			"smaller":  cmdSmaller,
+			"damage":   cmdDamage,
 			"complete": cmdComplete,
 			"digest":   cmdDigest,
 			"pack":     cmdPack,

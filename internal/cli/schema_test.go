@@ -18,6 +18,7 @@ import (
 // schemas are made from the types of results; the scripts hold real output to
 // them. What is written by hand stands in handmade.
 var schemas = map[string]reflect.Type{
+	"backup":    reflect.TypeFor[BackupResult](),
 	"blob":      reflect.TypeFor[BlobResult](),
 	"config":    reflect.TypeFor[ConfigResult](),
 	"digest":    reflect.TypeFor[DigestResult](),
@@ -34,6 +35,7 @@ var schemas = map[string]reflect.Type{
 	"manifest":  reflect.TypeFor[ManifestResult](),
 	"ratelimit": reflect.TypeFor[RateLimitResult](),
 	"repos":     reflect.TypeFor[ReposResult](),
+	"restore":   reflect.TypeFor[RestoreResult](),
 	"rmi":       reflect.TypeFor[RemoveResult](),
 	"tag":       reflect.TypeFor[TaggedResult](),
 	"tags":      reflect.TypeFor[TagsResult](),

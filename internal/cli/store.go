@@ -35,10 +35,14 @@ func (f *Factory) storeFolder() string {
 func (f *Factory) openStore() (*layout.Store, error) {
 	folder := f.storeFolder()
 	if folder == "" {
-		return nil, usagef("there is no home folder to keep a store in: name one with --store")
+		return nil, noStore()
 	}
 	waits := func(w layout.Waiting) { f.Warn("%s", w) }
 	return layout.Options{Wait: waits}.OpenStore(folder)
+}
+
+func noStore() error {
+	return usagef("there is no home folder to keep a store in: name one with --store")
 }
 
 // parseStored reads an argument of docker's verbs, for which a bare reference, or
