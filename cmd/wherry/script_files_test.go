@@ -29,7 +29,8 @@ func cmdSmaller(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	fi, err := os.Stat(ts.MkAbs(args[0]))
 	ts.Check(err)
-	if smaller := fi.Size() < most; smaller == neg {
+	switch smaller := fi.Size() < most; {
+	case neg && smaller, !neg && !smaller:
 		ts.Fatalf("%s has %d bytes", args[0], fi.Size())
 	}
 }
