@@ -281,8 +281,15 @@ func (w *Writer) ready(ctx context.Context) error {
 	return w.entry(layoutFile, int64(len(layout)), bytes.NewReader([]byte(layout)))
 }
 
+// maxBlobs leaves room for other entries, so that a reader of this package takes
+// what was written.
+const maxBlobs = maxEntries - 16
+
 // blob writes the file of a blob, and the folders it is in before the first.
 func (w *Writer) blob(d ocispec.Descriptor, r io.Reader) error {
+	if len(w.sizes) == maxBlobs {
+		return fmt.Errorf("more than %d blobs, which nobody would read: %w", maxBlobs, content.ErrInvalid)
+	}
 	name := blobPath(d.Digest)
 	for _, dir := range []string{ocispec.ImageBlobsDir, path.Dir(name)} {
 		if w.dirs[dir] {

@@ -11,6 +11,9 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
+// shelfRoom is how many bytes of manifests are kept to be read once only.
+const shelfRoom = 64 << 20
+
 // A Stock is a source that knows what is there.
 type Stock interface {
 	content.Source
@@ -22,7 +25,7 @@ type Stock interface {
 // what is below them, and so are foreign layers. A root that is not there, or is
 // not what its descriptor says, is an error that names it as name does.
 func Contents(ctx context.Context, src Stock, roots []ocispec.Descriptor, name func(digest.Digest) string) ([]ocispec.Descriptor, error) {
-	w := &walk{Stock: src, shelf: &content.Shelf{Source: src}, seen: map[digest.Digest]int64{}}
+	w := &walk{Stock: src, shelf: &content.Shelf{Source: src, Room: shelfRoom}, seen: map[digest.Digest]int64{}}
 	for _, root := range roots {
 		if err := w.image(ctx, root); err != nil {
 			return nil, fmt.Errorf("%s: %w", name(root.Digest), err)

@@ -48,7 +48,7 @@ func NeededBy(ctx context.Context, src content.Source, roots, missing []ocispec.
 	for _, d := range missing {
 		lacks[d.Digest] = true
 	}
-	shelf := &content.Shelf{Source: src}
+	shelf := &content.Shelf{Source: src, Room: shelfRoom}
 	var need []digest.Digest
 	for _, root := range roots {
 		if needs(ctx, shelf, root.Digest, lacks) {

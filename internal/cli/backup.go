@@ -167,6 +167,7 @@ func (b *backingUp) toFolder(ctx context.Context) (r BackupResult, err error) {
 	if err != nil {
 		return r, err
 	}
+	_ = dst.Rely(ctx, b.contents...) // at once, in place of one after the other
 	plan, err := b.plan(ctx, b.store.Layout, dst.Stage(), b.to)
 	if err != nil {
 		return r, err

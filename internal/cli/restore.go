@@ -169,9 +169,11 @@ func (r *restoring) run(ctx context.Context) (RestoreResult, error) {
 	if len(clashes) > 0 && !r.o.Replace {
 		return RestoreResult{}, refusal{fmt.Errorf("%w; --replace takes them from it", &layout.ClashError{Names: clashes})}
 	}
-	if _, err := backup.Contents(ctx, r.src, r.roots, r.called); err != nil {
+	contents, err := backup.Contents(ctx, r.src, r.roots, r.called)
+	if err != nil {
 		return RestoreResult{}, err
 	}
+	_ = r.store.Rely(ctx, contents...) // at once, in place of one after the other
 	plan, err := r.plan(ctx, r.src, r.store.Stage(), "the store")
 	if err != nil {
 		return RestoreResult{}, err
