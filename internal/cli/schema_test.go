@@ -58,7 +58,7 @@ var handmade = map[string]string{"copy": "copy", "manifest-push": "copy"}
 // others says which verbs have the schema of another one.
 var others = map[string]string{
 	"save": "copy", "load": "copy", "pull": "copy", "push": "copy", "prune": "rmi", "system-prune": "rmi", "system-info": "info",
-	"image-history": "history", "image-load": "copy", "image-ls": "images", "image-prune": "rmi", "image-pull": "copy",
+	"image-history": "history", "image-import": "import", "image-load": "copy", "image-ls": "images", "image-prune": "rmi", "image-pull": "copy",
 	"image-push": "copy", "image-rm": "rmi", "image-save": "copy", "image-tag": "tag",
 }
 
