@@ -180,8 +180,13 @@ func (p *place) narrow(ctx context.Context, m content.Manifest, want content.Pla
 // pick returns the image for a platform that an index has; m itself, whatever it
 // is for, where it is no index.
 func (p *place) pick(ctx context.Context, m content.Manifest, want content.Platform) (content.Manifest, error) {
-	m, err := content.ImageFor(ctx, p, m, want, content.Limits{})
-	return m, p.fail(err)
+	found, err := content.ImageFor(ctx, p, m, want, content.Limits{})
+	if errors.Is(err, content.ErrNotFound) && p.at.Transport == endpoint.Store && m.IsIndex() {
+		if _, missing := content.PickPlatform(m, want); missing == nil {
+			return found, fmt.Errorf("%s is in the store without %s, which wherry pull --platform %[2]s brings: %w", shownName(p.at), want, content.ErrNotFound)
+		}
+	}
+	return found, p.fail(err)
 }
 
 // config reads and verifies the config of an image.
