@@ -62,8 +62,10 @@ func (f *imageFilter) add(key, value string, now time.Time, find func(ref string
 		return asUsage(err)
 	case "dangling":
 		yes, err := strconv.ParseBool(value)
+		if err != nil {
+			return usagef("%q is neither true nor false", value)
+		}
 		f.dangling = &yes
-		return asUsage(err)
 	case "label", "label!":
 		k, v, exact := strings.Cut(value, "=")
 		f.labels = append(f.labels, labelFilter{key: k, value: v, any: !exact, not: key == "label!"})

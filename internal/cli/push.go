@@ -58,6 +58,9 @@ func runPush(ctx context.Context, f *Factory, args []string, o pushOptions) (_ r
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	names := []string{src.Name}
+	if len(args) == 1 && isIDOnly(ctx, store, src.Name) {
+		return render.Result{}, noTagToPush(args[0])
+	}
 	if o.AllTags {
 		if names, err = tagsIn(ctx, store, src); err != nil {
 			return render.Result{}, err
@@ -98,10 +101,22 @@ func (f *Factory) pushEnds(args []string) (src, dst endpoint.Endpoint, err error
 			return src, dst, usagef("push writes to registries: copy store:%s %s writes this", src.Name, args[1])
 		}
 	} else if !isName || src.Digest != "" {
-		return src, dst, usagef("%s says no tag to push to: name one as the second argument", args[0])
+		return src, dst, noTagToPush(args[0])
 	}
 	f.DstHost = dst.Host
 	return src, dst, nil
+}
+
+func noTagToPush(arg string) error {
+	return usagef("%s says no tag to push to: name one as the second argument", arg)
+}
+
+// isIDOnly reports whether name, though it could be one, is not the name of an
+// image but an ID, or how one begins.
+func isIDOnly(ctx context.Context, store *layout.Store, name string) bool {
+	_, unnamed := store.Holder(ctx, name)
+	_, err := store.Find(ctx, name)
+	return errors.Is(unnamed, content.ErrNotFound) && err == nil
 }
 
 // tagsIn returns the names of all tags of the repository that e is.
@@ -122,7 +137,8 @@ func tagsIn(ctx context.Context, store *layout.Store, e endpoint.Endpoint) (name
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("the store has no tag of %s: %w", content.FamiliarName(e.FullName()), content.ErrNotFound)
+		repository, _ := content.SplitName(shownName(e))
+		return nil, fmt.Errorf("the store has no tag of %s: %w", repository, content.ErrNotFound)
 	}
 	return names, nil
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,6 +164,6 @@ func notInStore(arg string, err error) error {
 	if !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
-	arg = strings.TrimPrefix(arg, storePrefix)
-	return fmt.Errorf("No such image: %s: %w", cmp.Or(content.FamiliarName(arg), arg), content.ErrNotFound) //nolint:staticcheck // docker's words, which scripts look for
+	name := shownName(endpoint.InStore(strings.TrimPrefix(arg, storePrefix)))
+	return fmt.Errorf("No such image: %s: %w", name, content.ErrNotFound) //nolint:staticcheck // docker's words, which scripts look for
 }
