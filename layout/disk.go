@@ -84,6 +84,15 @@ func (k *disk) read(name string, limit int64) ([]byte, error) {
 	return raw, k.fail("read", name, err)
 }
 
+// readText is read for what is read as a text.
+func (k *disk) readText(name string, limit int64) (string, error) {
+	if !k.made.Load() {
+		return "", k.fail("read", name, fs.ErrNotExist)
+	}
+	text, err := durable.ReadText(k.root, name, limit, content.ErrInvalid)
+	return text, k.fail("read", name, err)
+}
+
 // replace puts raw in place of file name. The caller holds the index lock.
 func (k *disk) replace(name string, raw []byte) error {
 	r, err := durable.Write(k.root, newFile, raw)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -34,9 +33,6 @@ type fact struct {
 	index    bool
 	children []childFact // of an index, without what BuildKit attests
 	variant  Variant     // of an image
-
-	needed bool // by the listing that read it
-	torn   bool // something could not be read: it may be mended
 }
 
 // A childFact is what an index says of a child.
@@ -120,29 +116,30 @@ func platformIn(s string) content.Platform {
 
 // storeFacts are the facts of a store while it is listed.
 type storeFacts struct {
-	s      *Store
-	known  map[digest.Digest]*fact
-	lines  int             // of the file
-	needed int             // facts that were asked for, each once
-	fresh  strings.Builder // lines that the file has not
-	here   map[string]bool // the files of blobs; nil before it was looked
+	s     *Store
+	known map[digest.Digest]string // lines of the file, which are read when they are asked for
+	lines int                      // of the file
+	read  map[digest.Digest]fact   // what no line was about
+	asked []digest.Digest
+	fresh strings.Builder     // lines that the file has not
+	here  map[string]struct{} // the files of blobs; nil before it was looked
 }
 
 // knownFacts reads the facts file. One that is not there, or is none of ours,
 // has no facts.
 func (s *Store) knownFacts() *storeFacts {
-	f := &storeFacts{s: s, known: map[digest.Digest]*fact{}}
-	raw, err := s.disk.read(factsFile, maxFacts)
+	f := &storeFacts{s: s, read: map[digest.Digest]fact{}}
+	lines, err := s.disk.readText(factsFile, maxFacts)
 	if err != nil {
 		return f // what is not known is read again
 	}
-	lines := string(raw)
 	f.lines = strings.Count(lines, "\n")
-	f.known = make(map[digest.Digest]*fact, f.lines)
+	f.known = make(map[digest.Digest]string, f.lines)
+	f.asked = make([]digest.Digest, 0, f.lines)
 	for line := range strings.Lines(lines) {
-		if one, ok := parseFact(strings.TrimSuffix(line, "\n")); ok {
-			f.known[one.digest] = &one
-		}
+		line = strings.TrimSuffix(line, "\n")
+		_, about, _ := strings.Cut(line, "\t")
+		f.known[digest.Digest(take(&about))] = line
 	}
 	return f
 }
@@ -163,9 +160,10 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 			image.Variants = append(image.Variants, one.variant)
 			continue
 		}
+		image.Offers = slices.Grow(image.Offers, len(one.children))
 		for _, child := range one.children {
 			image.Offers = append(image.Offers, child.platform)
-			here, err := f.has(child.digest)
+			here, err := f.isHere(child.digest)
 			if err != nil {
 				return image, err
 			}
@@ -177,45 +175,52 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 	return image, nil
 }
 
-// has reports whether there is a blob of that digest. The folder is looked at
+// isHere reports whether there is a blob of that digest. The folder is looked at
 // once, when the first index asks.
-func (f *storeFacts) has(d digest.Digest) (bool, error) {
+func (f *storeFacts) isHere(d digest.Digest) (bool, error) {
 	if f.here == nil {
-		here, err := f.s.here()
+		here, err := f.s.here(2 * f.lines)
 		if err != nil {
 			return false, err
 		}
 		f.here = here
 	}
-	return f.here[d.Encoded()], nil
+	_, here := f.here[d.Encoded()]
+	return here, nil
 }
 
 // refers reports whether d has a subject that is here.
 func (f *storeFacts) refers(d digest.Digest) bool {
-	one, ok := f.known[d]
+	one, ok := f.has(d)
 	return ok && one.subject != "" && f.s.disk.there(one.subject)
 }
 
-// of returns the facts of manifest d, which are read where they are not known.
-func (f *storeFacts) of(ctx context.Context, d digest.Digest) (*fact, error) {
-	if one, ok := f.known[d]; ok {
-		if !one.needed {
-			one.needed = true
-			f.needed++
+// has returns the facts of manifest d, if they are known.
+func (f *storeFacts) has(d digest.Digest) (one fact, ok bool) {
+	if line, known := f.known[d]; known {
+		if one, ok = parseFact(line); ok {
+			return one, true
 		}
+	}
+	one, ok = f.read[d]
+	return one, ok
+}
+
+// of returns the facts of manifest d, which are read where they are not known.
+func (f *storeFacts) of(ctx context.Context, d digest.Digest) (fact, error) {
+	f.asked = append(f.asked, d)
+	if one, ok := f.has(d); ok {
 		return one, nil
 	}
 	one, whole, err := f.s.readFact(ctx, d)
 	if err != nil {
-		return nil, err
+		return fact{}, err
 	}
-	one.needed, one.torn = true, !whole
-	f.known[d] = &one
-	f.needed++
+	f.read[d] = one
 	if line, ok := one.line(); ok && whole {
 		f.fresh.WriteString(line)
 	}
-	return &one, nil
+	return one, nil
 }
 
 // readFact reads manifest d and its config. What cannot be read says nothing but
@@ -287,7 +292,7 @@ func (s *Store) keepFacts(f *storeFacts) {
 	if f.fresh.Len() > 0 {
 		_ = s.disk.appendTo(factsFile, f.fresh.String())
 	}
-	if f.lines <= 2*f.needed+spareLines {
+	if f.lines <= 2*len(f.asked)+spareLines {
 		return
 	}
 	lock, err := durable.Try(s.disk.root, lockFile)
@@ -301,12 +306,13 @@ func (s *Store) keepFacts(f *storeFacts) {
 // neededLines returns the lines of what was asked for, in the order of digests.
 func (f *storeFacts) neededLines() string {
 	var lines strings.Builder
-	for _, d := range slices.Sorted(maps.Keys(f.known)) {
-		one := f.known[d]
-		if line, ok := one.line(); ok && one.needed && !one.torn {
-			lines.WriteString(line)
+	slices.Sort(f.asked)
+	for _, d := range slices.Compact(f.asked) {
+		if line, known := f.known[d]; known {
+			lines.WriteString(line + "\n")
 		}
 	}
+	lines.WriteString(f.fresh.String())
 	return lines.String()
 }
 

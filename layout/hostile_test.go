@@ -249,7 +249,7 @@ func TestHostileEntriesStayWhereTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rewrite(t, l, indexWith(string(e.raw)))
+	rewrite(t, l, indexWith(e.raw))
 	if _, err := l.Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrCorrupt) {
 		t.Errorf("a wrong size in index.json: %v, want corrupt content", err)
 	}
@@ -258,7 +258,7 @@ func TestHostileEntriesStayWhereTheyAre(t *testing.T) {
 	if e, err = newEntry(content.WithName(other, "v1")); err != nil {
 		t.Fatal(err)
 	}
-	rewrite(t, l, indexWith(string(e.raw)))
+	rewrite(t, l, indexWith(e.raw))
 	m, err := l.Manifest(t.Context(), "v1")
 	if err == nil && m.Ambiguous() == nil {
 		t.Errorf("another type in index.json: nothing is said")
@@ -268,7 +268,7 @@ func TestHostileEntriesStayWhereTheyAre(t *testing.T) {
 	if e, err = newEntry(content.WithName(big.d, "v1")); err != nil {
 		t.Fatal(err)
 	}
-	rewrite(t, l, indexWith(string(e.raw)))
+	rewrite(t, l, indexWith(e.raw))
 	if _, err := l.Manifest(t.Context(), "v1"); !errors.Is(err, content.ErrInvalid) {
 		t.Errorf("a manifest of 5 MiB: %v, want invalid content", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -109,16 +111,40 @@ func (s *Store) Images(ctx context.Context) ([]Image, error) {
 	}
 	s.keepFacts(facts)
 	images = slices.DeleteFunc(images, func(i Image) bool { return len(i.Names) == 0 && facts.refers(i.Root.Digest) })
-	slices.SortFunc(images, newestFirst)
+	sortNewestFirst(images)
 	return images, nil
 }
 
-func newestFirst(a, b Image) int {
-	created := func(i Image) time.Time {
-		v, _ := i.For(content.HostPlatform())
-		return v.Created
+// sortNewestFirst sorts images. They are large: each is moved once.
+func sortNewestFirst(images []Image) {
+	type dated struct {
+		created time.Time
+		at      int
 	}
-	return cmp.Or(created(b).Compare(created(a)), slices.Compare(a.Names, b.Names), cmp.Compare(a.Root.Digest, b.Root.Digest))
+	order := make([]dated, len(images))
+	for n := range images {
+		v, _ := images[n].For(content.HostPlatform())
+		order[n] = dated{v.Created, n}
+	}
+	slices.SortFunc(order, func(a, b dated) int {
+		if c := b.created.Compare(a.created); c != 0 {
+			return c
+		}
+		return cmp.Or(slices.Compare(images[a.at].Names, images[b.at].Names), cmp.Compare(images[a.at].Root.Digest, images[b.at].Root.Digest))
+	})
+	for n := range order {
+		// Of those that trade places around this one each takes the place it has.
+		first := images[n]
+		to := n
+		for order[to].at != n && order[to].at >= 0 {
+			from := order[to].at
+			images[to], order[to].at = images[from], -1
+			to = from
+		}
+		if order[to].at == n {
+			images[to], order[to].at = first, -1
+		}
+	}
 }
 
 // leastID is how many digits of an image ID are enough to look for one.
@@ -192,36 +218,47 @@ func (s *Store) matching(images []Image, ref string) []Image {
 	return slices.DeleteFunc(slices.Clone(images), func(i Image) bool { return !i.answersTo(hex) })
 }
 
-// here returns the names of the files of blobs, by one look at their folders: of
+// here returns the names of the files of blobs, about so many, by one look at their folders: of
 // 5,000 images it takes a fraction of what looking at each manifest does.
-func (s *Store) here() (map[string]bool, error) {
-	here := map[string]bool{}
+func (s *Store) here(about int) (map[string]struct{}, error) {
+	here := make(map[string]struct{}, about)
 	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
-		names, err := s.disk.names(blobsDir + "/" + alg.String())
-		if err != nil {
-			return nil, err
-		}
-		if len(here) == 0 {
-			here = make(map[string]bool, len(names))
-		}
-		for _, name := range names {
-			here[name] = true
+		for names, err := range s.disk.names(blobsDir + "/" + alg.String()) {
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range names {
+				here[name] = struct{}{}
+			}
 		}
 	}
 	return here, nil
 }
 
-// names lists a folder; one that is not there is empty.
-func (k *disk) names(folder string) (names []string, err error) {
-	if err := k.checkFolder(folder + "/any"); errors.Is(err, content.ErrNotFound) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
+// names lists a folder, some names at a time; one that is not there is empty. An
+// error comes last.
+func (k *disk) names(folder string) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		if err := k.checkFolder(folder + "/any"); errors.Is(err, content.ErrNotFound) {
+			return
+		} else if err != nil {
+			yield(nil, err)
+			return
+		}
+		dir, err := k.root.Open(folder)
+		for more := true; err == nil && more; {
+			var names []string
+			names, err = dir.Readdirnames(1000)
+			more = len(names) > 0 && yield(names, nil)
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		if dir != nil {
+			err = errors.Join(err, dir.Close())
+		}
+		if err != nil {
+			yield(nil, k.fail("read", folder, err))
+		}
 	}
-	dir, err := k.root.Open(folder)
-	if err != nil {
-		return nil, k.fail("read", folder, err)
-	}
-	names, err = dir.Readdirnames(-1)
-	return names, k.fail("read", folder, errors.Join(err, dir.Close()))
 }

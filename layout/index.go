@@ -2,6 +2,7 @@ package layout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,7 +40,7 @@ type field struct {
 
 // An entry names one manifest of the layout.
 type entry struct {
-	raw  json.RawMessage
+	raw  string // JSON
 	desc ocispec.Descriptor
 }
 
@@ -65,9 +66,18 @@ func indexLimits(l content.Limits) content.Limits {
 
 // A seenIndex is an index as it was read or written. Nobody changes it.
 type seenIndex struct {
-	stamp string // of the file; empty where that is not known
-	raw   []byte
-	index *index
+	stamp   string // of the file; empty where that is not known
+	text    string // as it was read
+	written []byte // instead of text
+	index   *index
+}
+
+// says reports whether text is what was read or written. No seen index says nothing.
+func (s *seenIndex) says(text string) bool {
+	if s == nil || s.written == nil {
+		return s != nil && s.text == text
+	}
+	return string(s.written) == text
 }
 
 // most bytes of an index.json that is kept in memory.
@@ -79,56 +89,74 @@ func (l *Layout) index() (*index, error) {
 	if !l.disk.made.Load() {
 		return newIndex(), nil
 	}
-	stamp := ""
-	if fi, err := l.disk.root.Lstat(indexFile); err == nil && fi.Mode().IsRegular() && fi.Size() <= maxSeenIndex {
-		now, lasting := durable.Stamp(fi)
-		if seen := l.seen.Load(); lasting && seen != nil && seen.stamp == now {
-			return seen.index, nil
-		}
-		if lasting {
-			stamp = now
-		}
+	stamp := l.indexStamp()
+	if seen := l.seen.Load(); seen.isOf(stamp) {
+		return seen.index, nil
 	}
-	raw, err := l.readIndex()
+	text, err := l.readIndex()
 	if err != nil {
 		return nil, err
 	}
 	var x *index
-	if seen := l.seen.Load(); seen != nil && bytes.Equal(seen.raw, raw) {
+	if seen := l.seen.Load(); seen.says(text) {
 		x = seen.index
-	} else if x, err = parseIndex(raw, l.Limits); err != nil {
+	} else if x, err = parseIndex(text, l.Limits); err != nil {
 		return nil, l.disk.fail("read", indexFile, err)
 	}
 	if stamp != "" {
-		l.seen.Store(&seenIndex{stamp, raw, x})
+		l.seen.Store(&seenIndex{stamp: stamp, text: text, index: x})
 	}
 	return x, nil
 }
 
-// indexOf returns what raw says, for the caller to change: it is parsed unless it
-// was seen last.
-func (l *Layout) indexOf(raw []byte) (*index, error) {
-	if seen := l.seen.Load(); seen != nil && bytes.Equal(seen.raw, raw) {
-		return &index{fields: slices.Clone(seen.index.fields), entries: slices.Clone(seen.index.entries)}, nil
+// indexStamp returns the stamp of index.json, "" where that says nothing of what is
+// in it, or where it is too large to be kept in memory.
+func (l *Layout) indexStamp() string {
+	fi, err := l.disk.root.Lstat(indexFile)
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() > maxSeenIndex {
+		return ""
 	}
-	return parseIndex(raw, l.Limits)
+	if stamp, lasting := durable.Stamp(fi); lasting {
+		return stamp
+	}
+	return ""
 }
 
-func (l *Layout) readIndex() ([]byte, error) {
+// isOf reports whether it was read from the file that has this stamp.
+func (s *seenIndex) isOf(stamp string) bool { return s != nil && stamp != "" && s.stamp == stamp }
+
+// indexText is readIndex that reads only what was not read last.
+func (l *Layout) indexText() (string, error) {
+	if seen := l.seen.Load(); seen.isOf(l.indexStamp()) {
+		return seen.text, nil
+	}
+	return l.readIndex()
+}
+
+// indexOf returns what text says, for the caller to change: it is parsed unless it
+// was seen last.
+func (l *Layout) indexOf(text string) (*index, error) {
+	if seen := l.seen.Load(); seen.says(text) {
+		return &index{fields: slices.Clone(seen.index.fields), entries: slices.Clone(seen.index.entries)}, nil
+	}
+	return parseIndex(text, l.Limits)
+}
+
+func (l *Layout) readIndex() (string, error) {
 	limit := indexLimits(l.Limits).ManifestSize
 	if limit < 0 {
 		limit = unlimited
 	}
-	return l.disk.read(indexFile, limit)
+	return l.disk.readText(indexFile, limit)
 }
 
-// parseIndex reads raw. What two readers could read in two ways is refused:
+// parseIndex reads text. What two readers could read in two ways is refused:
 // names are decided by it.
-func parseIndex(raw []byte, limits content.Limits) (*index, error) {
-	if x, ok := quickIndex(raw, limits); ok {
+func parseIndex(text string, limits content.Limits) (*index, error) {
+	if x, ok := quickIndex(text, limits); ok {
 		return x, nil
 	}
-	return fullIndex(raw, limits)
+	return fullIndex([]byte(text), limits)
 }
 
 // fullIndex is parseIndex for whatever raw is.
@@ -215,7 +243,7 @@ func (x *index) splitEntries(dec *json.Decoder, most int) error {
 		if err != nil {
 			return err
 		}
-		x.entries = append(x.entries, entry{raw: raw})
+		x.entries = append(x.entries, entry{raw: string(raw)})
 	}
 	_, err = dec.Token()
 	return err
@@ -270,7 +298,7 @@ func (x *index) encodeEntries(b *bytes.Buffer) {
 	b.WriteByte('[')
 	for i, e := range x.entries {
 		b.WriteString(separator(i, ""))
-		b.Write(e.raw)
+		b.WriteString(e.raw)
 	}
 	b.WriteByte(']')
 }
@@ -312,7 +340,7 @@ func (l *Layout) edit(ctx context.Context, change func(x *index) (bool, error)) 
 
 // editOnce reports whether nothing is left to do.
 func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err error) {
-	before, err := l.readIndex()
+	before, err := l.indexText()
 	if err != nil {
 		return false, err
 	}
@@ -325,38 +353,48 @@ func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err e
 		return true, err
 	}
 	after := x.encode()
-	written, err := parseIndex(after, l.Limits)
-	if err != nil {
-		return false, l.disk.fail("write", indexFile, err)
+	if !x.fits(len(after), l.Limits) {
+		_, err := parseIndex(string(after), l.Limits)
+		return false, l.disk.fail("write", indexFile, cmp.Or(err, errTooLarge))
 	}
 	r, err := durable.Write(l.disk.root, newFile, after)
 	if err != nil {
 		return false, l.disk.fail("write", indexFile, err)
 	}
-	now, err := l.readIndex()
-	if err != nil || !bytes.Equal(now, before) {
+	now, err := l.indexText()
+	if err != nil || now != before {
 		return false, errors.Join(err, r.Drop())
 	}
 	if err := r.Publish(indexFile); err != nil {
 		return true, l.disk.fail("write", indexFile, err)
 	}
 	if len(after) <= maxSeenIndex {
-		l.seen.Store(&seenIndex{raw: after, index: written})
+		l.seen.Store(&seenIndex{written: after, index: x})
 	}
 	return true, nil
+}
+
+var errTooLarge = fmt.Errorf("index.json would be over the limits: %w", content.ErrInvalid)
+
+// fits reports whether what is written as x, size bytes long, can be read again.
+// Each of its parts was read, or is small.
+func (x *index) fits(size int, limits content.Limits) bool {
+	bounds := indexLimits(limits).Effective()
+	return int64(size) <= bounds.ManifestSize && len(x.entries) <= bounds.Children &&
+		!slices.ContainsFunc(x.entries, func(e entry) bool { return len(e.raw) > maxPart })
 }
 
 // newEntry makes an entry for d.
 func newEntry(d ocispec.Descriptor) (entry, error) {
 	raw, err := json.Marshal(d)
-	return entry{raw: raw, desc: d}, err
+	return entry{raw: string(raw), desc: d}, err
 }
 
 // without returns the entry with some annotations taken away, and all else that
 // it has kept.
 func (e entry) without(keys ...string) (entry, error) {
 	var fields, annotations map[string]json.RawMessage
-	if err := json.Unmarshal(e.raw, &fields); err != nil {
+	if err := json.Unmarshal([]byte(e.raw), &fields); err != nil {
 		return e, err
 	}
 	if err := json.Unmarshal(fields["annotations"], &annotations); err != nil {
@@ -376,6 +414,7 @@ func (e entry) without(keys ...string) (entry, error) {
 		return e, err
 	}
 	e.desc.Annotations = kept
-	e.raw, err = json.Marshal(fields)
+	raw, err := json.Marshal(fields)
+	e.raw = string(raw)
 	return e, err
 }

@@ -129,7 +129,7 @@ func TestEveryHalfOfAnIndexIsRefused(t *testing.T) {
 	put(t, l, a, "v1", "r.example/app:v2")
 	whole := indexOf(t, l)
 	for n := range len(whole) {
-		if _, err := parseIndex([]byte(whole[:n]), content.Limits{}); !errors.Is(err, content.ErrInvalid) {
+		if _, err := parseIndex(whole[:n], content.Limits{}); !errors.Is(err, content.ErrInvalid) {
 			t.Errorf("%q: %v, want invalid content", whole[:n], err)
 		}
 	}
@@ -198,7 +198,7 @@ func FuzzIndex(f *testing.F) {
 	f.Add(newIndex().encode())
 	f.Add([]byte(`{"schemaVersion":2,"manifests":null,"\u006danifests":[]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		x, err := parseIndex(raw, content.Limits{})
+		x, err := parseIndex(string(raw), content.Limits{})
 		if err != nil {
 			if !errors.Is(err, content.ErrInvalid) {
 				t.Errorf("%v has no class", err)
@@ -208,7 +208,7 @@ func FuzzIndex(f *testing.F) {
 		for _, e := range x.entries {
 			_, _ = x.find(e.name())
 		}
-		again, err := parseIndex(x.encode(), content.Limits{})
+		again, err := parseIndex(string(x.encode()), content.Limits{})
 		if err != nil {
 			t.Fatalf("what was written is not read: %v\n%s", err, x.encode())
 		}
@@ -216,7 +216,7 @@ func FuzzIndex(f *testing.F) {
 			t.Errorf("%d entries and %d fields became %d and %d", len(x.entries), len(x.fields), len(again.entries), len(again.fields))
 		}
 		for i := range x.entries {
-			if string(again.entries[i].raw) != string(x.entries[i].raw) {
+			if again.entries[i].raw != x.entries[i].raw {
 				t.Errorf("entry %d became %s", i, again.entries[i].raw)
 			}
 		}

@@ -94,8 +94,8 @@ func (x *index) point(name string, d ocispec.Descriptor) (changed bool, err erro
 			return false, err
 		}
 		there = there || stays.desc.Digest == d.Digest && stays.is(name)
-		changed = changed || string(stays.raw) != string(e.raw)
-		if stays.raw != nil {
+		changed = changed || stays.raw != e.raw
+		if stays.raw != "" {
 			kept = append(kept, stays)
 		}
 	}
@@ -139,7 +139,7 @@ func (e entry) yield(name string, d ocispec.Descriptor) (entry, error) {
 // adds reports whether the entry has nothing that the entry for d will not have.
 func (e entry) adds(d ocispec.Descriptor) bool {
 	var fields map[string]json.RawMessage
-	if json.Unmarshal(e.raw, &fields) != nil {
+	if json.Unmarshal([]byte(e.raw), &fields) != nil {
 		return false
 	}
 	for key := range fields {

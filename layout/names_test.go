@@ -46,7 +46,7 @@ func entryOf(tb testing.TB, m content.Manifest, ref, full string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return string(e.raw)
+	return e.raw
 }
 
 func indexWith(entries ...string) string {

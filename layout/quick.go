@@ -26,28 +26,27 @@ const plainNesting = 4
 
 // quickIndex is fullIndex for an index of which some entries are plain. ok is
 // false where fullIndex has to read it all, or to say why it cannot.
-func quickIndex(raw []byte, limits content.Limits) (_ *index, ok bool) {
+func quickIndex(text string, limits content.Limits) (_ *index, ok bool) {
 	bounds := indexLimits(limits).Effective()
-	if int64(len(raw)) > bounds.ManifestSize || bounds.Nesting < plainNesting {
+	if int64(len(text)) > bounds.ManifestSize || bounds.Nesting < plainNesting {
 		return nil, false
 	}
-	c := cursor{text: string(raw)}
+	c := cursor{text: text}
 	if !c.findManifests() {
 		return nil, false
 	}
 	from := c.at
-	entries, odd, ok := c.entries(raw, bounds.Children)
+	entries, odd, ok := c.entries(bounds.Children)
 	if !ok || len(odd) == len(entries) {
 		return nil, false
 	}
-	rest := slices.Concat(raw[:from], []byte(strings.Join(odd, ",")), raw[c.at:])
-	x, err := fullIndex(rest, limits)
+	x, err := fullIndex([]byte(text[:from]+strings.Join(odd, ",")+text[c.at:]), limits)
 	if err != nil || len(x.entries) != len(odd) {
 		return nil, false
 	}
 	left := x.entries
 	for i := range entries {
-		if entries[i].raw == nil {
+		if entries[i].raw == "" {
 			entries[i], left = left[0], left[1:]
 		}
 	}
@@ -83,7 +82,7 @@ func (c *cursor) findManifests() bool {
 
 // entries reads the entries up to the bracket that closes them, most at most.
 // Those that are not plain have no raw yet, and are odd.
-func (c *cursor) entries(raw []byte, most int) (entries []entry, odd []string, ok bool) {
+func (c *cursor) entries(most int) (entries []entry, odd []string, ok bool) {
 	entries = make([]entry, 0, min(most, strings.Count(c.text, `"digest"`)))
 	for len(entries) < most {
 		c.space()
@@ -96,7 +95,7 @@ func (c *cursor) entries(raw []byte, most int) (entries []entry, odd []string, o
 			}
 		}
 		if plain && c.at-from <= maxPart {
-			entries = append(entries, entry{raw: raw[from:c.at:c.at], desc: d})
+			entries = append(entries, entry{raw: c.text[from:c.at], desc: d})
 		} else {
 			entries, odd = append(entries, entry{}), append(odd, c.text[from:c.at])
 		}

@@ -36,7 +36,7 @@ func largeIndex(tb testing.TB, n int) []byte {
 // does. quick says whether the quick way was good for it.
 func wantAsFull(tb testing.TB, raw []byte, limits content.Limits) (quick bool) {
 	tb.Helper()
-	x, ok := quickIndex(raw, limits)
+	x, ok := quickIndex(string(raw), limits)
 	want, err := fullIndex(raw, limits)
 	if ok && err != nil {
 		tb.Errorf("%.500q is read, and is refused by others: %v", raw, err)
@@ -117,7 +117,7 @@ func BenchmarkIndexParse(b *testing.B) {
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parseIndex(raw, content.Limits{}); err != nil {
+		if _, err := parseIndex(string(raw), content.Limits{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -141,7 +141,7 @@ func BenchmarkIndexUntag(b *testing.B) {
 	raw := largeIndex(b, 5000)
 	b.ReportAllocs()
 	for b.Loop() {
-		x, err := parseIndex(raw, content.Limits{})
+		x, err := parseIndex(string(raw), content.Limits{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func (l *Layout) Snapshot() (Snapshot, error) {
 // ReadSnapshot reads an index.json that lies elsewhere. What is none, or could be
 // read in two ways, is [content.ErrInvalid].
 func ReadSnapshot(raw []byte, limits content.Limits) (Snapshot, error) {
-	x, err := parseIndex(raw, limits)
+	x, err := parseIndex(string(raw), limits)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("%s: %w", indexFile, err)
 	}

@@ -20,26 +20,35 @@ type Usage struct {
 func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
 	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		folder := blobsDir + "/" + alg.String()
-		names, err := s.disk.names(folder)
-		if err != nil {
-			return u, err
-		}
-		for _, name := range names {
-			if ctx.Err() != nil {
-				return u, context.Cause(ctx)
-			}
-			fi, err := s.disk.root.Lstat(folder + "/" + name)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // it has just been removed
-			}
+		for names, err := range s.disk.names(folder) {
 			if err != nil {
-				return u, s.disk.fail("read", folder+"/"+name, err)
+				return u, err
 			}
-			u.Blobs++
-			u.Bytes += fi.Size()
+			if err := u.add(ctx, s.disk, folder, names); err != nil {
+				return u, err
+			}
 		}
 	}
 	return u, nil
+}
+
+// add adds the files of these names.
+func (u *Usage) add(ctx context.Context, k *disk, folder string, names []string) error {
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		fi, err := k.root.Lstat(folder + "/" + name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has just been removed
+		}
+		if err != nil {
+			return k.fail("read", folder+"/"+name, err)
+		}
+		u.Blobs++
+		u.Bytes += fi.Size()
+	}
+	return nil
 }
 
 // Share is how much of an image's bytes it has for itself, and how much of them

@@ -125,11 +125,11 @@ func (s *Store) StoredAt(d digest.Digest) time.Time {
 
 // knownUses reads the file. One that is not there says nothing.
 func (s *Store) knownUses() string {
-	raw, err := s.disk.read(usesFile, maxUses)
+	lines, err := s.disk.readText(usesFile, maxUses)
 	if err != nil {
 		return ""
 	}
-	return string(raw)
+	return lines
 }
 
 // oneField makes of what somebody typed what a field can hold.

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 )
 
 // ErrNotRegular says that a name stands for a link, a folder, a pipe or a
@@ -76,23 +77,44 @@ func irregular(name string, fi fs.FileInfo) error {
 
 // ReadRegular returns the content of regular file name, which may have limit
 // bytes at most; a larger one is an error that wraps tooLarge.
-func ReadRegular(root *os.Root, name string, limit int64, tooLarge error) (_ []byte, err error) {
+func ReadRegular(root *os.Root, name string, limit int64, tooLarge error) ([]byte, error) {
+	var raw bytes.Buffer
+	err := readRegular(root, name, limit, tooLarge, func(f io.Reader, size int) error {
+		raw.Grow(size + bytes.MinRead)
+		_, err := raw.ReadFrom(f)
+		return err
+	})
+	return raw.Bytes(), err
+}
+
+// ReadText is [ReadRegular] for what is read as a text: a large one is in memory
+// once only.
+func ReadText(root *os.Root, name string, limit int64, tooLarge error) (string, error) {
+	var text strings.Builder
+	err := readRegular(root, name, limit, tooLarge, func(f io.Reader, size int) error {
+		text.Grow(size)
+		_, err := io.Copy(&text, f)
+		return err
+	})
+	return text.String(), err
+}
+
+// readRegular opens a file and calls read with what may be read of it, and how
+// many bytes that are for all it knows.
+func readRegular(root *os.Root, name string, limit int64, tooLarge error, read func(f io.Reader, size int) error) (err error) {
 	f, err := OpenRegular(root, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if fi.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, over the limit of %d: %w", name, fi.Size(), limit, tooLarge)
+		return fmt.Errorf("%s has %d bytes, over the limit of %d: %w", name, fi.Size(), limit, tooLarge)
 	}
-	var raw bytes.Buffer
-	raw.Grow(int(fi.Size()) + bytes.MinRead)
-	_, err = raw.ReadFrom(io.LimitReader(f, limit))
-	return raw.Bytes(), err
+	return read(io.LimitReader(f, limit), int(fi.Size()))
 }
 
 // CheckDir reports whether dir, a path with slashes below root, is made of

@@ -53,13 +53,19 @@ func (l Listing) header() map[string]any {
 	return header
 }
 
-// cells yields the columns of each row.
+// cells yields the columns of each row, in one slice that the next row is put into.
 func (l Listing) cells(yield func([]string) bool) {
 	rows := reflect.ValueOf(l.Rows)
+	fields := make([][]int, len(l.Columns))
+	for n, name := range l.Columns {
+		field, _ := rows.Type().Elem().FieldByName(name) // looked for once
+		fields[n] = field.Index
+	}
+	cells := make([]string, len(fields))
 	for i := range rows.Len() {
-		var cells []string
-		for _, name := range l.Columns {
-			cells = append(cells, rows.Index(i).FieldByName(name).String())
+		row := rows.Index(i)
+		for n, field := range fields {
+			cells[n] = row.FieldByIndex(field).String()
 		}
 		if !yield(cells) {
 			return

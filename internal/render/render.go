@@ -185,15 +185,22 @@ func widen(widths []int, row []string) []int {
 // writeRow writes a line. Empty cells at its end keep columns in line; their
 // blanks go.
 func writeRow(w io.Writer, row []string, widths []int) error {
-	var line strings.Builder
+	blanks := 0 // that are written before the next cell, if there is one
 	for i, cell := range row {
 		cell = term.Safe(cell)
-		line.WriteString(cell)
+		text := strings.TrimRight(cell, " ")
+		if text != "" {
+			if _, err := io.WriteString(w, strings.Repeat(" ", blanks)+text); err != nil {
+				return err
+			}
+			blanks = 0
+		}
+		blanks += len(cell) - len(text)
 		if i < len(row)-1 {
-			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+gap))
+			blanks += widths[i] - utf8.RuneCountInString(cell) + gap
 		}
 	}
-	_, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	_, err := io.WriteString(w, "\n")
 	return err
 }
 
