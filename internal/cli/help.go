@@ -97,9 +97,16 @@ func newHelp() *cobra.Command {
 
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			topics := []string{"flags"}
-			for _, verb := range cmd.Root().Commands() {
-				if verb.IsAvailableCommand() && len(args) == 0 {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var topics []string
+			if len(args) == 0 {
+				topics = append(topics, "flags")
+			}
+			for _, verb := range about.Commands() {
+				if verb.IsAvailableCommand() {
 					topics = append(topics, verb.Name())
 				}
 			}

@@ -104,6 +104,7 @@ func newImageInspect(f *Factory) *cobra.Command {
 	}
 	cmd.Flags().Var(&o.Platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
 	bindPull(cmd.Flags(), &o.Pull)
+	f.completeStored(cmd, anyNumber, cobra.ShellCompDirectiveDefault)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		found := []ImageInspectResult{}
 		var errs []error

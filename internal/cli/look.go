@@ -72,6 +72,7 @@ func (f *Factory) RunAt(cmd *cobra.Command, do func(ctx context.Context, p *plac
 func (f *Factory) RunStored(cmd *cobra.Command, do func(ctx context.Context, p *place) (render.Result, error)) *cobra.Command {
 	var pull choice[pullPolicy]
 	bindPull(cmd.Flags(), &pull)
+	f.completeStored(cmd, 1, cobra.ShellCompDirectiveDefault)
 	return f.Run(cmd, func(ctx context.Context, args []string) (_ render.Result, err error) {
 		e, err := f.stored(ctx, args[0], pull.value)
 		if err != nil {

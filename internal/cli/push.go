@@ -37,6 +37,7 @@ func newPush(f *Factory) *cobra.Command {
 	o.bind(flags)
 	flags.BoolVarP(&o.AllTags, "all-tags", "a", false, "push every tag of a repository")
 	flags.BoolVar(&o.Untrusted, "disable-content-trust", false, "push although DOCKER_CONTENT_TRUST asks for images to be signed")
+	f.completeStored(cmd, 1, cobra.ShellCompDirectiveNoFileComp)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return runPush(ctx, f, args, o)
 	})

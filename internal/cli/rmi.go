@@ -48,6 +48,7 @@ func newRemove(f *Factory) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.Force, "force", "f", false, "remove an image with names in several repositories; what is not there is no error")
 	flags.BoolVar(&o.NoPrune, "no-prune", false, "leave what the image needed in the store until prune")
+	f.completeStored(cmd, anyNumber, cobra.ShellCompDirectiveNoFileComp)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return runRemove(ctx, f, args, o)
 	})

@@ -39,6 +39,7 @@ func newSave(f *Factory) *cobra.Command {
 	o.bind(flags)
 	bindPull(flags, &o.Pull)
 	flags.StringVarP(&o.Output, "output", "o", "-", "write to `FILE`; - is standard output")
+	f.completeStored(cmd, anyNumber, cobra.ShellCompDirectiveDefault)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		if !cmd.Flags().Changed("platform") {
 			o.Platforms, o.AnyPlatform = Platforms{want: []content.Platform{content.HostPlatform()}}, true

@@ -28,6 +28,7 @@ func newTag(f *Factory) *cobra.Command {
 			"  wherry tag docker://registry.example/app:1.2 registry.example/app:latest",
 		Args: exactArgs(2),
 	}
+	f.completeStored(cmd, 1, cobra.ShellCompDirectiveNoFileComp)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
 		return runTag(ctx, f, args[0], args[1])
 	})
