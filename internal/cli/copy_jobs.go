@@ -256,18 +256,22 @@ func (m *mover) addJob(ctx context.Context, job transfer.Job, src endpoint.Endpo
 		if err != nil {
 			return err
 		}
-		job.Dst = append(job.Dst, transfer.Target{Name: calledThere(e), Sink: sink, Names: e.Names(called), KeepNames: m.o.KeepNames})
+		names := e.Names(called)
+		job.Dst = append(job.Dst, transfer.Target{Name: calledThere(e, names), Sink: sink, Names: names, KeepNames: m.o.KeepNames})
 	}
 	m.jobs = append(m.jobs, job)
 	m.ends = append(m.ends, dst)
 	return nil
 }
 
-// calledThere returns how messages call the destination e. The store takes an
-// image that has no name without one.
-func calledThere(e endpoint.Endpoint) string {
-	if e.Transport == endpoint.Store && e.Name == "" {
+// calledThere returns how messages call the destination e of an image that is
+// called names there. The store as a whole is no place that anybody types.
+func calledThere(e endpoint.Endpoint, names []string) string {
+	switch {
+	case e.Transport != endpoint.Store || e.Name != "":
+		return e.String()
+	case len(names) == 0:
 		return "the store"
 	}
-	return e.String()
+	return endpoint.InStore(names[0]).String()
 }

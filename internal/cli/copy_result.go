@@ -134,7 +134,7 @@ func (m *mover) withSource(i int, image MovedImage) MovedImage {
 // where several images go to one place.
 func (m *mover) reference(e endpoint.Endpoint, names []string, root ocispec.Descriptor) string {
 	at := referenceAt(e, root)
-	if !m.allTags || len(names) == 0 || at == "" {
+	if !m.allTags || len(names) == 0 || at == "" || e.Transport == endpoint.Store {
 		return at
 	}
 	e = e.Tagged(names[0])
@@ -160,10 +160,14 @@ func text(err error) string {
 func orEmpty(names []string) []string { return append([]string{}, names...) }
 
 // referenceAt returns e with the digest of what is there, and nothing for a
-// stream: repository@sha256:… in a registry, else the endpoint as it was given.
+// stream: repository@sha256:… in a registry, store:sha256:… in the store, else the endpoint
+// as it was given.
 func referenceAt(e endpoint.Endpoint, root ocispec.Descriptor) string {
 	if root.Digest == "" || e.Transport == endpoint.Stream {
 		return ""
+	}
+	if e.Transport == endpoint.Store {
+		return endpoint.InStore(root.Digest.String()).String()
 	}
 	e.Digest, e.Tag = root.Digest, ""
 	return e.String()
