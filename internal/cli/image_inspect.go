@@ -40,7 +40,7 @@ type ImageInspectResult struct {
 
 // Id is ID. Docker's templates have both, the one after its struct and the other
 // after its JSON.
-func (r ImageInspectResult) Id() digest.Digest { return r.ID } //nolint:revive,staticcheck // docker's name
+func (r *ImageInspectResult) Id() digest.Digest { return r.ID }
 
 // ImageConfig is what containers of an image run with, as its config says it.
 type ImageConfig struct {
@@ -106,12 +106,12 @@ func newImageInspect(f *Factory) *cobra.Command {
 	bindPull(cmd.Flags(), &o.Pull)
 	f.completeStored(cmd, anyNumber, cobra.ShellCompDirectiveDefault)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {
-		found := []ImageInspectResult{}
+		found := []*ImageInspectResult{} // templates call their methods
 		var errs []error
 		for _, arg := range args {
 			one, err := inspectImage(ctx, f, arg, o)
 			if err == nil {
-				found = append(found, one)
+				found = append(found, &one)
 			}
 			errs = append(errs, err)
 		}

@@ -26,6 +26,7 @@ func newRoot(f *Factory) *cobra.Command {
 			"  oci-archive:PATH[:NAME]      a tar of one\n" +
 			"  docker-archive:PATH[:NAME]   what docker save writes\n" +
 			"  dir:PATH                     skopeo's folder of one image\n" +
+			"  store:NAME                   an image in the local store, where pull puts them\n" +
 			"  archive:PATH                 whatever is there: an archive, compressed or not, or a layout\n" +
 			"  ./PATH, /PATH, ~/PATH, …tar  the same, for a path that looks like one\n" +
 			"  -                            an archive on standard input or output\n" +
