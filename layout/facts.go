@@ -74,17 +74,23 @@ func (f fact) line() (string, bool) {
 	return line, len(line) <= maxFact
 }
 
-// parseFact reads a line.
+// parseFact reads a line. One that a full disk has cut off is none, and neither is
+// the next, which stands behind it.
 func parseFact(line string) (f fact, ok bool) {
 	kind, line, _ := strings.Cut(line, "\t")
 	f = fact{index: kind == indexFact, digest: digest.Digest(take(&line)), subject: digest.Digest(take(&line))}
-	if kind != indexFact && kind != imageFact || content.CheckDigest(f.digest) != nil {
+	if kind != indexFact && kind != imageFact || content.CheckDigest(f.digest) != nil ||
+		f.subject != "" && content.CheckDigest(f.subject) != nil {
 		return f, false
 	}
 	if f.index {
 		for line != "" {
 			d, platform, _ := strings.Cut(take(&line), " ")
-			f.children = append(f.children, childFact{digest.Digest(d), platformIn(platform)})
+			child := childFact{digest.Digest(d), platformIn(platform)}
+			if content.CheckDigest(child.digest) != nil {
+				return f, false
+			}
+			f.children = append(f.children, child)
 		}
 		return f, true
 	}
@@ -94,7 +100,7 @@ func parseFact(line string) (f fact, ok bool) {
 	v.Size, sizeErr = strconv.ParseInt(take(&line), 10, 64)
 	v.Created, timeErr = time.Parse(time.RFC3339Nano, take(&line))
 	v.Platform, v.labels = platformIn(take(&line)), take(&line)
-	return f, sizeErr == nil && timeErr == nil && content.CheckDigest(v.ID) == nil
+	return f, sizeErr == nil && timeErr == nil && line == "" && content.CheckDigest(v.ID) == nil
 }
 
 // take takes the first field off line.
@@ -137,9 +143,10 @@ func (s *Store) knownFacts() *storeFacts {
 	f.known = make(map[digest.Digest]string, f.lines)
 	f.asked = make([]digest.Digest, 0, f.lines)
 	for line := range strings.Lines(lines) {
-		line = strings.TrimSuffix(line, "\n")
-		_, about, _ := strings.Cut(line, "\t")
-		f.known[digest.Digest(take(&about))] = line
+		line, whole := strings.CutSuffix(line, "\n")
+		if _, about, _ := strings.Cut(line, "\t"); whole {
+			f.known[digest.Digest(take(&about))] = line
+		}
 	}
 	return f
 }
