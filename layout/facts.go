@@ -154,7 +154,8 @@ func (s *Store) knownFacts() *storeFacts {
 // image returns what is known of an entry of index.json.
 func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image, error) {
 	image := Image{Root: bare(root)}
-	todo := []digest.Digest{root.Digest} // each once
+	stated := map[digest.Digest]content.Platform{} // by the index: a config may leave the variant out
+	todo := []digest.Digest{root.Digest}           // each once
 	for n := 0; n < len(todo); n++ {
 		d := todo[n]
 		one, err := f.of(ctx, d)
@@ -164,7 +165,9 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 		case err != nil:
 			return image, err
 		case !one.index:
-			image.Variants = append(image.Variants, one.variant)
+			v := one.variant
+			v.Platform = cmp.Or(stated[d], v.Platform)
+			image.Variants = append(image.Variants, v)
 			continue
 		}
 		image.Offers = slices.Grow(image.Offers, len(one.children))
@@ -176,6 +179,7 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 			}
 			if here && !slices.Contains(todo, child.digest) {
 				todo = append(todo, child.digest)
+				stated[child.digest] = child.platform
 			}
 		}
 	}

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/wherry-dev/wherry/content"
 )
 
@@ -45,5 +48,23 @@ func TestFactsThatWereCutOffAreReadAgain(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestAVariantIsForWhatItsIndexSays(t *testing.T) {
+	s := newStore(t)
+	im := anImageFor(t, content.Platform{OS: "linux", Architecture: "arm"}, time.Unix(1, 0), nil, "arm")
+	child := im.m.Descriptor()
+	child.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+	x := parsed(t, ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{child},
+	})
+	put(t, s, im)
+	if err := s.PutManifest(t.Context(), x, "app:1"); err != nil {
+		t.Fatal(err)
+	}
+	i, err := s.Find(t.Context(), "app:1")
+	if want := (content.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}); err != nil || len(i.Variants) != 1 || i.Variants[0].Platform != want {
+		t.Errorf("variants %+v, %v; want one for %s", i.Variants, err, want)
 	}
 }
