@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -158,7 +159,8 @@ func (m *mover) pulled(r MoveResult, had map[string]digest.Digest) render.Result
 			continue
 		}
 		status := "Downloaded newer image for "
-		if image.Destinations[0].Stored == 0 && had[m.jobs[i].Dst[0].Names[0]] == image.Digest {
+		to := image.Destinations[0]
+		if to.Stored == 0 && (had[m.jobs[i].Dst[0].Names[0]] == image.Digest || ref.Digest != "" && to.Manifests == 0) {
 			status = "Image is up to date for "
 		}
 		if ref.Tag == "" && ref.Digest == "" && !m.allTags {
@@ -180,6 +182,10 @@ func (m *mover) pulled(r MoveResult, had map[string]digest.Digest) render.Result
 
 // shownName returns what an image of a store is called where verbs show it.
 func shownName(e endpoint.Endpoint) string {
+	if repository, d, byDigest := strings.Cut(e.FullName(), "@"); byDigest {
+		repository, _ = content.SplitName(content.FamiliarName(repository + ":latest"))
+		return repository + "@" + d
+	}
 	if name := content.FamiliarName(e.FullName()); name != "" {
 		return name
 	}

@@ -101,6 +101,9 @@ func (f *Factory) removeImage(ctx context.Context, store *layout.Store, arg stri
 		r, err := store.Remove(ctx, e.Name)
 		return []RemovedImage{removedImage(images[0], r)}, notInStore(arg, err)
 	}
+	if tags := images[0].Tags(); e.Digest != "" && len(tags) > 0 && !o.Force {
+		return nil, fmt.Errorf("conflict: unable to delete %s (must be forced) - image is called %s", arg, strings.Join(tags, ", "))
+	}
 	images = untaggedFirst(images)
 	if repositories := repositoriesOf(images); len(repositories) > 1 && !o.Force {
 		return nil, fmt.Errorf("conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories: %s",
