@@ -160,3 +160,21 @@ func TestARunThatStoresReliesOnTheManifestsItFinds(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoTagsAnImageReliesOnIt(t *testing.T) {
+	s, im := newStore(t), anImage(t, "a")
+	putAndClose(t, s.disk.path, im)
+	again, err := OpenStore(s.disk.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Tag(t.Context(), im.m.Descriptor(), "app:1"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := leasedAt(t, s.disk.path), []digest.Digest{im.m.Digest()}; !slices.Equal(got, want) {
+		t.Errorf("in leases stand %s, want %s", got, want)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -153,6 +153,12 @@ func (s *Store) Tag(ctx context.Context, d ocispec.Descriptor, name string) erro
 	if err != nil {
 		return s.disk.fail("write", indexFile, err)
 	}
+	if err := content.CheckDigest(d.Digest); err != nil {
+		return err
+	}
+	if err := s.disk.relies(ctx, d.Digest); err != nil { // somebody may be about to remove it
+		return err
+	}
 	if !s.disk.there(d.Digest) {
 		return s.noImage(d.Digest.String())
 	}
