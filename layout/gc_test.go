@@ -384,3 +384,12 @@ func wantSound(tb testing.TB, path string) {
 		}
 	}
 }
+
+func TestAnImageUnderTheTagOfItsOwnDigestStays(t *testing.T) {
+	im := anImage(t, "a")
+	path := stored(t, func(l *Layout) { put(t, l, im, content.FallbackTag(im.m.Digest())) })
+	if got := collect(t, path, CollectOptions{Grace: noGrace}); len(got.Removed) > 0 || len(got.Dropped) > 0 {
+		t.Errorf("%+v", got)
+	}
+	wantBlobs(t, path, im)
+}

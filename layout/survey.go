@@ -241,7 +241,8 @@ func (s *survey) subjects(e entry) []digest.Digest {
 	if subject := s.graph[e.desc.Digest].subject; subject != "" {
 		subjects = append(subjects, subject)
 	}
-	return subjects
+	// A mirror tags what it knows by its digest alone so, and no image refers to itself.
+	return slices.DeleteFunc(subjects, func(d digest.Digest) bool { return d == e.desc.Digest })
 }
 
 // digestTag returns the tag of the entry if it is one of those under which clients
