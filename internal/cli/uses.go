@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/layout"
 )
@@ -30,6 +32,20 @@ func (m *mover) noteUsed(ctx context.Context, refs []endpoint.Endpoint) {
 			m.f.noteUsed(ctx, ref)
 		}
 	}
+}
+
+// noteImported writes down that an image was made of a file or URL, where it is one
+// of the store.
+func (f *Factory) noteImported(ctx context.Context, to endpoint.Endpoint, d digest.Digest, from string) {
+	if to.Transport != endpoint.Store {
+		return
+	}
+	store, err := f.openStore()
+	if err != nil {
+		return
+	}
+	store.Note(ctx, layout.Use{Deed: layout.Imported, Digest: d, Name: shownName(to), From: told(from), Time: f.Now()})
+	_ = store.Close()
 }
 
 // noteCame writes down that the images of r are in the store, each from where from
