@@ -117,8 +117,8 @@ func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result,
 	var errs []error
 	for _, image := range doomed {
 		r, err := store.RemoveImage(ctx, image.Root.Digest, image.Names)
-		if errors.Is(err, content.ErrConflict) {
-			continue // somebody has just named it
+		if errors.Is(err, content.ErrConflict) || errors.Is(err, content.ErrNotFound) {
+			continue // somebody has just named it, or removed it
 		}
 		if err == nil {
 			result.Images = append(result.Images, removedImage(image, r))

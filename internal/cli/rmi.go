@@ -71,7 +71,7 @@ func runRemove(ctx context.Context, f *Factory, args []string, o removeOptions) 
 		result.Images = append(result.Images, removed...)
 		errs = append(errs, err)
 	}
-	if !o.NoPrune {
+	if !o.NoPrune && len(result.Images) > 0 {
 		errs = append(errs, result.collect(ctx, store, layout.CollectOptions{}))
 	}
 	return result.removed(), partly(errs, len(result.Images))
@@ -99,7 +99,10 @@ func (f *Factory) removeImage(ctx context.Context, store *layout.Store, arg stri
 	}
 	if _, err := store.Holder(ctx, e.Name); err == nil {
 		r, err := store.Remove(ctx, e.Name)
-		return []RemovedImage{removedImage(images[0], r)}, notInStore(arg, err)
+		if err != nil {
+			return nil, notInStore(arg, err)
+		}
+		return []RemovedImage{removedImage(images[0], r)}, nil
 	}
 	if tags := images[0].Tags(); e.Digest != "" && len(tags) > 0 && !o.Force {
 		return nil, fmt.Errorf("conflict: unable to delete %s (must be forced) - image is called %s", arg, strings.Join(tags, ", "))
