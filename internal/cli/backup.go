@@ -105,9 +105,11 @@ func isBackupFolder(path string) (bool, error) {
 		return false, usagef("%q is neither a folder nor a file", path)
 	}
 	fi, err := os.Stat(path)
-	switch {
+	switch transport, rest, _ := strings.Cut(path, ":"); {
 	case err == nil:
 		return fi.IsDir(), nil
+	case transport == "oci" || transport == "oci-archive":
+		return false, usagef("backups are folders and files: write the path alone, %s", rest)
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}

@@ -33,8 +33,16 @@ func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []end
 		return err
 	}
 	m.rest = &remainder{src: from, tags: passed, referrers: m.o.Filter.Referrers}
-	for _, job := range jobs {
-		if err := m.addJob(ctx, transfer.Job{Src: from, Filter: m.o.Filter}, job.src, job.dst); err != nil {
+	for _, one := range jobs {
+		job := transfer.Job{Src: from, Filter: m.o.Filter}
+		if m.o.AnyPlatform {
+			at := *from
+			at.Ref = one.src.Ref()
+			if job.Filter.Platforms, err = m.platformsFor(ctx, &at, one.src); err != nil {
+				return err
+			}
+		}
+		if err := m.addJob(ctx, job, one.src, one.dst); err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,8 @@ type moverOptions struct {
 	KeepNames bool                // names that exist at a destination are left alone
 	Whole     bool                // all images or none: a file gets its name only when all are in it
 	KeepWhole string              // what is said behind a rewritten index
+
+	AnyPlatform bool // nobody named a platform: an image that is for one only is taken as it is
 }
 
 // An openSink is a destination, or why it is none.

@@ -55,7 +55,7 @@ func (o *Flags) bind(set *pflag.FlagSet) {
 	set.BoolVar(&o.Debug, "debug", false, "show every HTTP exchange, secrets left out")
 	set.Var(&o.Progress, "progress", "progress on standard error as `auto|tty|plain|json|none`")
 	set.StringVar(&o.ConfigFile, "config", "", "read settings from `FILE`")
-	set.StringVar(&o.Store, "store", "", "keep images in `DIR`")
+	set.StringVar(&o.Store, "store", "", "keep images in `DIR`, in place of WHERRY_STORE or ~/.local/share/wherry/store")
 
 	set.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "talk http to `HOST` (repeatable)")
 	set.StringArrayVar(&o.TLSSkipVerify, "tls-skip-verify", nil, "accept any certificate from `HOST` (repeatable)")

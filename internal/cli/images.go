@@ -52,7 +52,7 @@ func newImages(f *Factory) *cobra.Command {
 		Args: upToArgs(1),
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&o.All, "all", "a", false, "as without it: docker shows images between the layers of others, which a store has not")
+	flags.BoolVarP(&o.All, "all", "a", false, "changes nothing: it is there because docker has it")
 	flags.BoolVar(&o.Digests, "digests", false, "show digests")
 	flags.BoolVar(&o.NoTrunc, "no-trunc", false, "do not shorten IDs")
 	flags.BoolVar(&o.Tree, "tree", false, "show the platforms of each image")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -33,15 +34,17 @@ type pruneOptions struct {
 const pruneLong = "Remove images that have no tag from the local store, with --all every image, and all blobs that nothing needs. It asks\n" +
 	"before. Blobs that a pull under way relies on stay, and those that were stored less than --grace ago, which another tool\n" +
 	"may be about to need.\n" +
-	"Filters: until=24h keeps what was made since; unused-for=720h, which docker has not, what was pulled, loaded, tagged or used\n" +
-	"since, or stored where nothing of that is known; label=KEY[=VALUE] and label!=KEY[=VALUE] say which."
+	"Filters say which images:\n" +
+	"  until=24h                            those that were made before that\n" +
+	"  unused-for=720h                      those not pulled, loaded, tagged or used for that long, which docker has not\n" +
+	"  label=KEY[=VALUE], label!=KEY[=VALUE]"
 
 func newPrune(f *Factory) *cobra.Command {
 	var o pruneOptions
 	cmd := &cobra.Command{
 		Use:   "prune [LAYOUT]",
 		Short: "Remove what no image needs from the local store, or from a layout",
-		Long:  pruneLong + "\nOf an OCI layout folder, or a folder of backups, blobs go that nothing in index.json needs; its images stay.",
+		Long:  pruneLong + "\n\nOf an OCI layout folder, or a folder of backups, blobs go that nothing in index.json needs; its images stay.",
 		Example: "  wherry prune\n  wherry prune --all --force --filter until=168h\n" +
 			"  wherry prune oci:images",
 		Args: upToArgs(1),
@@ -238,12 +241,21 @@ func (r *RemoveResult) pruned() render.Result {
 	return out
 }
 
+// parseFolder is parse for a verb that takes folders: the name of one that is there
+// needs nothing in front.
+func (f *Factory) parseFolder(arg string) (endpoint.Endpoint, error) {
+	if fi, err := os.Stat(arg); err == nil && fi.IsDir() {
+		return endpoint.Endpoint{Transport: endpoint.Layout, Path: arg}, nil
+	}
+	return f.parse(arg)
+}
+
 // runPruneLayout removes from a layout what its index.json does not need.
 func runPruneLayout(ctx context.Context, f *Factory, arg string, o pruneOptions) (_ render.Result, err error) {
 	if o.All || len(o.Filter) > 0 {
 		return render.Result{}, usagef("--all and --filter are about images of the store: those of a layout stay")
 	}
-	e, err := f.parse(arg)
+	e, err := f.parseFolder(arg)
 	if err != nil {
 		return render.Result{}, err
 	}

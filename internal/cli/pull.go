@@ -65,7 +65,7 @@ func runPull(ctx context.Context, f *Factory, args []string, o pullOptions) (_ r
 	}
 	filter := o.filter()
 	filter.Sparse = true
-	m, err := f.newMover(moverOptions{moveOptions: o.moveOptions, Filter: filter})
+	m, err := f.newMover(moverOptions{moveOptions: o.moveOptions, Filter: filter, AnyPlatform: o.AnyPlatform})
 	if err != nil {
 		return render.Result{}, err
 	}

@@ -27,7 +27,8 @@ func newPush(f *Factory) *cobra.Command {
 		Use:   "push NAME [DST]",
 		Short: "Push an image of the local store to a registry",
 		Long: "Push an image of the local store, with its signatures, to the registry of its name, or to DST. Of an index the platforms\n" +
-			"that are in the store are pushed; where some are missing it is rewritten to have those that are here, which is told.",
+			"that are in the store are pushed; where some are missing it is rewritten to have those that are here, which is told, and\n" +
+			"under the same tag the registry then has no others: pull --platform all first to keep them.",
 		Example: "  wherry push registry.example/mirror/nginx:1.27\n" +
 			"  wherry push nginx:1.27 registry.example/mirror/nginx:1.27\n" +
 			"  wherry push --all-tags registry.example/app",

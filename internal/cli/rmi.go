@@ -39,9 +39,10 @@ func newRemove(f *Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rmi IMAGE…",
 		Short: "Remove images from the local store",
-		Long: "Take a name away from an image of the local store; with its last tag the image goes, what refers to it (signatures,\n" +
-			"SBOMs) and what nothing else needs. By its ID, or how that begins, an image goes with all its names; --force where those\n" +
-			"are in several repositories. Nothing is removed that a pull under way relies on.",
+		Long: "Take a name away from an image of the local store. With its last tag go the image, its signatures and SBOMs, and blobs\n" +
+			"that nothing else needs. By its ID, or how that begins, an image goes with all its names; --force where those are in\n" +
+			"several repositories. An ID that several images have stands for all of them. Nothing is removed that a pull under way\n" +
+			"relies on.",
 		Example: "  wherry rmi nginx:1.27\n  wherry rmi $(wherry images --filter dangling=true -q)",
 		Args:    minArgs(1),
 	}
@@ -64,6 +65,9 @@ func runRemove(ctx context.Context, f *Factory, args []string, o removeOptions) 
 	var errs []error
 	for _, arg := range args {
 		removed, err := f.removeImage(ctx, store, arg, o)
+		if errors.Is(err, content.ErrNotFound) && result.hasDeleted(arg) {
+			continue // by an ID before it, which several images had
+		}
 		if errors.Is(err, content.ErrNotFound) && o.Force {
 			f.Warn("%v", err)
 			err = nil
@@ -75,6 +79,15 @@ func runRemove(ctx context.Context, f *Factory, args []string, o removeOptions) 
 		errs = append(errs, result.collect(ctx, store, layout.CollectOptions{}))
 	}
 	return result.removed(), partly(errs, len(result.Images))
+}
+
+// hasDeleted reports whether arg is the ID, or how it begins, of an image that is
+// gone.
+func (r *RemoveResult) hasDeleted(arg string) bool {
+	hex := strings.TrimPrefix(arg, "sha256:")
+	return slices.ContainsFunc(r.Images, func(i RemovedImage) bool {
+		return len(hex) >= shortID && i.Deleted != "" && strings.HasPrefix(i.Deleted.Encoded(), hex)
+	})
 }
 
 // partly joins errors: where something went well as well, the batch was done in

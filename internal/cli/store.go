@@ -85,7 +85,7 @@ func newPullPolicy() choice[pullPolicy] {
 
 func bindPull(set *pflag.FlagSet, policy *choice[pullPolicy]) {
 	*policy = newPullPolicy()
-	set.Var(policy, "pull", "read from the registry `missing|always|never`: what the store does not have, by default")
+	set.Var(policy, "pull", "when to read from the registry, `missing|always|never`: missing, the default, is what the store lacks")
 }
 
 // stored returns where what arg means is read from: the store, or the registry
