@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/layout"
 )
@@ -117,8 +118,10 @@ func (f *Factory) removeImage(ctx context.Context, store *layout.Store, arg stri
 		}
 		return []RemovedImage{removedImage(images[0], r)}, nil
 	}
-	if tags := images[0].Tags(); e.Digest != "" && len(tags) > 0 && !o.Force {
-		return nil, fmt.Errorf("conflict: unable to delete %s (must be forced) - image is called %s", arg, strings.Join(tags, ", "))
+	if e.Digest != "" {
+		if err := checkDigestOf(arg, e, images, o); err != nil {
+			return nil, err
+		}
 	}
 	images = untaggedFirst(images)
 	if repositories := repositoriesOf(images); len(repositories) > 1 && !o.Force {
@@ -151,6 +154,19 @@ func untaggedFirst(images []layout.Image) []layout.Image {
 		return images
 	}
 	return untagged
+}
+
+// checkDigestOf refuses a name by digest of an image that is in no such repository,
+// and of one that has tags.
+func checkDigestOf(arg string, e endpoint.Endpoint, images []layout.Image, o removeOptions) error {
+	repository, _ := content.SplitName(content.FamiliarName(e.Host + "/" + e.Repository))
+	if e.Repository != "" && !slices.Contains(repositoriesOf(images), repository) {
+		return notInStore(arg, content.ErrNotFound) // what has the digest is called otherwise
+	}
+	if tags := images[0].Tags(); len(tags) > 0 && !o.Force {
+		return fmt.Errorf("conflict: unable to delete %s (must be forced) - image is called %s", arg, strings.Join(tags, ", "))
+	}
+	return nil
 }
 
 func removedImage(i layout.Image, r layout.Removal) RemovedImage {
