@@ -286,6 +286,9 @@ func (b *backingUp) base() (*backup.Last, error) {
 	if _, err := os.Lstat(b.to); err == nil {
 		return nil, refusal{fmt.Errorf("%s is there already: an increment replaces no file, which could be what it builds on", b.to)}
 	}
+	if _, err := os.Stat(last.File); errors.Is(err, fs.ErrNotExist) {
+		b.f.Warn("%s, which this builds on, is not there any more: without it this cannot be restored", last.File)
+	}
 	return &last, nil
 }
 
