@@ -3,6 +3,7 @@ package layout
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -37,15 +38,8 @@ func TestFactsThatWereCutOffAreReadAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := s.Images(t.Context())
-			if err != nil || len(got) != len(want) {
-				t.Fatalf("after %d bytes: %d images, %v", n, len(got), err)
-			}
-			for i := range got {
-				for at, v := range got[i].Variants {
-					if v != want[i].Variants[at] || len(got[i].Offers) != len(want[i].Offers) {
-						t.Errorf("cut off after %d bytes: %+v, want %+v", n, got[i], want[i])
-					}
-				}
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("cut off after %d bytes: %+v, %v; want %+v", n, got, err, want)
 			}
 		}
 	}
