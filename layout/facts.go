@@ -154,6 +154,9 @@ func (s *Store) knownFacts() *storeFacts {
 // image returns what is known of an entry of index.json.
 func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image, error) {
 	image := Image{Root: bare(root)}
+	if here, err := f.isHere(root.Digest); err != nil || !here {
+		return image, err
+	}
 	stated := map[digest.Digest]content.Platform{} // by the index: a config may leave the variant out
 	todo := []digest.Digest{root.Digest}           // each once
 	for n := 0; n < len(todo); n++ {
@@ -187,7 +190,7 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 }
 
 // isHere reports whether there is a blob of that digest. The folder is looked at
-// once, when the first index asks.
+// once, when the first image is asked for.
 func (f *storeFacts) isHere(d digest.Digest) (bool, error) {
 	if f.here == nil {
 		here, err := f.s.here(2 * f.lines)

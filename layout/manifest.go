@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (l *Layout) store(ctx context.Context, m content.Manifest, names []string) 
 	if err := l.disk.complete(ctx, m); err != nil {
 		return err
 	}
-	if err := l.disk.prepare(ctx, noBlob); err != nil {
+	if err := cmp.Or(l.disk.prepare(ctx, noBlob), l.disk.relies(ctx, parts(m)...)); err != nil { // of a layout that was just made
 		return err
 	}
 	if err := l.disk.putBytes(ctx, m.Descriptor(), m.Raw()); err != nil {

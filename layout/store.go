@@ -84,7 +84,8 @@ func (s *Store) Manifest(ctx context.Context, ref string) (content.Manifest, err
 	return s.manifest(ctx, image.Root)
 }
 
-// Holder implements [content.NameKeeper].
+// Holder implements [content.NameKeeper]. A name by digest is that of an image
+// with a tag in the same repository too.
 func (s *Store) Holder(_ context.Context, name string) (ocispec.Descriptor, error) {
 	x, err := s.index()
 	if err != nil {
@@ -95,6 +96,9 @@ func (s *Store) Holder(_ context.Context, name string) (ocispec.Descriptor, erro
 		return ocispec.Descriptor{}, s.noImage(name)
 	}
 	i := x.holder(n)
+	if i < 0 {
+		i = x.tagBeside(n)
+	}
 	if i < 0 {
 		return ocispec.Descriptor{}, s.noImage(name)
 	}
@@ -176,8 +180,8 @@ type Removal struct {
 	Gone  *ocispec.Descriptor // of the image, where it has no name left; nil where it has
 }
 
-// Remove takes name away. An image that had no other tag goes with it: nothing
-// is called by its digest any more. Its blobs stay until [Layout.Collect]. A name
+// Remove takes name away. An image that had no other tag goes with it, and what it
+// is called by its digest in the same repository; in another one it stays. Its blobs stay until [Layout.Collect]. A name
 // that no image has is [content.ErrNotFound].
 func (s *Store) Remove(ctx context.Context, name string) (r Removal, err error) {
 	n, err := parseStoreName(name)
@@ -195,8 +199,12 @@ func (s *Store) Remove(ctx context.Context, name string) (r Removal, err error) 
 		d := x.entries[i].desc
 		x.entries = slices.Delete(x.entries, i, i+1)
 		r = Removal{Names: []string{n.shown}}
-		if !x.tagged(d.Digest) {
-			r.Names = append(r.Names, x.drop(d.Digest)...)
+		if x.tagged(d.Digest) {
+			return true, nil
+		}
+		r.Names = append(r.Names, x.dropIn(n.repository, d.Digest)...)
+		if !x.named(d.Digest) {
+			x.drop(d.Digest)
 			r.Gone = &d
 		}
 		return true, nil

@@ -120,6 +120,19 @@ func (x *index) holder(n storeName) int {
 	return slices.IndexFunc(x.entries, func(e entry) bool { return e.isCalled(n) })
 }
 
+// tagBeside returns the place of an entry that has a tag in the repository of n, a
+// name by digest, and stands for that digest; -1 for none.
+func (x *index) tagBeside(n storeName) int {
+	d, byDigest := byDigest(n.full)
+	if n.tag != "" || !byDigest {
+		return -1
+	}
+	return slices.IndexFunc(x.entries, func(e entry) bool {
+		other, ok := e.storeName()
+		return e.desc.Digest == d && ok && other.tag != "" && other.repository == n.repository
+	})
+}
+
 func (x *index) holds(name string) bool {
 	n, err := parseStoreName(name)
 	return err == nil && x.holder(n) >= 0
@@ -141,6 +154,9 @@ func (x *index) call(d ocispec.Descriptor, names []storeName) (changed bool, err
 // move makes n stand for d. The image that had the name is called by its digest,
 // unless it has another; d needs none of that any more in the same repository.
 func (x *index) move(n storeName, d ocispec.Descriptor) (changed bool, err error) {
+	if x.tagBeside(n) >= 0 {
+		return false, nil
+	}
 	if i := x.holder(n); i >= 0 {
 		old := x.entries[i]
 		if old.desc.Digest == d.Digest {
@@ -176,6 +192,25 @@ func (x *index) tagged(d digest.Digest) bool {
 	return slices.ContainsFunc(x.entries, func(e entry) bool {
 		return e.desc.Digest == d && e.name() != "" && !strings.Contains(e.name(), "@")
 	})
+}
+
+// named reports whether the image d has any name.
+func (x *index) named(d digest.Digest) bool {
+	return slices.ContainsFunc(x.entries, func(e entry) bool { return e.desc.Digest == d && e.named() })
+}
+
+// dropIn removes the entries of d that have a name in a repository, and returns
+// these.
+func (x *index) dropIn(repository string, d digest.Digest) (names []string) {
+	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool {
+		n, ok := e.storeName()
+		if !ok || e.desc.Digest != d || n.repository != repository {
+			return false
+		}
+		names = append(names, n.shown)
+		return true
+	})
+	return names
 }
 
 // drop removes all entries of d and returns the names they had.

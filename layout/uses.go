@@ -150,7 +150,7 @@ func parseUse(line string) (u Use, ok bool) {
 	u = Use{Time: when, Deed: Deed(take(&line)), Digest: digest.Digest(take(&line)), Name: take(&line), From: take(&line)}
 	switch u.Deed {
 	case Pulled, Loaded, Imported, Tagged, Used:
-		return u, err == nil && content.CheckDigest(u.Digest) == nil
+		return u, err == nil && line == "" && content.CheckDigest(u.Digest) == nil
 	default:
 		return u, false
 	}

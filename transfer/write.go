@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -120,7 +121,7 @@ func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...stri
 	if tr.plan.retags || tr.plan.root.Digest != "" {
 		var rest []string
 		for _, name := range names {
-			if !tr.standsFor(ctx, name, m) || isByDigest(name) && !tr.roots(ctx, m) {
+			if !tr.standsFor(ctx, name, m) || isByDigest(name) && !(tr.roots(ctx, m) && tr.holds(ctx, name)) {
 				rest = append(rest, name)
 			}
 		}
@@ -207,6 +208,17 @@ func (tr *targetRun) standsFor(ctx context.Context, name string, m content.Manif
 // image.
 func isByDigest(name string) bool {
 	return content.CheckDigest(digest.Digest(name[strings.LastIndexByte(name, '@')+1:])) == nil
+}
+
+// holds reports whether the target calls something name, if it can say so. Asked for
+// REPOSITORY@DIGEST a place gives what has the digest, whatever that is called.
+func (tr *targetRun) holds(ctx context.Context, name string) bool {
+	keeper, able := content.As[content.NameKeeper](tr.plan.sink)
+	if !able || !strings.Contains(name, "@") {
+		return true
+	}
+	_, err := keeper.Holder(ctx, name)
+	return !errors.Is(err, content.ErrNotFound)
 }
 
 // roots reports whether the target keeps m for its own sake, if it can say so.

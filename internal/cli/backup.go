@@ -179,16 +179,16 @@ func (b *backingUp) toFolder(ctx context.Context) (r BackupResult, err error) {
 		r.Stored, r.Bytes = wanted(plan)
 		return r, nil
 	}
-	if !marked {
-		if err := dst.Keep(ctx, layout.MirrorOf, []byte(store)); err != nil {
-			return r, err
-		}
-	}
 	done, err := b.carry(ctx, plan)
 	if err != nil {
 		return BackupResult{}, err
 	}
 	r.Stored, r.Bytes = stored(done)
+	if !marked { // at the end: a run that breaks off takes no folder for the store's
+		if err := dst.Keep(ctx, layout.MirrorOf, []byte(store)); err != nil {
+			return r, err
+		}
+	}
 	return r, dst.Mirror(ctx, b.snap)
 }
 
@@ -270,6 +270,9 @@ func (b *backingUp) base() (*backup.Last, error) {
 	if !b.o.SinceLast {
 		return nil, nil //nolint:nilnil // a full backup has none
 	}
+	if _, err := os.Lstat(b.to); err == nil {
+		return nil, refusal{fmt.Errorf("%s is there already: --since-last replaces no file, which could be what others build on", b.to)}
+	}
 	raw, err := b.store.Memo(layout.LastBackup)
 	if errors.Is(err, content.ErrNotFound) {
 		b.f.Note("there was no backup to a file before: this is a full one")
@@ -282,9 +285,6 @@ func (b *backingUp) base() (*backup.Last, error) {
 	if err != nil {
 		b.f.Warn("what the last backup had cannot be read, this is a full one: %s", err)
 		return nil, nil //nolint:nilnil // a full backup has none
-	}
-	if _, err := os.Lstat(b.to); err == nil {
-		return nil, refusal{fmt.Errorf("%s is there already: an increment replaces no file, which could be what it builds on", b.to)}
 	}
 	if _, err := os.Stat(last.File); errors.Is(err, fs.ErrNotExist) {
 		b.f.Warn("%s, which this builds on, is not there any more: without it this cannot be restored", last.File)

@@ -73,7 +73,6 @@ func (m *mover) addAllOf(ctx context.Context, from endpoint.Endpoint) error {
 	if len(m.jobs) == 0 {
 		return fmt.Errorf("there is no image in it: %w", content.ErrNotFound)
 	}
-	m.rest = &remainder{src: src, tags: passed, referrers: m.o.Filter.Referrers}
 	return nil
 }
 

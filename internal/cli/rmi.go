@@ -111,7 +111,7 @@ func (f *Factory) removeImage(ctx context.Context, store *layout.Store, arg stri
 	if err != nil {
 		return nil, notInStore(arg, err)
 	}
-	if _, err := store.Holder(ctx, e.Name); err == nil {
+	if slices.Contains(images[0].Names, shownName(e)) {
 		r, err := store.Remove(ctx, e.Name)
 		if err != nil {
 			return nil, notInStore(arg, err)
