@@ -121,7 +121,7 @@ func (tr *targetRun) name(ctx context.Context, m content.Manifest, names ...stri
 	if tr.plan.retags || tr.plan.root.Digest != "" {
 		var rest []string
 		for _, name := range names {
-			if !tr.standsFor(ctx, name, m) || isByDigest(name) && !(tr.roots(ctx, m) && tr.holds(ctx, name)) {
+			if !tr.standsFor(ctx, name, m) || isByDigest(name) && (!tr.roots(ctx, m) || !tr.holds(ctx, name)) {
 				rest = append(rest, name)
 			}
 		}
