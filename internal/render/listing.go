@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"reflect"
 )
 
@@ -30,7 +31,7 @@ type Listing struct {
 func (p Printer) listing(w *bufio.Writer, l Listing) error {
 	switch p.Format.kind {
 	case kindJSON:
-		return each(l.Rows, func(row any) error { return l.writeJSON(w, row) })
+		return each(l.Rows, func(row any) error { return p.putRow(w, l, row) })
 	case kindTemplate:
 		return p.template(w, l.Rows)
 	case kindTableTemplate:
@@ -73,9 +74,9 @@ func (l Listing) cells(yield func([]string) bool) {
 	}
 }
 
-// writeJSON writes a row on a line. Unlike elsewhere <, > and & are escaped, as
-// docker does: a script may compare lines.
-func (l Listing) writeJSON(w *bufio.Writer, row any) error {
+// putRow writes a row of l as JSON on a line. Unlike elsewhere <, > and & are
+// escaped, as docker does: a script may compare lines.
+func (p Printer) putRow(w io.Writer, l Listing, row any) error {
 	keys := l.Keys
 	if keys == nil {
 		keys = fieldsOf(reflect.TypeOf(row))
@@ -84,5 +85,9 @@ func (l Listing) writeJSON(w *bufio.Writer, row any) error {
 	for _, key := range keys {
 		object[key] = reflect.ValueOf(row).FieldByName(key).String()
 	}
-	return json.NewEncoder(w).Encode(object)
+	raw, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	return p.putJSON(w, string(raw)+"\n")
 }

@@ -4,6 +4,7 @@ package render
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -96,7 +97,7 @@ func (p Printer) print(w *bufio.Writer, r Result) error {
 	case r.Listing != nil:
 		return p.listing(w, *r.Listing)
 	case p.Format.kind == kindJSON && (r.Value != nil || r.Raw == nil):
-		return writeJSON(w, r.Value)
+		return p.writeJSON(w, r.Value)
 	case p.Format.kind == kindTemplate:
 		return p.template(w, r.Value)
 	case p.Format.kind == kindTableTemplate:
@@ -129,11 +130,24 @@ func writeLines(w io.Writer, lines []string) error {
 	return nil
 }
 
-func writeJSON(w io.Writer, value any) error {
-	enc := json.NewEncoder(w)
+func (p Printer) writeJSON(w io.Writer, value any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(value)
+	if err := enc.Encode(value); err != nil {
+		return err
+	}
+	return p.putJSON(w, b.String())
+}
+
+// putJSON writes s, which is JSON. JSON leaves C1 controls and the like as they are.
+func (p Printer) putJSON(w io.Writer, s string) error {
+	if p.Out.TTY {
+		s = term.SafeJSON(s)
+	}
+	_, err := io.WriteString(w, s)
+	return err
 }
 
 // gap is what stands between columns.

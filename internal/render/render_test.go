@@ -156,6 +156,24 @@ func TestTemplateOutputIsEscapedOnATerminalOnly(t *testing.T) {
 	}
 }
 
+func TestJSONIsEscapedForATerminal(t *testing.T) {
+	for _, result := range []Result{
+		{Value: map[string]string{"ID": "a\u009b2Jb"}},
+		{Listing: &Listing{Rows: []imageRow{{ID: "a\u009b2Jb"}}, Keys: []string{"ID"}}},
+	} {
+		for tty, want := range map[bool]string{false: "a\u009b2Jb", true: `a\u009b2Jb`} {
+			var out bytes.Buffer
+			p := Printer{Out: term.Output{Writer: &out, TTY: tty}, Format: JSON()}
+			if err := p.Print(result); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(strings.Fields(out.String()), ""); got != `{"ID":"`+want+`"}` {
+				t.Errorf("tty %t: got %q, want %q", tty, got, want)
+			}
+		}
+	}
+}
+
 func TestBadTemplatesAreErrors(t *testing.T) {
 	if _, err := parseFormat("{{.Name"); err == nil {
 		t.Error("a template that does not end was taken")

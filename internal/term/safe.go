@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -15,6 +16,24 @@ func Safe(s string) string { return escape(s, "") }
 
 // SafeText is Safe for text of several lines: line feeds and tabs stay.
 func SafeText(s string) string { return escape(s, "\n\t") }
+
+// SafeJSON is SafeText for JSON, which stays JSON that says the same.
+func SafeJSON(s string) string {
+	var b strings.Builder
+	for at := 0; at < len(s); {
+		r, n := utf8.DecodeRuneInString(s[at:])
+		switch hi, lo := utf16.EncodeRune(r); {
+		case !isBad(s[at:], r, n), strings.ContainsRune("\n\t", r):
+			b.WriteString(s[at : at+n])
+		case hi == utf8.RuneError:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
+		}
+		at += n
+	}
+	return b.String()
+}
 
 func escape(s, keep string) string {
 	at := 0

@@ -1,6 +1,9 @@
 package term
 
 import (
+	"encoding/json"
+	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -37,6 +40,19 @@ func TestSafeWritesOutWhatATerminalWouldObey(t *testing.T) {
 func TestSafeTextKeepsLinesAndTabs(t *testing.T) {
 	if got, want := SafeText("a\tb\nc\rd\x1be"), "a\tb\nc\\x0dd\\x1be"; got != want {
 		t.Errorf("SafeText = %q, want %q", got, want)
+	}
+}
+
+func TestSafeJSONSaysTheSame(t *testing.T) {
+	in := "{\n\t\"a\": \"\\u001b\u009b31m\u202e\U000e0001\x7fü\"\n}\n"
+	want := "{\n\t\"a\": \"\\u001b\\u009b31m\\u202e\\udb40\\udc01\\u007fü\"\n}\n"
+	got := SafeJSON(in)
+	if got != want {
+		t.Errorf("SafeJSON = %q, want %q", got, want)
+	}
+	var before, after map[string]string
+	if err := errors.Join(json.Unmarshal([]byte(in), &before), json.Unmarshal([]byte(got), &after)); err != nil || !maps.Equal(before, after) {
+		t.Errorf("%q became %q, %v", before, after, err)
 	}
 }
 
