@@ -164,6 +164,9 @@ func (c *collection) foretell(ctx context.Context) error {
 	}
 	for _, d := range c.graph.doomed(kept) {
 		fi, err := c.l.disk.root.Lstat(c.l.disk.place(d))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has just been removed
+		}
 		if err != nil {
 			return c.l.disk.fail("read", c.l.disk.place(d), err)
 		}

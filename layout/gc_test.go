@@ -135,6 +135,21 @@ func sizeOf(im testImage) int64 {
 	return n
 }
 
+func TestWhatIsGoneMeanwhileIsNotForetold(t *testing.T) {
+	a := anImage(t, "a")
+	path := stored(t, func(l *Layout) { put(t, l, a) })
+	l := closed(t)(Open(path))
+	o := CollectOptions{Grace: noGrace, Now: time.Now(), DryRun: true}
+	c := &collection{survey: newSurvey(l, nil), o: o, young: map[digest.Digest]bool{}}
+	if err := c.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	collect(t, path, CollectOptions{Grace: noGrace})
+	if err := c.foretell(t.Context()); err != nil || len(c.got.Removed) > 0 {
+		t.Errorf("foretold %+v, %v", c.got, err)
+	}
+}
+
 func TestWhatIsYoungStaysWithWhatItNeeds(t *testing.T) {
 	old, young := anImage(t, "old"), sharing(t, "young", anImage(t, "old"))
 	path := stored(t, func(l *Layout) {
