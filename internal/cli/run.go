@@ -25,6 +25,10 @@ func (f *Factory) Run(cmd *cobra.Command, do func(ctx context.Context, args []st
 		if err := f.Flags.check(); err != nil {
 			return err
 		}
+		// An empty variable in a script shall not make prune empty another store.
+		if f.Flags.Store == "" && cmd.Flags().Changed("store") {
+			return usagef("--store takes a folder, and got nothing")
+		}
 		f.noteEnds(args)
 		result, err := do(cmd.Context(), args)
 		p := render.Printer{Out: f.Out, Format: f.Flags.format(), Quiet: f.Flags.Quiet}
