@@ -113,6 +113,9 @@ func isBackupFolder(path string) (bool, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
+	if promisesCompression(path) {
+		return false, usagef("%s would become a folder: a backup to a file is a FILE.tar, not compressed", path)
+	}
 	return !strings.HasSuffix(path, ".tar"), nil
 }
 

@@ -91,12 +91,15 @@ func (m *mover) warnPlain(e endpoint.Endpoint) {
 	if !ok {
 		return
 	}
-	for _, end := range []string{".gz", ".tgz", ".zst", ".tzst", ".xz", ".bz2"} {
-		if strings.HasSuffix(strings.ToLower(path), end) {
-			m.f.Warn("%s becomes a plain tar, it is not compressed", path)
-			return
-		}
+	if promisesCompression(path) {
+		m.f.Warn("%s becomes a plain tar, it is not compressed", path)
 	}
+}
+
+func promisesCompression(path string) bool {
+	return slices.ContainsFunc([]string{".gz", ".tgz", ".zst", ".tzst", ".xz", ".bz2"}, func(end string) bool {
+		return strings.HasSuffix(strings.ToLower(path), end)
+	})
 }
 
 // checkFolder returns why no archive can be made at e: its folder is missing.
