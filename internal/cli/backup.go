@@ -78,7 +78,7 @@ func newBackup(f *Factory) *cobra.Command {
 	})
 }
 
-func runBackup(ctx context.Context, f *Factory, to string, o backupOptions) (_ BackupResult, err error) {
+func runBackup(ctx context.Context, f *Factory, to string, o backupOptions) (r BackupResult, err error) {
 	folder, err := isBackupFolder(to)
 	if err != nil {
 		return BackupResult{}, err
@@ -87,7 +87,11 @@ func runBackup(ctx context.Context, f *Factory, to string, o backupOptions) (_ B
 	if err != nil {
 		return BackupResult{}, err
 	}
-	defer func() { err = errors.Join(err, m.Close()) }()
+	defer func() {
+		if err = errors.Join(err, m.Close()); err != nil {
+			r = BackupResult{} // what is not there is not called a backup
+		}
+	}()
 	b := &backingUp{storeMover: storeMover{mover: m}, o: o, to: to}
 	if err := b.look(ctx); err != nil {
 		return BackupResult{}, err
