@@ -197,7 +197,7 @@ func (s *Store) Remove(ctx context.Context, name string) (r Removal, err error) 
 			return false, s.noImage(name)
 		}
 		d := x.entries[i].desc
-		x.entries = slices.Delete(x.entries, i, i+1)
+		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.isCalled(n) }) // other tools may name twice
 		r = Removal{Names: []string{n.shown}}
 		if x.tagged(d.Digest) {
 			return true, nil
@@ -234,6 +234,32 @@ func (s *Store) RemoveImage(ctx context.Context, d digest.Digest, names []string
 		return true, nil
 	})
 	return r, err
+}
+
+// RemoveImages takes images away with all their names, in one writing of
+// index.json, and returns what was taken away of each. One that is not there any
+// more, or was given another name meanwhile, is passed over: nothing of it is gone.
+func (s *Store) RemoveImages(ctx context.Context, images []Image) ([]Removal, error) {
+	removals := make([]Removal, len(images))
+	if len(images) == 0 || !s.disk.made.Load() {
+		return removals, nil
+	}
+	err := s.edit(ctx, func(x *index) (changed bool, err error) {
+		names := x.allNames()
+		doomed := map[digest.Digest]bool{}
+		for n, i := range images {
+			now, there := names[i.Root.Digest]
+			removals[n] = Removal{}
+			if !there || slices.ContainsFunc(now, func(name string) bool { return !slices.Contains(i.Names, name) }) {
+				continue
+			}
+			doomed[i.Root.Digest] = true
+			removals[n] = Removal{Names: now, Gone: &images[n].Root}
+		}
+		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return doomed[e.desc.Digest] })
+		return len(doomed) > 0, nil
+	})
+	return removals, err
 }
 
 // A StoreRepository is one repository's view of a store: its names are tags. It

@@ -162,7 +162,7 @@ func (x *index) move(n storeName, d ocispec.Descriptor) (changed bool, err error
 		if old.desc.Digest == d.Digest {
 			return false, nil
 		}
-		x.entries = slices.Delete(x.entries, i, i+1)
+		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.isCalled(n) })
 		if err := x.keep(old.desc, n); err != nil {
 			return false, err
 		}
@@ -211,6 +211,23 @@ func (x *index) dropIn(repository string, d digest.Digest) (names []string) {
 		return true
 	})
 	return names
+}
+
+// allNames returns what each image is called, as a store shows it. One without a
+// name is there too.
+func (x *index) allNames() map[digest.Digest][]string {
+	names := make(map[digest.Digest][]string, len(x.entries))
+	for _, e := range x.entries {
+		names[e.desc.Digest] = append(names[e.desc.Digest], e.shownNames()...)
+	}
+	return names
+}
+
+func (e entry) shownNames() []string {
+	if name := e.shown(); name != "" {
+		return []string{name}
+	}
+	return nil
 }
 
 // drop removes all entries of d and returns the names they had.

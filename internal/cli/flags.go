@@ -46,9 +46,11 @@ type Flags struct {
 	Store      string // folder
 }
 
+const formatUsage = "result as `table|json|TEMPLATE`, such as '{{.Name}}'; the fields are those of --json with a capital letter"
+
 // bind adds the flags to set.
 func (o *Flags) bind(set *pflag.FlagSet) {
-	set.Var(&o.Format, "format", "result as `table|json|TEMPLATE`, such as '{{.Name}}'; the fields are those of --json with a capital letter")
+	set.Var(&o.Format, "format", formatUsage)
 	set.BoolVar(&o.JSON, "json", false, "the same as --format json")
 	set.BoolVarP(&o.Quiet, "quiet", "q", false, "only the essential: names, digests")
 	set.BoolVarP(&o.Verbose, "verbose", "v", false, "say what is being done")

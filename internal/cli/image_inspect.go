@@ -103,6 +103,7 @@ func newImageInspect(f *Factory) *cobra.Command {
 		Args: minArgs(1),
 	}
 	cmd.Flags().Var(&o.Platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
+	cmd.Flags().VarP(&f.Flags.Format, "format", "f", formatUsage)
 	bindPull(cmd.Flags(), &o.Pull)
 	f.completeStored(cmd, anyNumber, cobra.ShellCompDirectiveDefault)
 	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) {

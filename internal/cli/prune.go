@@ -117,19 +117,14 @@ func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result,
 		}
 	}
 	result := RemoveResult{Images: []RemovedImage{}, Deleted: []digest.Digest{}}
-	var errs []error
-	for _, image := range doomed {
-		r, err := store.RemoveImage(ctx, image.Root.Digest, image.Names)
-		if errors.Is(err, content.ErrConflict) || errors.Is(err, content.ErrNotFound) {
-			continue // somebody has just named it, or removed it
+	removals, err := store.RemoveImages(ctx, doomed) // but for those that somebody has just named, or removed
+	for n, removal := range removals {
+		if err == nil && removal.Gone != nil {
+			result.Images = append(result.Images, removedImage(doomed[n], removal))
 		}
-		if err == nil {
-			result.Images = append(result.Images, removedImage(image, r))
-		}
-		errs = append(errs, err)
 	}
-	errs = append(errs, result.collect(ctx, store, o.collection()))
-	return result.pruned(), errors.Join(errs...)
+	err = errors.Join(err, result.collect(ctx, store, o.collection()))
+	return result.pruned(), err
 }
 
 // collection returns what a collection is told. A grace period of zero is none.
