@@ -111,6 +111,7 @@ func (l *lease) end() {
 	_ = l.gate.Close()
 	_ = l.lock.Release()
 	l.lock = nil
+	l.k.endStaleLeases()
 	_ = l.k.root.Remove(leasesDir) // others may have something in it
 	_ = l.k.root.Remove(ownDir)
 }
@@ -146,6 +147,19 @@ func (k *disk) leased() ([]digest.Digest, error) {
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+// endStaleLeases removes the leases of runs that were killed, where nobody has
+// collected since. What cannot be removed harms nobody.
+func (k *disk) endStaleLeases() {
+	files, err := k.list(leasesDir)
+	if err != nil {
+		return
+	}
+	for _, f := range files {
+		lease, _, _ := strings.Cut(f.Name(), ".") // a lock's name goes on
+		k.endStale(leasesDir + "/" + lease)
+	}
 }
 
 // endStale removes lease name if nobody holds it, and reports whether it did. One
