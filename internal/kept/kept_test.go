@@ -267,7 +267,8 @@ func (q *sequence) tag(t *testing.T, _ *doom) (state, error) {
 	return want, errors.Join(err, s.Close())
 }
 
-// removeName takes a name away and, where it was the image's last, the image.
+// removeName takes a name away and, where it was the image's last, the image. What
+// is called by its digest in another repository stays, as with docker.
 func (q *sequence) removeName(t *testing.T, d *doom) (state, error) {
 	t.Helper()
 	want := q.clone()
@@ -276,10 +277,14 @@ func (q *sequence) removeName(t *testing.T, d *doom) (state, error) {
 	}
 	name := sorted(q.tags)[q.r.IntN(len(q.tags))]
 	s := q.open(t)
-	r, err := s.Remove(t.Context(), name)
 	root := want.tags[name]
+	image, err := s.Find(t.Context(), root.String())
+	if err != nil {
+		return want, errors.Join(err, s.Close())
+	}
+	r, err := s.Remove(t.Context(), name)
 	delete(want.tags, name)
-	gone := len(want.tagged(root)) == 0
+	gone := len(want.tagged(root)) == 0 && !calledBesides(image, name)
 	if gone {
 		delete(want.roots, root)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -46,6 +47,16 @@ func (s state) remove(d digest.Digest) {
 		delete(s.tags, tag)
 	}
 	delete(s.roots, d)
+}
+
+// calledBesides reports whether an image is called by its digest in another
+// repository than that of name.
+func calledBesides(i layout.Image, name string) bool {
+	own, _ := content.SplitName(name)
+	return slices.ContainsFunc(i.Names, func(name string) bool {
+		repository, _, byDigest := strings.Cut(name, "@")
+		return byDigest && repository != own
+	})
 }
 
 // A model is a store, and what should be in it.
