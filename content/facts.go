@@ -8,7 +8,7 @@ import (
 // Facts remember, beyond the process, small things that were learnt and would
 // cost requests to learn again: that a host lacks an API, what referred to an
 // image when it was last copied. They hold no secrets, they expire, and
-// everything works without them.
+// everything works without them. They are safe for concurrent use.
 type Facts interface {
 	Fact(key string) (value string, known bool)
 	Remember(key, value string)

@@ -6,20 +6,12 @@ import (
 	"time"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/content/contenttest"
 )
-
-// jotted are facts in memory.
-type jotted map[string]string
-
-func (j jotted) Fact(key string) (value string, known bool) {
-	value, known = j[key]
-	return value, known
-}
-func (j jotted) Remember(key, value string) { j[key] = value }
 
 func TestWhatWasLearntCountsForSomeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		facts := jotted{"undated": "3", "odd": "3 at noon"}
+		facts := contenttest.NewFacts("undated", "3", "odd", "3 at noon")
 		content.Learn(facts, "lanes", "4")
 		content.Learn(nil, "lanes", "4")
 		<-time.After(time.Hour)

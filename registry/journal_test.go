@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/registry"
 )
@@ -317,7 +318,7 @@ func TestOnlySessionsThatProveNothingAreNoted(t *testing.T) {
 func TestWhatUploadsMayCarryIsRememberedForAWhile(t *testing.T) {
 	raw := random(3<<20, 25)
 	server := testregistry.Start(t, testregistry.Config{Quirks: []testregistry.Quirk{{Name: "max-body", N: 1 << 20}}})
-	facts := memoryFacts{}
+	facts := contenttest.NewFacts()
 	refused := func(repo string) int {
 		server.Reset()
 		c := client(t)
@@ -334,10 +335,7 @@ func TestWhatUploadsMayCarryIsRememberedForAWhile(t *testing.T) {
 		t.Errorf("the second process was refused %d bodies", n)
 	}
 	const day = 24 * time.Hour
-	for key, value := range facts {
-		what, _, _ := strings.Cut(value, " at ")
-		facts[key] = what + " at " + time.Now().Add(-8*day).UTC().Format(time.RFC3339)
-	}
+	facts.Age(8 * day)
 	if n := refused("third"); n == 0 {
 		t.Error("what was learnt a week ago is still believed")
 	}
@@ -346,7 +344,7 @@ func TestWhatUploadsMayCarryIsRememberedForAWhile(t *testing.T) {
 func TestThatChunksGetLostIsRemembered(t *testing.T) {
 	raw := random(3<<20, 26)
 	server := testregistry.Start(t, testregistry.Config{})
-	facts := memoryFacts{}
+	facts := contenttest.NewFacts()
 	put := func(repo string) int {
 		server.SetFaults(
 			fault{Method: http.MethodPut, Kind: testregistry.KindUpload, Effect: testregistry.ResetAfter, N: 1 << 20, Times: 1},

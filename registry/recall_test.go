@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 	"github.com/wherry-dev/wherry/registry"
@@ -28,7 +29,7 @@ func TestWhatWasPulledIsPulledOnce(t *testing.T) {
 	hub := testregistry.Start(t, testregistry.Hub(100))
 	first, second := testimage.Single(1), testimage.Single(2)
 	first.PutTo(hub, "team/app", "v1")
-	facts := memoryFacts{}
+	facts := contenttest.NewFacts()
 	pull := func(ref string, want digest.Digest, pulls int) {
 		t.Helper()
 		hub.NewWindow()
@@ -42,7 +43,7 @@ func TestWhatWasPulledIsPulledOnce(t *testing.T) {
 	pull(first.Root.Digest.String(), first.Root.Digest, 0)
 	second.PutTo(hub, "team/app", "v1")
 	pull("v1", second.Root.Digest, 1)
-	facts["manifest "+second.Root.Digest.String()] = "{}"
+	facts.Remember("manifest "+second.Root.Digest.String(), "{}")
 	pull("v1", second.Root.Digest, 1)
 	hub.DeleteManifest("team/app", first.Root.Digest)
 	if _, err := puller(t, hub, facts).Manifest(t.Context(), first.Root.Digest.String()); !errors.Is(err, content.ErrNotFound) {
@@ -53,9 +54,9 @@ func TestWhatWasPulledIsPulledOnce(t *testing.T) {
 func TestManifestsAreNotKeptWhereNothingIsCounted(t *testing.T) {
 	server := testregistry.Start(t, testregistry.Config{})
 	testimage.Single(1).PutTo(server, "team/app", "v1")
-	facts := memoryFacts{}
-	if _, err := puller(t, server, facts).Manifest(t.Context(), "v1"); err != nil || len(facts) > 0 {
-		t.Errorf("kept %v, error %v", facts, err)
+	facts := contenttest.NewFacts()
+	if _, err := puller(t, server, facts).Manifest(t.Context(), "v1"); err != nil || facts.Len() > 0 {
+		t.Errorf("kept %d facts, error %v", facts.Len(), err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/registry"
 )
@@ -111,7 +112,7 @@ func TestAFallbackIndexOfOthersIsMergedAndNothingElseOverwritten(t *testing.T) {
 
 func TestThatAHostHasNoReferrersAPIIsRemembered(t *testing.T) {
 	subject := manifest(t, "image", "").Digest()
-	facts := memoryFacts{}
+	facts := contenttest.NewFacts()
 	// Anything but a plain 404 may be the doing of something in between: the next process asks again.
 	for answer, asked := range map[int64]int{404: 1, 405: 2, 406: 2, 303: 2, 400: 2} {
 		t.Run(fmt.Sprint(answer), func(t *testing.T) {
@@ -138,8 +139,3 @@ func TestThatAHostHasNoReferrersAPIIsRemembered(t *testing.T) {
 		})
 	}
 }
-
-type memoryFacts map[string]string
-
-func (f memoryFacts) Fact(key string) (string, bool) { v, ok := f[key]; return v, ok }
-func (f memoryFacts) Remember(key, value string)     { f[key] = value }

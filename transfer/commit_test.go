@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/transfer"
 )
 
@@ -25,11 +26,6 @@ type watched struct{ *spy }
 
 func (watched) ReferrersState(context.Context, digest.Digest) (string, error) { return "some", nil }
 
-type facts map[string]string
-
-func (f facts) Fact(key string) (string, bool) { v, ok := f[key]; return v, ok }
-func (f facts) Remember(key, value string)     { f[key] = value }
-
 func TestCommitHasTheLastWord(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -45,7 +41,7 @@ func TestCommitHasTheLastWord(t *testing.T) {
 			src.app("v1")
 			var commits atomic.Int64
 			dst := &closing{newSpy(&content.Memory{}), func() error { commits.Add(1); return tt.err }}
-			known := facts{}
+			known := contenttest.NewFacts()
 			result := run(t, &transfer.Copier{Facts: known}, transfer.Job{
 				Name: "app", Src: watched{newSpy(&src.Memory)}, Ref: "v1", Filter: transfer.Filter{Referrers: true},
 				Dst: []transfer.Target{{Name: "there", Sink: dst, Names: []string{"v1"}}},
@@ -53,8 +49,8 @@ func TestCommitHasTheLastWord(t *testing.T) {
 			if err := result.Err(); !errors.Is(err, tt.err) || commits.Load() != 1 {
 				t.Errorf("committed %d times, %v; want once, %v", commits.Load(), err, tt.err)
 			}
-			if len(known) != tt.remembered {
-				t.Errorf("remembered %v, want %d facts", known, tt.remembered)
+			if known.Len() != tt.remembered {
+				t.Errorf("remembered %d facts, want %d", known.Len(), tt.remembered)
 			}
 		})
 	}

@@ -6,25 +6,17 @@ import (
 	"time"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
-// jotted are facts in memory.
-type jotted map[string]string
-
-func (j jotted) Fact(key string) (value string, known bool) {
-	value, known = j[key]
-	return value, known
-}
-func (j jotted) Remember(key, value string) { j[key] = value }
-
 // A refusal while nothing is read says nothing about how many lanes a host bears.
 func TestARefusalWithoutLanesIsNotRemembered(t *testing.T) {
-	facts := jotted{}
+	facts := contenttest.NewFacts()
 	l := (&lines{facts: facts}).to("a")
 	l.refused()
-	if len(facts) > 0 || l.tuner.bears > 0 {
-		t.Errorf("%v is remembered, and %d lanes are borne", facts, l.tuner.bears)
+	if facts.Len() > 0 || l.tuner.bears > 0 {
+		t.Errorf("%d facts are remembered, and %d lanes are borne", facts.Len(), l.tuner.bears)
 	}
 }
 
@@ -40,11 +32,11 @@ func TestHowManyLanesAHostBearsIsRememberedForADay(t *testing.T) {
 		facts   content.Facts
 		refused [3]bool // at first, by the next run, and by one the day after
 	}{
-		{"what the host refused", capped, jotted{}, [3]bool{true, false, true}},
-		{"but not what our settings do", set, jotted{}, [3]bool{true, true, true}},
+		{"what the host refused", capped, contenttest.NewFacts(), [3]bool{true, false, true}},
+		{"but not what our settings do", set, contenttest.NewFacts(), [3]bool{true, true, true}},
 		{"nor without facts", capped, nil, [3]bool{true, true, true}},
-		{"nor what nobody can read", capped, jotted{"lanes a": "some at noon"}, [3]bool{true, false, true}},
-		{"what another run was told", capped, jotted{"lanes a": "2 at 2000-01-01T00:00:00Z"}, [3]bool{false, false, true}},
+		{"nor what nobody can read", capped, contenttest.NewFacts("lanes a", "some at noon"), [3]bool{true, false, true}},
+		{"what another run was told", capped, contenttest.NewFacts("lanes a", "2 at 2000-01-01T00:00:00Z"), [3]bool{false, false, true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/transfer"
 )
 
@@ -126,18 +127,11 @@ func TestAnImageThatLiesAboutASizeFailsAlone(t *testing.T) {
 	}
 }
 
-// notes are facts in memory.
-type notes map[string]string
-
-func (n notes) Fact(key string) (string, bool) { value, known := n[key]; return value, known }
-
-func (n notes) Remember(key, value string) { n[key] = value }
-
 func TestAWholeCopyAfterOneThatLeftSomeOut(t *testing.T) {
 	src := &maker{t: t}
 	made := src.app("v1")
 	dst := newSpy(&content.Memory{})
-	c := &transfer.Copier{Facts: notes{}}
+	c := &transfer.Copier{Facts: contenttest.NewFacts()}
 	job := transfer.Job{
 		Name: "app", Src: newSpy(&src.Memory), Ref: "v1", Dst: []transfer.Target{{Sink: dst, Names: []string{"v1"}}},
 		Filter: transfer.Filter{Platforms: []content.Platform{{OS: "linux", Architecture: "amd64"}}, Sparse: true},

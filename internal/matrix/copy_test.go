@@ -6,12 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 	"github.com/wherry-dev/wherry/transfer"
@@ -49,17 +49,6 @@ func goals() []goalKind {
 		{"plain directory", toDir},
 	}
 }
-
-// facts are what the processes of one test remember.
-type facts struct{ known sync.Map }
-
-func (f *facts) Fact(key string) (string, bool) {
-	value, known := f.known.Load(key)
-	text, _ := value.(string)
-	return text, known
-}
-
-func (f *facts) Remember(key, value string) { f.known.Store(key, value) }
 
 // copyOnce copies, as a process of its own, and returns what became of it.
 func copyOnce(t *testing.T, c *transfer.Copier, from origin, to *goal) *transfer.TargetResult {
@@ -125,7 +114,7 @@ func copyAll(t *testing.T, kinds []testimage.Kind, cells *atomic.Int64) {
 func copyTwice(t *testing.T, from origin, to *goal, kind string) {
 	t.Helper()
 	want := from.want(t)
-	remembered := &facts{}
+	remembered := contenttest.NewFacts()
 	first := copyOnce(t, &transfer.Copier{Facts: remembered}, from, to)
 	if first.UpToDate || first.Existed > 0 || first.Mounted > 0 {
 		t.Errorf("an empty place had something: %+v", first)

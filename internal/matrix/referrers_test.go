@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 	"github.com/wherry-dev/wherry/transfer"
@@ -179,7 +180,7 @@ func TestASecondCopyAsksLittle(t *testing.T) {
 			img, _ := testimage.Named(tt.kind, 43)
 			source, there := testregistry.Start(t, tt.config), testregistry.Start(t, tt.config)
 			img.PutTo(source, repo, tag)
-			remembered := &facts{}
+			remembered := contenttest.NewFacts()
 			copying := func() *transfer.TargetResult {
 				result := run(t, &transfer.Copier{Facts: remembered}, transfer.Job{
 					Name: "image", Src: remembering(t, source, remembered), Ref: tag, Filter: transfer.Filter{Referrers: tt.referrers},
@@ -207,7 +208,7 @@ func TestCopySignCopyAgainBringsTheSignature(t *testing.T) {
 			root := b.Image("linux/amd64", b.Layer(testimage.Gzip, 1000))
 			source, there := testregistry.Start(t, config), testregistry.Start(t, config)
 			b.Done(root).PutTo(source, repo, tag)
-			remembered := &facts{}
+			remembered := contenttest.NewFacts()
 			copying := func() {
 				result := run(t, &transfer.Copier{Facts: remembered}, transfer.Job{
 					Name: "image", Src: remembering(t, source, remembered), Ref: tag, Filter: transfer.Filter{Referrers: true},

@@ -46,7 +46,7 @@ func toRegistry(t *testing.T) *goal {
 
 // remembering opens the repository with a client that has the memory of others
 // before it.
-func remembering(t *testing.T, r *testregistry.Registry, remembered *facts) *registry.Repository {
+func remembering(t *testing.T, r *testregistry.Registry, remembered content.Facts) *registry.Repository {
 	t.Helper()
 	client := &registry.Client{Facts: remembered}
 	t.Cleanup(client.Close)
