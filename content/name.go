@@ -8,9 +8,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/internal/reference"
 )
 
 // Names in places that are files. An entry of index.json has its name in two
@@ -54,25 +55,21 @@ func IsFullName(name string) bool { return strings.ContainsAny(name, "/:") }
 // NormalName returns the reference docker means by name,
 // docker.io/library/nginx:latest for nginx. What is no reference stays as it is.
 func NormalName(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
+	named, err := reference.ParseNormalized(name)
 	if err != nil {
 		return name
 	}
-	return reference.TagNameOnly(named).String()
+	return named.Image().String()
 }
 
 // FamiliarName returns a full name as docker shows it, nginx:latest. It is empty
 // where docker cannot call an image that: for a tag alone, and for a digest.
 func FamiliarName(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil || !IsFullName(name) {
+	named, err := reference.ParseNormalized(name)
+	if err != nil || !IsFullName(name) || named.Digest != "" {
 		return ""
 	}
-	tagged, ok := reference.TagNameOnly(named).(reference.NamedTagged)
-	if _, digested := named.(reference.Digested); digested || !ok {
-		return ""
-	}
-	return reference.FamiliarString(tagged)
+	return named.Image().Familiar().String()
 }
 
 // SameName reports whether two names mean the same to docker.
@@ -93,15 +90,11 @@ func TagOf(name string) string {
 	if !IsFullName(name) {
 		return name
 	}
-	named, err := reference.ParseNormalizedNamed(name)
+	named, err := reference.ParseNormalized(name)
 	if err != nil {
 		return ""
 	}
-	tagged, ok := reference.TagNameOnly(named).(reference.Tagged)
-	if !ok {
-		return ""
-	}
-	return tagged.Tag()
+	return named.Image().Tag
 }
 
 // SplitName takes name apart without reading a meaning into it: a repository,

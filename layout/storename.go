@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/reference"
 )
 
 // A storeName is what an image of a store is called, read once.
@@ -27,17 +27,16 @@ func parseStoreName(name string) (storeName, error) {
 	if content.IsDigestTag(name) && !content.IsFullName(name) {
 		return storeName{shown: name, tag: name}, nil
 	}
-	named, err := reference.ParseNormalizedNamed(name)
+	named, err := reference.ParseNormalized(name)
 	if err != nil {
 		return storeName{}, fmt.Errorf("name %q: %w: %w", name, err, content.ErrInvalid)
 	}
 	n := storeName{repository: named.Name()}
-	if digested, ok := named.(reference.Digested); ok {
-		return n.byDigest(digested.Digest()), nil
+	if named.Digest != "" {
+		return n.byDigest(named.Digest), nil
 	}
-	tagged := reference.TagNameOnly(named)
-	n.full, n.shown = tagged.String(), reference.FamiliarString(tagged)
-	n.tag = strings.TrimPrefix(n.full, n.repository+":")
+	image := named.Image()
+	n.full, n.shown, n.tag = image.String(), image.Familiar().String(), image.Tag
 	return n, nil
 }
 
@@ -59,8 +58,8 @@ func parseStoreNames(names []string) ([]storeName, error) {
 // byDigest returns what an image of the same repository without a tag is called.
 func (n storeName) byDigest(d digest.Digest) storeName {
 	shown := n.repository
-	if named, err := reference.ParseNormalizedNamed(n.repository); err == nil {
-		shown = reference.FamiliarName(named)
+	if named, err := reference.ParseNormalized(n.repository); err == nil {
+		shown = named.Familiar().Name()
 	}
 	return storeName{full: n.repository + "@" + d.String(), shown: shown + "@" + d.String(), repository: n.repository}
 }

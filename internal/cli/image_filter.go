@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/distribution/reference"
-
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/reference"
 	"github.com/wherry-dev/wherry/layout"
 )
 
@@ -189,15 +189,25 @@ func (l labelFilter) has(labels map[string]string) bool {
 // matchesName reports whether a name of an image of the store is what a pattern,
 // as docker reads it, means: with its tag or without.
 func matchesName(pattern, name string) (bool, error) {
-	named, err := reference.ParseNormalizedNamed(name)
+	named, err := reference.ParseNormalized(name)
 	if err != nil {
 		return false, nil //nolint:nilerr // what is no reference matches none
 	}
-	matches, err := reference.FamiliarMatch(pattern, named)
+	matches, err := familiarMatch(pattern, named)
 	if err != nil {
 		return false, errors.New("the pattern has an open [")
 	}
 	return matches, nil
+}
+
+// familiarMatch matches what docker shows of an image, and of its repository.
+func familiarMatch(pattern string, named reference.Named) (bool, error) {
+	shown := named.Familiar()
+	matches, err := path.Match(pattern, shown.String())
+	if err != nil || matches {
+		return matches, err
+	}
+	return path.Match(pattern, shown.Name())
 }
 
 // createdOf returns when an image was made, as listings show it.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/wherry-dev/wherry/internal/pattern"
+	"github.com/wherry-dev/wherry/internal/reference"
 )
 
 // A containersConf is what registries.conf and its drop-ins say, as podman,
@@ -84,7 +85,7 @@ func parseContainers(file string, raw []byte) (containersConf, error) {
 	for i, host := range c.search.Value {
 		at := root.get("unqualified-search-registries").items[i].at
 		c.search.Value[i] = r.location(host, at)
-		if !searchHost().MatchString(c.search.Value[i]) {
+		if !reference.IsDomain(c.search.Value[i]) {
 			r.refuse(at, "%s is not a host", placeOf(host))
 		}
 	}

@@ -6,10 +6,9 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/distribution/reference"
-
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/pattern"
+	"github.com/wherry-dev/wherry/internal/reference"
 )
 
 // Capabilities are what a host may be asked for.
@@ -217,12 +216,13 @@ func (v *View) containersMirrors(r *Registry, found containersRegistry) ([]Endpo
 // containersEndpoint returns the place that registries.conf puts in place of a prefix.
 func (v *View) containersEndpoint(c containersEndpoint, prefix string, r *Registry, as role) (Endpoint, error) {
 	name := r.Host + "/" + r.Repository
-	named, err := reference.ParseNamed(c.location.Value + name[matchPrefix(name, prefix):])
-	if err != nil {
+	moved := c.location.Value + name[matchPrefix(name, prefix):]
+	named, err := reference.ParseNormalized(moved)
+	if err != nil || named.String() != moved {
 		return Endpoint{}, fmt.Errorf("%s: this location does not make a repository of %s: %w", c.location.From, name, content.ErrInvalid)
 	}
 	e := Endpoint{
-		Host: canonical(reference.Domain(named)), Repository: reference.Path(named), Path: apiPath,
+		Host: canonical(named.Domain), Repository: named.Path, Path: apiPath,
 		Namespace: c.ns.Value, Capabilities: Value[Capabilities]{Value: pullResolvePush}, From: c.location.From, Settings: c.settings(),
 	}
 	return v.settle(e, containersFamily, as), nil

@@ -1,17 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/distribution/reference"
-
 	"github.com/wherry-dev/wherry/content"
-	"github.com/wherry-dev/wherry/internal/pattern"
+	"github.com/wherry-dev/wherry/internal/reference"
 )
-
-// searchHost is what an unqualified-search-registries may list.
-var searchHost = pattern.Lazy("^" + reference.DomainRegexp.String() + "$")
 
 // aliases reads a table of short names.
 func (r *reader) aliases(n *node) map[string]Value[string] {
@@ -35,21 +31,22 @@ func (r *reader) aliases(n *node) map[string]Value[string] {
 	return found
 }
 
+var errNotRepository = errors.New("it has a tag or a digest")
+
 // parseName parses a name without a tag or digest. A short name is one without
 // a host: its first part has neither a dot nor a port.
 func parseName(name string) (full string, short bool, err error) {
-	ref, err := reference.Parse(name)
+	named, err := reference.Parse(name)
 	if err != nil {
 		return "", false, err
 	}
-	named, ok := ref.(reference.Named)
-	if !ok || !reference.IsNameOnly(named) {
-		return "", false, reference.ErrNameNotCanonical
+	if !named.IsRepository() {
+		return "", false, errNotRepository
 	}
-	if host := reference.Domain(named); !strings.ContainsAny(host, ".:") && host != "localhost" {
+	if host := named.Domain; !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return name, true, nil
 	}
-	named, err = reference.ParseNormalizedNamed(name)
+	named, err = reference.ParseNormalized(name)
 	if err != nil {
 		return "", false, err
 	}
@@ -82,7 +79,7 @@ func (v *View) ShortName(name string) ([]Value[string], error) {
 	}
 	var found []Value[string]
 	for _, host := range search.Value {
-		named, err := reference.ParseNormalizedNamed(host + "/" + name)
+		named, err := reference.ParseNormalized(host + "/" + name)
 		if err != nil {
 			return nil, fmt.Errorf("name %q is none at %s (%s): %w", name, host, search.From, content.ErrInvalid)
 		}
