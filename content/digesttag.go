@@ -1,7 +1,7 @@
 package content
 
 import (
-	"regexp"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -22,8 +22,25 @@ func FallbackTag(d digest.Digest) string {
 	return alg[:min(len(alg), 32)] + "-" + hex[:min(len(hex), 64)]
 }
 
-var digestTag = regexp.MustCompile(`^(?:.*:)?sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(?:\.[a-z]+)?$`)
-
 // IsDigestTag reports whether name is, or ends in, a tag under which clients
 // keep what refers to an image: a [FallbackTag] or one of the [DigestTags].
-func IsDigestTag(name string) bool { return digestTag.MatchString(name) }
+func IsDigestTag(name string) bool {
+	tag := name[strings.LastIndexByte(name, ':')+1:]
+	if strings.Contains(name[:len(name)-len(tag)], "\n") {
+		return false
+	}
+	tag, about, has := strings.Cut(tag, ".")
+	if has && (about == "" || strings.Trim(about, "abcdefghijklmnopqrstuvwxyz") != "") {
+		return false
+	}
+	alg, hex, _ := strings.Cut(tag, "-")
+	switch alg {
+	case "sha256":
+		return len(hex) == 64 && strings.Trim(hex, hexDigits) == ""
+	case "sha512": // a fallback tag has half of the digest
+		return len(hex) >= 64 && len(hex) <= 128 && strings.Trim(hex, hexDigits) == ""
+	}
+	return false
+}
+
+const hexDigits = "0123456789abcdef"

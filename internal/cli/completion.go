@@ -42,6 +42,22 @@ func newCompletion(f *Factory) *cobra.Command {
 	})
 }
 
+// isCompletion reports whether it is a shell that asks, in the words of the script
+// that it was given. Nobody else needs to know what flags can be completed with,
+// which takes longer to find out than all else that a start does with verbs.
+func isCompletion(args []string) bool {
+	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
+}
+
+// completeFlags lets a shell complete the words of the flags of cmd and of what is
+// below it.
+func completeFlags(cmd *cobra.Command) {
+	cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
+	for _, below := range cmd.Commands() {
+		completeFlags(below)
+	}
+}
+
 // completeWords lets the value of flag be completed where it is one of several
 // words: it knows them, or its help names them.
 func completeWords(cmd *cobra.Command, flag *pflag.Flag) {

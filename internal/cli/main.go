@@ -23,6 +23,9 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	help := &helpOutput{w: f.Out}
 	root.SetOut(help)
 	root.SetArgs(args)
+	if isCompletion(args) {
+		completeFlags(root)
+	}
 	err := cmp.Or(root.ExecuteContext(ctx), help.err)
 	f.Err.Clear()
 	if _, silent := errors.AsType[*silentError](err); err != nil && !silent && !isUnread(err) {

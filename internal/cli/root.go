@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // The groups of verbs in the help.
@@ -82,16 +81,6 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		}
 	}
 	root.AddCommand(newMan(f))
-	completeFlags(root.Commands())
-	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { completeWords(root, flag) })
 	root.AddCommand(newForeignVerbs()...)
 }
 
-// completeFlags lets a shell complete the words of flags, of verbs below others
-// too.
-func completeFlags(verbs []*cobra.Command) {
-	for _, cmd := range verbs {
-		cmd.Flags().VisitAll(func(flag *pflag.Flag) { completeWords(cmd, flag) })
-		completeFlags(cmd.Commands())
-	}
-}
