@@ -23,17 +23,31 @@ import (
 // NamesOf returns what the entry d of an index.json is called, the name to show
 // first: containerd's where the two differ, because docker writes only the tag
 // into the other. An entry without a name has none.
-func NamesOf(d ocispec.Descriptor) []string {
-	ref, full := d.Annotations[ocispec.AnnotationRefName], d.Annotations[AnnotationContainerdName]
+func NamesOf(d ocispec.Descriptor) []string { return EntryNamesOf(d).Shown() }
+
+// EntryNames are the two names of an entry, as its annotations have them; one that
+// is not there is empty.
+type EntryNames struct {
+	Ref  string // the image specification's
+	Full string // containerd's
+}
+
+// EntryNamesOf returns the names that the annotations of d have.
+func EntryNamesOf(d ocispec.Descriptor) EntryNames {
+	return EntryNames{Ref: d.Annotations[ocispec.AnnotationRefName], Full: d.Annotations[AnnotationContainerdName]}
+}
+
+// Shown returns the names that count, as [NamesOf] does.
+func (n EntryNames) Shown() []string {
 	switch {
-	case ref == "" && full == "":
+	case n.Ref == "" && n.Full == "":
 		return nil
-	case ref == "":
-		return []string{full}
-	case full == "" || SameName(ref, full):
-		return []string{ref}
+	case n.Ref == "":
+		return []string{n.Full}
+	case n.Full == "" || SameName(n.Ref, n.Full):
+		return []string{n.Ref}
 	}
-	return []string{full, ref}
+	return []string{n.Full, n.Ref}
 }
 
 // WithName returns d with the annotations that call it name: a full name goes
@@ -104,7 +118,7 @@ func SplitName(name string) (repository, tag string) {
 	name, _, _ = strings.Cut(name, "@")
 	slash, colon := strings.LastIndexByte(name, '/'), strings.LastIndexByte(name, ':')
 	switch {
-	case CheckDigest(digest.Digest(name)) == nil:
+	case strings.HasPrefix(name, "sha") && CheckDigest(digest.Digest(name)) == nil: // an error takes long to make
 		return "", ""
 	case colon > slash:
 		return name[:colon], name[colon+1:]

@@ -74,9 +74,9 @@ func (f fact) line() (string, bool) {
 	return line, len(line) <= maxFact
 }
 
-// parseFact reads a line. One that a full disk has cut off is none, and neither is
-// the next, which stands behind it.
-func parseFact(line string) (f fact, ok bool) {
+// parseFact reads a line, children into the room that it is given. One that a full
+// disk has cut off is none, and neither is the next, which stands behind it.
+func parseFact(line string, room []childFact) (f fact, ok bool) {
 	kind, line, _ := strings.Cut(line, "\t")
 	f = fact{index: kind == indexFact, digest: digest.Digest(take(&line)), subject: digest.Digest(take(&line))}
 	if kind != indexFact && kind != imageFact || content.CheckDigest(f.digest) != nil ||
@@ -84,6 +84,7 @@ func parseFact(line string) (f fact, ok bool) {
 		return f, false
 	}
 	if f.index {
+		f.children = room[:0]
 		for line != "" {
 			d, platform, _ := strings.Cut(take(&line), " ")
 			child := childFact{digest.Digest(d), platformIn(platform)}
@@ -129,6 +130,8 @@ type storeFacts struct {
 	asked []digest.Digest
 	fresh strings.Builder     // lines that the file has not
 	here  map[string]struct{} // the files of blobs; nil before it was looked
+
+	children, todo []childFact // room for what image works with
 }
 
 // knownFacts reads the facts file. One that is not there, or is none of ours,
@@ -157,11 +160,10 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 	if here, err := f.isHere(root.Digest); err != nil || !here {
 		return image, err
 	}
-	stated := map[digest.Digest]content.Platform{} // by the index: a config may leave the variant out
-	todo := []digest.Digest{root.Digest}           // each once
-	for n := 0; n < len(todo); n++ {
-		d := todo[n]
-		one, err := f.of(ctx, d)
+	f.todo = append(f.todo[:0], childFact{digest: root.Digest}) // each once
+	for n := 0; n < len(f.todo); n++ {
+		d := f.todo[n]
+		one, err := f.of(ctx, d.digest)
 		switch {
 		case errors.Is(err, content.ErrNotFound):
 			continue // it is listed, and not here
@@ -169,7 +171,7 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 			return image, err
 		case !one.index:
 			v := one.variant
-			v.Platform = cmp.Or(stated[d], v.Platform)
+			v.Platform = cmp.Or(d.platform, v.Platform) // a config may leave the variant out
 			image.Variants = append(image.Variants, v)
 			continue
 		}
@@ -180,9 +182,8 @@ func (f *storeFacts) image(ctx context.Context, root ocispec.Descriptor) (Image,
 			if err != nil {
 				return image, err
 			}
-			if here && !slices.Contains(todo, child.digest) {
-				todo = append(todo, child.digest)
-				stated[child.digest] = child.platform
+			if here && !slices.ContainsFunc(f.todo, func(known childFact) bool { return known.digest == child.digest }) {
+				f.todo = append(f.todo, child)
 			}
 		}
 	}
@@ -209,10 +210,15 @@ func (f *storeFacts) refers(d digest.Digest) bool {
 	return ok && one.subject != "" && f.s.disk.there(one.subject)
 }
 
-// has returns the facts of manifest d, if they are known.
+// has returns the facts of manifest d, if they are known. The next call may write
+// over the children.
 func (f *storeFacts) has(d digest.Digest) (one fact, ok bool) {
 	if line, known := f.known[d]; known {
-		if one, ok = parseFact(line); ok {
+		one, ok = parseFact(line, f.children)
+		if one.index {
+			f.children = one.children
+		}
+		if ok {
 			return one, true
 		}
 	}

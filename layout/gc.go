@@ -159,7 +159,7 @@ func (c *collection) foretell(ctx context.Context) error {
 	}
 	for _, e := range c.index.entries {
 		if c.drops(kept, e) {
-			c.got.Dropped = append(c.got.Dropped, e.desc)
+			c.got.Dropped = append(c.got.Dropped, e.descriptor())
 		}
 	}
 	for _, d := range c.graph.doomed(kept) {
@@ -260,7 +260,7 @@ func (c *collection) drop(ctx context.Context, x *index) (changed bool, err erro
 	c.dropped = nil
 	for _, e := range x.entries {
 		if c.drops(kept, e) {
-			c.dropped = append(c.dropped, e.desc)
+			c.dropped = append(c.dropped, e.descriptor())
 			continue
 		}
 		left = append(left, e)

@@ -40,8 +40,19 @@ type field struct {
 
 // An entry names one manifest of the layout.
 type entry struct {
-	raw  string // JSON
-	desc ocispec.Descriptor
+	raw    string // JSON
+	called content.EntryNames
+	desc   ocispec.Descriptor // without the annotations that a plain entry has: see descriptor
+	plain  bool               // see quickIndex
+}
+
+// descriptor returns what the entry says, annotations included. Of thousands of
+// entries hardly one is asked for more than its names.
+func (e entry) descriptor() ocispec.Descriptor {
+	if e.plain {
+		e.desc.Annotations = plainAnnotations(e.raw)
+	}
+	return e.desc
 }
 
 func newIndex() *index {
@@ -175,7 +186,7 @@ func fullIndex(raw []byte, limits content.Limits) (*index, error) {
 		return nil, err
 	}
 	for i, d := range m.Children() {
-		x.entries[i].desc = d
+		x.entries[i].desc, x.entries[i].called = d, content.EntryNamesOf(d)
 	}
 	return x, nil
 }
@@ -387,7 +398,7 @@ func (x *index) fits(size int, limits content.Limits) bool {
 // newEntry makes an entry for d.
 func newEntry(d ocispec.Descriptor) (entry, error) {
 	raw, err := json.Marshal(d)
-	return entry{raw: string(raw), desc: d}, err
+	return entry{raw: string(raw), called: content.EntryNamesOf(d), desc: d}, err
 }
 
 // without returns the entry with some annotations taken away, and all else that
@@ -400,7 +411,7 @@ func (e entry) without(keys ...string) (entry, error) {
 	if err := json.Unmarshal(fields["annotations"], &annotations); err != nil {
 		return e, err
 	}
-	kept := maps.Clone(e.desc.Annotations)
+	kept := maps.Clone(e.descriptor().Annotations)
 	for _, key := range keys {
 		delete(annotations, key)
 		delete(kept, key)
@@ -413,7 +424,8 @@ func (e entry) without(keys ...string) (entry, error) {
 	if err != nil {
 		return e, err
 	}
-	e.desc.Annotations = kept
+	e.desc.Annotations, e.plain = kept, false
+	e.called = content.EntryNamesOf(e.desc)
 	raw, err := json.Marshal(fields)
 	e.raw = string(raw)
 	return e, err

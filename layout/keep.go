@@ -26,7 +26,7 @@ func (l *Layout) Holder(_ context.Context, name string) (ocispec.Descriptor, err
 	if i < 0 {
 		return ocispec.Descriptor{}, l.disk.fail("read", indexFile, fmt.Errorf("no image is called %q: %w", name, content.ErrNotFound))
 	}
-	return x.entries[i].desc, nil
+	return x.entries[i].descriptor(), nil
 }
 
 // PutNewNames implements [content.NameKeeper]. It looks at index.json under the

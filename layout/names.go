@@ -13,11 +13,11 @@ import (
 )
 
 // refName returns what the specification's annotation says.
-func (e entry) refName() string { return e.desc.Annotations[ocispec.AnnotationRefName] }
+func (e entry) refName() string { return e.called.Ref }
 
 // fullName returns what containerd's annotation says, which docker and podman
 // write as well.
-func (e entry) fullName() string { return e.desc.Annotations[content.AnnotationContainerdName] }
+func (e entry) fullName() string { return e.called.Full }
 
 // name returns what the entry is called, "" for nothing.
 func (e entry) name() string {
@@ -28,7 +28,7 @@ func (e entry) name() string {
 	return names[0]
 }
 
-func (e entry) names() []string { return content.NamesOf(e.desc) }
+func (e entry) names() []string { return e.called.Shown() }
 
 // byDigest returns the digest that ref is, or ends in.
 func byDigest(ref string) (digest.Digest, bool) {
@@ -147,7 +147,7 @@ func (e entry) adds(d ocispec.Descriptor) bool {
 			return false
 		}
 	}
-	for key, value := range e.desc.Annotations {
+	for key, value := range e.descriptor().Annotations {
 		if d.Annotations[key] != value {
 			return false
 		}

@@ -87,7 +87,7 @@ func (c *cursor) entries(most int) (entries []entry, odd []string, ok bool) {
 	for len(entries) < most {
 		c.space()
 		from := c.at
-		d, plain := c.descriptor()
+		e, plain := c.entry()
 		if !plain {
 			c.at = from
 			if !c.skip() {
@@ -95,7 +95,8 @@ func (c *cursor) entries(most int) (entries []entry, odd []string, ok bool) {
 			}
 		}
 		if plain && c.at-from <= maxPart {
-			entries = append(entries, entry{raw: c.text[from:c.at], desc: d})
+			e.raw = c.text[from:c.at]
+			entries = append(entries, e)
 		} else {
 			entries, odd = append(entries, entry{}), append(odd, c.text[from:c.at])
 		}
@@ -107,16 +108,18 @@ func (c *cursor) entries(most int) (entries []entry, odd []string, ok bool) {
 	return nil, nil, false
 }
 
-// descriptor reads a plain entry.
-func (c *cursor) descriptor() (d ocispec.Descriptor, ok bool) {
+// entry reads a plain entry, of its annotations the names.
+func (c *cursor) entry() (e entry, ok bool) {
+	e.plain = true
 	if !c.take('{') {
-		return d, false
+		return e, false
 	}
+	d := &e.desc
 	for seen := 0; ; {
 		key, ok := c.plain()
 		i := slices.Index(plainKeys, key)
 		if !ok || i < 0 || seen&(1<<i) != 0 || !c.take(':') {
-			return d, false
+			return e, false
 		}
 		seen |= 1 << i
 		switch key {
@@ -129,46 +132,76 @@ func (c *cursor) descriptor() (d ocispec.Descriptor, ok bool) {
 		case "size":
 			d.Size, ok = c.size()
 		case "annotations":
-			d.Annotations, ok = c.texts()
+			ok = c.texts(func(key, value string) {
+				switch key {
+				case ocispec.AnnotationRefName:
+					e.called.Ref = value
+				case content.AnnotationContainerdName:
+					e.called.Full = value
+				}
+			})
 		case "artifactType":
 			d.ArtifactType, ok = c.plain()
 		}
 		if !ok {
-			return d, false
+			return e, false
 		}
 		if c.take('}') {
-			return d, content.CheckDigest(d.Digest) == nil
+			return e, content.CheckDigest(d.Digest) == nil
 		}
 		if !c.take(',') {
-			return d, false
+			return e, false
 		}
 	}
 }
 
-// texts reads an object of plain keys and texts.
-func (c *cursor) texts() (map[string]string, bool) {
+// mostTexts is how many annotations a plain entry has at most.
+const mostTexts = 8
+
+// texts reads an object of plain keys, each once, and texts, and hands them to each.
+func (c *cursor) texts(each func(key, value string)) bool {
 	if !c.take('{') {
-		return nil, false
+		return false
 	}
-	texts := map[string]string{}
 	if c.take('}') {
-		return texts, true
+		return true
 	}
-	for {
+	var keys [mostTexts]string
+	for n := range keys {
 		key, ok := c.plain()
-		if _, twice := texts[key]; !ok || twice || !c.take(':') {
-			return nil, false
+		if !ok || slices.Contains(keys[:n], key) || !c.take(':') {
+			return false
 		}
-		if texts[key], ok = c.plain(); !ok {
-			return nil, false
+		keys[n] = key
+		value, ok := c.plain()
+		if !ok {
+			return false
 		}
+		each(key, value)
 		if c.take('}') {
-			return texts, true
+			return true
 		}
 		if !c.take(',') {
-			return nil, false
+			return false
 		}
 	}
+	return false
+}
+
+// plainAnnotations returns the annotations of a plain entry, nil where it has none.
+func plainAnnotations(raw string) (annotations map[string]string) {
+	c := cursor{text: raw}
+	for more := c.take('{'); more; more = c.take(',') {
+		key, _ := c.plain()
+		c.take(':')
+		if key != "annotations" {
+			c.skip()
+			continue
+		}
+		annotations = map[string]string{}
+		c.texts(func(key, value string) { annotations[key] = value })
+	}
+	return annotations
 }
 
 // size reads a whole number that is below any limit on sizes.

@@ -42,11 +42,23 @@ func wantAsFull(tb testing.TB, raw []byte, limits content.Limits) (quick bool) {
 		tb.Errorf("%.500q is read, and is refused by others: %v", raw, err)
 	}
 	if ok && err == nil {
+		for i, e := range x.entries {
+			x.entries[i].desc, x.entries[i].plain = e.descriptor(), false
+		}
 		if diff := cmp.Diff(want, x, cmp.AllowUnexported(index{}, field{}, entry{})); diff != "" {
 			tb.Errorf("%.500q is read otherwise (-full +quick):\n%s", raw, diff)
 		}
 	}
 	return ok
+}
+
+// texts are n annotations, names among them.
+func texts(n int) string {
+	all := []string{`"` + ocispec.AnnotationRefName + `":"a:1"`, `"` + content.AnnotationContainerdName + `":"docker.io/library/a:1"`}
+	for i := range n - len(all) {
+		all = append(all, fmt.Sprintf(`"k%d":"v%d"`, i, i))
+	}
+	return strings.Join(all, ",")
 }
 
 func TestTheQuickWayReadsWhatTheFullOneReads(t *testing.T) {
@@ -67,6 +79,9 @@ func TestTheQuickWayReadsWhatTheFullOneReads(t *testing.T) {
 		{"no entries", indexWith(), content.Limits{}, false},
 		{"more fields", `{"x":[{"manifests":["]"]}],"y":-1.5e3,"z":"\"]}","schemaVersion":2,"manifests":[` + plain + `],"w":null}`, content.Limits{}, true},
 		{"no annotations", indexWith(with(`,"annotations":{"a":"b"}`, ``)), content.Limits{}, true},
+		{"as many annotations as are read", indexWith(with(`"a":"b"`, texts(mostTexts))), content.Limits{}, true},
+		{"an entry with more annotations", indexWith(plain, with(`"a":"b"`, texts(mostTexts+1))), content.Limits{}, true},
+		{"only an entry with more annotations", indexWith(with(`"a":"b"`, texts(mostTexts+1))), content.Limits{}, false},
 		{"empty annotations", indexWith(with(`{"a":"b"}`, `{}`)), content.Limits{}, true},
 		{"an artifact type", indexWith(with(`"size"`, `"artifactType":"a/b","size"`)), content.Limits{}, true},
 		{"another letter", indexWith(plain, with(`"b"`, `"é"`)), content.Limits{}, true},

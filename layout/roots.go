@@ -16,7 +16,7 @@ func (l *Layout) Roots(context.Context) iter.Seq2[ocispec.Descriptor, error] {
 			return
 		}
 		for _, e := range x.entries {
-			if !yield(e.desc, nil) {
+			if !yield(e.descriptor(), nil) {
 				return
 			}
 		}

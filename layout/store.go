@@ -102,7 +102,7 @@ func (s *Store) Holder(_ context.Context, name string) (ocispec.Descriptor, erro
 	if i < 0 {
 		return ocispec.Descriptor{}, s.noImage(name)
 	}
-	return x.entries[i].desc, nil
+	return x.entries[i].descriptor(), nil
 }
 
 func (s *Store) noImage(ref string) error {
@@ -196,7 +196,7 @@ func (s *Store) Remove(ctx context.Context, name string) (r Removal, err error) 
 		if i < 0 {
 			return false, s.noImage(name)
 		}
-		d := x.entries[i].desc
+		d := x.entries[i].descriptor()
 		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.isCalled(n) }) // other tools may name twice
 		r = Removal{Names: []string{n.shown}}
 		if x.tagged(d.Digest) {
@@ -224,7 +224,7 @@ func (s *Store) RemoveImage(ctx context.Context, d digest.Digest, names []string
 		if i < 0 {
 			return false, s.noImage(d.String())
 		}
-		root := x.entries[i].desc
+		root := x.entries[i].descriptor()
 		r = Removal{Names: x.drop(d), Gone: &root}
 		for _, name := range r.Names {
 			if !slices.Contains(names, name) {
