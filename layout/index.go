@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -79,16 +81,19 @@ func indexLimits(l content.Limits) content.Limits {
 type seenIndex struct {
 	stamp   string // of the file; empty where that is not known
 	text    string // as it was read
-	written []byte // instead of text
+	written bool   // it was written, and has no text
 	index   *index
 }
 
 // says reports whether text is what was read or written. No seen index says nothing.
 func (s *seenIndex) says(text string) bool {
-	if s == nil || s.written == nil {
-		return s != nil && s.text == text
+	switch {
+	case s == nil:
+		return false
+	case s.written:
+		return s.index.says(text)
 	}
-	return string(s.written) == text
+	return s.text == text
 }
 
 // most bytes of an index.json that is kept in memory.
@@ -273,45 +278,71 @@ func part(dec *json.Decoder) (raw json.RawMessage, err error) {
 
 // encode returns the JSON of x.
 func (x *index) encode() []byte {
+	b := make([]byte, 0, x.length())
+	for part := range x.parts {
+		b = append(b, part...)
+	}
+	return b
+}
+
+// length returns how many bytes encode returns.
+func (x *index) length() (n int) {
+	for part := range x.parts {
+		n += len(part)
+	}
+	return n
+}
+
+// write writes what encode returns, without having it all in memory: a large one
+// would be a third of the memory that giving a name takes.
+func (x *index) write(w io.Writer) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	for part := range x.parts {
+		_, _ = b.WriteString(part) // Flush has the error
+	}
+	return b.Flush()
+}
+
+// says reports whether text is what encode returns.
+func (x *index) says(text string) bool {
+	for part := range x.parts {
+		rest, ok := strings.CutPrefix(text, part)
+		if !ok {
+			return false
+		}
+		text = rest
+	}
+	return text == ""
+}
+
+// parts yields what encode returns, piece by piece.
+func (x *index) parts(yield func(string) bool) {
 	fields := x.fields
 	if !slices.ContainsFunc(fields, func(f field) bool { return f.key == "manifests" }) {
 		fields = append(slices.Clip(fields), field{key: "manifests"})
 	}
-	var b bytes.Buffer
-	b.Grow(x.length())
 	for i, f := range fields {
-		b.WriteString(separator(i, "{"))
-		b.Write(quoted(f.key))
-		b.WriteByte(':')
+		more := yield(separator(i, "{")) && yield(string(quoted(f.key))) && yield(":")
 		if f.key == "manifests" {
-			x.encodeEntries(&b)
+			more = more && x.entryParts(yield)
 		} else {
-			b.Write(f.raw)
+			more = more && yield(string(f.raw))
+		}
+		if !more {
+			return
 		}
 	}
-	b.WriteByte('}')
-	return b.Bytes()
+	yield("}")
 }
 
-// length returns about how many bytes encode writes.
-func (x *index) length() int {
-	n := 0
-	for _, f := range x.fields {
-		n += len(f.key) + len(f.raw) + len(`"":,`)
-	}
-	for _, e := range x.entries {
-		n += len(e.raw) + len(",")
-	}
-	return n + len(`{"manifests":[]}`)
-}
-
-func (x *index) encodeEntries(b *bytes.Buffer) {
-	b.WriteByte('[')
+func (x *index) entryParts(yield func(string) bool) (more bool) {
+	more = yield("[")
 	for i, e := range x.entries {
-		b.WriteString(separator(i, ""))
-		b.WriteString(e.raw)
+		if more = more && yield(separator(i, "")) && yield(e.raw); !more {
+			return false
+		}
 	}
-	b.WriteByte(']')
+	return more && yield("]")
 }
 
 func separator(i int, first string) string {
@@ -363,12 +394,12 @@ func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err e
 	if err != nil || !changed {
 		return true, err
 	}
-	after := x.encode()
-	if !x.fits(len(after), l.Limits) {
-		_, err := parseIndex(string(after), l.Limits)
+	size := x.length()
+	if !x.fits(size, l.Limits) {
+		_, err := parseIndex(string(x.encode()), l.Limits)
 		return false, l.disk.fail("write", indexFile, cmp.Or(err, errTooLarge))
 	}
-	r, err := durable.Write(l.disk.root, newFile, after)
+	r, err := durable.WriteParts(l.disk.root, newFile, x.write)
 	if err != nil {
 		return false, l.disk.fail("write", indexFile, err)
 	}
@@ -379,8 +410,8 @@ func (l *Layout) editOnce(change func(x *index) (bool, error)) (done bool, err e
 	if err := r.Publish(indexFile); err != nil {
 		return true, l.disk.fail("write", indexFile, err)
 	}
-	if len(after) <= maxSeenIndex {
-		l.seen.Store(&seenIndex{written: after, index: x})
+	if size <= maxSeenIndex {
+		l.seen.Store(&seenIndex{written: true, index: x})
 	}
 	return true, nil
 }

@@ -92,7 +92,11 @@ func listImages(ctx context.Context, f *Factory, o imagesOptions) (_ render.Resu
 
 // listing lays images out as docker does, at that time.
 func (o imagesOptions) listing(images []layout.Image, filter imageFilter, now time.Time) render.Result {
-	rows, ids := make([]ImagesResult, 0, len(images)), make([]string, 0, len(images))
+	most := 0
+	for _, i := range images {
+		most += max(len(i.Names), 1)
+	}
+	rows, ids := make([]ImagesResult, 0, most), make([]string, 0, most)
 	for _, i := range images {
 		names, meant := filter.names(i)
 		if !meant {

@@ -83,4 +83,3 @@ func addVerbs(root *cobra.Command, f *Factory) {
 	root.AddCommand(newMan(f))
 	root.AddCommand(newForeignVerbs()...)
 }
-

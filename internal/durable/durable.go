@@ -181,20 +181,32 @@ type Replacement struct {
 // Write writes content to temporary and makes it durable. Two writers must not
 // use the same temporary name at once.
 func Write(root *os.Root, temporary string, content []byte) (*Replacement, error) {
-	return writeMode(root, temporary, 0o644, content)
+	return writeMode(root, temporary, 0o644, writing(content))
+}
+
+// WriteParts is Write of what write writes, of a large file piece by piece.
+func WriteParts(root *os.Root, temporary string, write func(w io.Writer) error) (*Replacement, error) {
+	return writeMode(root, temporary, 0o644, write)
 }
 
 // WritePrivate is Write of what its owner alone may read.
 func WritePrivate(root *os.Root, temporary string, content []byte) (*Replacement, error) {
-	return writeMode(root, temporary, 0o600, content)
+	return writeMode(root, temporary, 0o600, writing(content))
 }
 
-func writeMode(root *os.Root, temporary string, mode fs.FileMode, content []byte) (*Replacement, error) {
+func writing(content []byte) func(w io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}
+}
+
+func writeMode(root *os.Root, temporary string, mode fs.FileMode, write func(w io.Writer) error) (*Replacement, error) {
 	f, err := createNew(root, temporary, mode)
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.Write(content)
+	err = write(f)
 	if err == nil {
 		err = f.Sync()
 	}
