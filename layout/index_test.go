@@ -222,3 +222,23 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatAnIndexWritesIsWhatItSays(t *testing.T) {
+	x, err := parseIndex(string(largeIndex(t, 3)), content.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(x.encode())
+	var written strings.Builder
+	if err := x.write(&written); err != nil || written.String() != text || x.length() != len(text) {
+		t.Errorf("wrote %q, %v; want the %d bytes of %q", written.String(), err, x.length(), text)
+	}
+	for n := range len(text) {
+		if x.says(text[:n]) || x.says(text[:n]+"?"+text[n+1:]) {
+			t.Errorf("it says a text that is another from byte %d on", n)
+		}
+	}
+	if !x.says(text) || x.says(text+" ") {
+		t.Error("it does not say what it writes, or more than that")
+	}
+}

@@ -3,6 +3,7 @@ package durable
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -272,5 +273,22 @@ func TestFilesThatAreReplacedAllTheTimeCanBeRead(t *testing.T) {
 	close(stop)
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatCannotBeWrittenToItsEndIsTakenAway(t *testing.T) {
+	root := newRoot(t)
+	full := errors.New("no space")
+	_, err := WriteParts(root, "temporary", func(w io.Writer) error {
+		if _, err := io.WriteString(w, "a part"); err != nil {
+			return err
+		}
+		return full
+	})
+	if !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := root.Lstat("temporary"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a part is left: %v", err)
 	}
 }
