@@ -77,6 +77,9 @@ func (s *Store) Manifest(ctx context.Context, ref string) (content.Manifest, err
 		}
 		return s.manifest(ctx, d)
 	}
+	if ok && !s.disk.there(d) {
+		return content.Manifest{}, s.noImage(ref) // it is no image ID either: of an index there are many, and a listing is dear
+	}
 	image, err := s.Find(ctx, ref)
 	if err != nil {
 		return content.Manifest{}, err

@@ -38,7 +38,7 @@ func (c *Copier) upToDate(ctx context.Context, image *ImagePlan) bool {
 }
 
 func (c *Copier) hasRoot(image *ImagePlan, t *TargetPlan) bool {
-	return t.isRegistry() && !c.Deep && !image.job.Filter.isSparse() && len(t.Names) == 1 &&
+	return t.isRegistry() && !c.Deep && !image.job.Filter.Sparse && len(t.Names) == 1 &&
 		t.root.Digest == image.Root.Digest && !c.wantsMore(image, t)
 }
 
@@ -120,7 +120,7 @@ const (
 
 func (image *ImagePlan) leftOut() string {
 	switch {
-	case image.job.Filter.isSparse():
+	case image.job.Filter.Sparse:
 		return leftChildren
 	case image.LeftOut == 0:
 		return leftNothing
@@ -168,12 +168,16 @@ func (c *Copier) load(ctx context.Context, image *ImagePlan, root content.Manife
 	if image.job.Filter.Sparse {
 		loader.Keep = keepSparse(image.job.Filter.Platforms)
 	}
-	if image.job.Filter.Here {
-		loader.Keep = keepHere(ctx, image.src, loader.Keep)
+	seen := newCensus()
+	if image.job.Filter.Sparse && image.job.Filter.Here {
+		loader.Keep = keepHere(ctx, image.src, seen, loader.Keep)
 	}
 	graph, err := loader.Load(ctx, image.src, root)
 	if err != nil {
 		return err
+	}
+	if image.job.Filter.Sparse {
+		image.count(seen)
 	}
 	image.graph, image.Manifests = graph, len(graph.Order)
 	if image.job.Filter.Referrers {

@@ -73,12 +73,14 @@ type Filter struct {
 	// rewrites the index to match. None keeps all.
 	Platforms []content.Platform
 
-	// Sparse leaves the index as it is even where children are left out.
-	Sparse bool
-
-	// Here leaves children out that the source does not have, and the index as it
-	// is: what is sparse at the source is as sparse at the destination.
+	// Here keeps the children of indexes that the source has, by their digest and
+	// however deep, and rewrites the indexes that have others to match. Where nothing
+	// is left the image fails with [content.ErrNotFound]. With Platforms both count.
 	Here bool
+
+	// Sparse leaves the index as it is even where children are left out, or all: with
+	// Here, what is sparse at the source is as sparse at the destination.
+	Sparse bool
 
 	// Referrers takes along what refers to the image and to its children.
 	Referrers bool

@@ -41,6 +41,8 @@ type ImagePlan struct {
 	LeftOut   int                // foreign layers that are not copied
 	Orphaned  int                // referrers of the original index, which does not exist at the destination once it is rewritten
 	Unmatched []content.Platform // asked for, while the image has others only; a sparse plan does not look into nested indexes
+	Offered   int                // images that its indexes name, attestations aside, where the filter takes what is here
+	Absent    int                // those of them that the source does not have
 	Targets   []*TargetPlan
 	Err       error // why the image cannot be copied at all
 
@@ -234,7 +236,7 @@ func (c *Copier) fillImage(ctx context.Context, image *ImagePlan) error {
 	if err != nil {
 		return err
 	}
-	filtered := len(image.job.Filter.Platforms) > 0
+	filtered := image.job.Filter.narrows()
 	if !filtered && c.upToDate(ctx, image) {
 		return nil
 	}

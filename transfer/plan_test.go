@@ -167,7 +167,7 @@ func TestWhatIsSparseAtTheSourceIsCopiedAsItIs(t *testing.T) {
 	if err := run(t, &transfer.Copier{}, job).Err(); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("without Here: %v, want not found", err)
 	}
-	job.Filter.Here = true
+	job.Filter = transfer.Filter{Here: true, Sparse: true}
 	if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
 		t.Fatal(err)
 	}

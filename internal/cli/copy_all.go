@@ -38,9 +38,7 @@ func (m *mover) addAllTags(ctx context.Context, src endpoint.Endpoint, dst []end
 		if m.o.AnyPlatform {
 			at := *from
 			at.Ref = one.src.Ref()
-			if job.Filter.Platforms, err = m.platformsFor(ctx, &at, one.src); err != nil {
-				return err
-			}
+			job.Filter = anyPlatform(ctx, &at, job.Filter)
 		}
 		if err := m.addJob(ctx, job, one.src, one.dst); err != nil {
 			return err

@@ -45,6 +45,7 @@ type moverOptions struct {
 	KeepNames bool                // names that exist at a destination are left alone
 	Whole     bool                // all images or none: a file gets its name only when all are in it
 	KeepWhole string              // what is said behind a rewritten index
+	Partly    string              // what is said of an image of which only some platforms are there
 
 	AnyPlatform bool // nobody named a platform: an image that is for one only is taken as it is
 }

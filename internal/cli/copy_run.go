@@ -23,6 +23,7 @@ func (m *mover) run(ctx context.Context) (MoveResult, error) {
 	m.close = append(m.close, plan.Close)
 	m.logPlan(ctx, plan)
 	m.warnUnmatched(plan)
+	m.notePartly(plan)
 	left := m.leftBehind(ctx, plan)
 	result, err := m.carryOut(ctx, plan)
 	if result.Images != nil {
@@ -60,6 +61,15 @@ func (m *mover) warnUnmatched(plan *transfer.Plan) {
 	for _, image := range plan.Images {
 		if names := platformNames(image.Unmatched); image.Err == nil && len(names) > 0 {
 			m.f.Warn("%s has nothing for %s", image.Name, strings.Join(names, ", "))
+		}
+	}
+}
+
+// notePartly says which images have only some of their platforms at the source.
+func (m *mover) notePartly(plan *transfer.Plan) {
+	for _, image := range plan.Images {
+		if image.Err == nil && image.Absent > 0 {
+			m.f.Note("%s has %d of %s %s", image.Name, image.Offered-image.Absent, count(image.Offered, "platform"), m.o.Partly)
 		}
 	}
 }

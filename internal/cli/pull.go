@@ -122,9 +122,7 @@ func (m *mover) addPull(ctx context.Context, ref endpoint.Endpoint, o pullOption
 	}
 	job := transfer.Job{Src: src, Filter: m.o.Filter}
 	if o.AnyPlatform {
-		if job.Filter.Platforms, err = m.platformsFor(ctx, src, ref); err != nil {
-			return err
-		}
+		job.Filter = anyPlatform(ctx, src, job.Filter)
 	}
 	return m.addJob(ctx, job, ref, []endpoint.Endpoint{ref.Stored()})
 }

@@ -68,14 +68,19 @@ func runPush(ctx context.Context, f *Factory, args []string, o pushOptions) (_ r
 			return render.Result{}, err
 		}
 	}
-	m, err := f.newMover(moverOptions{moveOptions: o.moveOptions, Filter: o.filter(), Compress: archive.Gzip})
+	filter := o.filter()
+	filter.Here = len(filter.Platforms) == 0
+	m, err := f.newMover(moverOptions{
+		moveOptions: o.moveOptions, Filter: filter, Compress: archive.Gzip,
+		Partly: "in the store: those are pushed, in an index of their own",
+	})
 	if err != nil {
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.allTags = o.AllTags
 	for _, name := range names {
-		if err := m.addPush(ctx, store, name, dst, o); err != nil {
+		if err := m.addPush(ctx, store, name, dst); err != nil {
 			return render.Result{}, err
 		}
 	}
@@ -145,11 +150,9 @@ func tagsIn(ctx context.Context, store *layout.Store, e endpoint.Endpoint) (name
 	return names, nil
 }
 
-// addPush adds an image of the store on its way to dst. Of an index some of whose
-// platforms are missing those go that are here.
-func (m *mover) addPush(ctx context.Context, store *layout.Store, name string, dst endpoint.Endpoint, o pushOptions) error {
-	image, err := store.Find(ctx, name)
-	if err != nil {
+// addPush adds an image of the store on its way to dst.
+func (m *mover) addPush(ctx context.Context, store *layout.Store, name string, dst endpoint.Endpoint) error {
+	if _, err := store.Find(ctx, name); err != nil {
 		return notInStore(name, err)
 	}
 	e := endpoint.InStore(name)
@@ -157,15 +160,10 @@ func (m *mover) addPush(ctx context.Context, store *layout.Store, name string, d
 	if err != nil {
 		return err
 	}
-	job := transfer.Job{Src: src, Filter: m.o.Filter}
-	if here := platformsHere(image); len(here) > 0 && len(o.Platforms.list()) == 0 {
-		job.Filter.Platforms = here
-		m.f.Note("%s has %d of %d platforms in the store: those are pushed, in an index of their own", name, len(here), len(image.Offers))
-	}
 	if m.allTags {
 		dst.Tag = e.Tag
 	}
-	return m.addJob(ctx, job, e, []endpoint.Endpoint{dst})
+	return m.addJob(ctx, transfer.Job{Src: src, Filter: m.o.Filter}, e, []endpoint.Endpoint{dst})
 }
 
 // pushed says in docker's words what was pushed, and ends with what it is called

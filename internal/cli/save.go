@@ -60,7 +60,10 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 	if err != nil {
 		return render.Result{}, err
 	}
-	settings := moverOptions{moveOptions: o.moveOptions, Filter: o.filter(), Whole: true}
+	settings := moverOptions{
+		moveOptions: o.moveOptions, Filter: o.filter(), Whole: true,
+		Partly: "in the store: those are saved",
+	}
 	fromRegistry := func(e endpoint.Endpoint) bool { return e.Transport == endpoint.Registry }
 	if o.AnyPlatform && slices.ContainsFunc(refs, fromRegistry) {
 		settings.KeepWhole = "; --platform all keeps it whole"
@@ -103,25 +106,21 @@ func (m *mover) addSave(ctx context.Context, ref, to endpoint.Endpoint, o saveOp
 	}
 	job := transfer.Job{Src: src, Filter: m.o.Filter}
 	if o.AnyPlatform {
-		if job.Filter.Platforms, err = m.platformsFor(ctx, src, ref); err != nil {
-			return err
-		}
+		job.Filter = anyPlatform(ctx, src, job.Filter)
 	}
 	return m.addJob(ctx, job, ref, []endpoint.Endpoint{to})
 }
 
-// platformsFor returns which platforms of an image are taken where nobody has
-// said: this machine's, and of one in the store those that are there. An image
-// that is for one platform only is taken as it is.
-func (m *mover) platformsFor(ctx context.Context, src *endpoint.Source, e endpoint.Endpoint) ([]content.Platform, error) {
-	if store, ok := content.As[*layout.Store](src); ok {
-		image, err := store.Find(ctx, e.Name)
-		return platformsHere(image), err
+// anyPlatform returns f for an image of which nobody has said what platforms are taken:
+// this machine's, and of one in the store those that are there. An image that is for
+// one platform only is taken as it is.
+func anyPlatform(ctx context.Context, src *endpoint.Source, f transfer.Filter) transfer.Filter {
+	if _, ok := content.As[*layout.Store](src); ok {
+		f.Platforms, f.Here = nil, true
+	} else if !isIndexAt(ctx, src) {
+		f.Platforms = nil
 	}
-	if !isIndexAt(ctx, src) {
-		return nil, nil
-	}
-	return []content.Platform{content.HostPlatform()}, nil
+	return f
 }
 
 // parseAll reads references, each once.

@@ -126,19 +126,6 @@ func inStore(ctx context.Context, store *layout.Store, e endpoint.Endpoint) (end
 	return endpoint.InStore(d.Digest.String()), nil
 }
 
-// platformsHere returns the platforms of an index that are in the store, where
-// some are not: as a filter they leave out the others. None is all.
-func platformsHere(i layout.Image) []content.Platform {
-	if !content.IsIndex(i.Root.MediaType) || len(i.Variants) == len(i.Offers) {
-		return nil
-	}
-	platforms := make([]content.Platform, len(i.Variants))
-	for n, v := range i.Variants {
-		platforms[n] = v.Platform
-	}
-	return platforms
-}
-
 // looksLikeID reports whether arg is what verbs print as an image ID. It may be a
 // name as well, but nobody's.
 func looksLikeID(arg string) bool {

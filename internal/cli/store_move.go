@@ -63,7 +63,7 @@ func (m *storeMover) plan(ctx context.Context, src content.Source, sink content.
 	for i, root := range m.roots {
 		jobs[i] = transfer.Job{
 			Name: m.called(root.Digest), Src: src, Ref: root.Digest.String(),
-			Dst: []transfer.Target{{Name: to, Sink: sink}}, Filter: transfer.Filter{Here: true},
+			Dst: []transfer.Target{{Name: to, Sink: sink}}, Filter: transfer.Filter{Here: true, Sparse: true},
 		}
 	}
 	plan, err := m.copier.Plan(ctx, jobs...)
