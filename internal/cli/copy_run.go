@@ -65,10 +65,18 @@ func (m *mover) warnUnmatched(plan *transfer.Plan) {
 	}
 }
 
-// notePartly says which images have only some of their platforms at the source.
+// notePartly says which images have only some of their platforms at the source. One
+// that has none of them is not moved, index or not.
 func (m *mover) notePartly(plan *transfer.Plan) {
+	if m.o.Partly == "" {
+		return
+	}
 	for _, image := range plan.Images {
-		if image.Err == nil && image.Absent > 0 {
+		switch {
+		case image.Err != nil || image.Absent == 0:
+		case image.Absent == image.Offered:
+			image.Err = fmt.Errorf("none of the %d images of index %s is here: %w", image.Offered, image.Source.Digest, content.ErrNotFound)
+		default:
 			m.f.Note("%s has %d of %s %s", image.Name, image.Offered-image.Absent, count(image.Offered, "platform"), m.o.Partly)
 		}
 	}

@@ -62,8 +62,11 @@ func runLoad(ctx context.Context, f *Factory, o loadOptions) (_ render.Result, e
 		return render.Result{}, err
 	}
 	f.SrcHost, f.DstHost = target.Host, target.Host // the only registry there is
+	filter := o.filter()
+	filter.Here = true
 	m, err := f.newMover(moverOptions{
-		moveOptions: o.moveOptions, Filter: o.filter(), Compress: compression(o.Compress, []endpoint.Endpoint{target}),
+		moveOptions: o.moveOptions, Filter: filter, Compress: compression(o.Compress, []endpoint.Endpoint{target}),
+		Partly: "in the archive: those are loaded, in an index of their own",
 	})
 	if err != nil {
 		return render.Result{}, err

@@ -23,7 +23,12 @@ func loadIntoStore(ctx context.Context, f *Factory, o loadOptions) (_ render.Res
 	if err != nil {
 		return render.Result{}, err
 	}
-	m, err := f.newMover(moverOptions{moveOptions: o.moveOptions, Filter: o.filter(), Compress: cmp.Or(o.Compress.value, archive.Gzip)})
+	filter := o.filter()
+	filter.Here, filter.Sparse = true, true // an index in the store is the registry's, whatever of it is there
+	m, err := f.newMover(moverOptions{
+		moveOptions: o.moveOptions, Filter: filter, Compress: cmp.Or(o.Compress.value, archive.Gzip),
+		Partly: "in the archive: those are loaded",
+	})
 	if err != nil {
 		return render.Result{}, err
 	}

@@ -62,7 +62,7 @@ func runSave(ctx context.Context, f *Factory, args []string, o saveOptions) (_ r
 	}
 	settings := moverOptions{
 		moveOptions: o.moveOptions, Filter: o.filter(), Whole: true,
-		Partly: "in the store: those are saved",
+		Partly: "in the store: those are saved, and the index stays as it is",
 	}
 	fromRegistry := func(e endpoint.Endpoint) bool { return e.Transport == endpoint.Registry }
 	if o.AnyPlatform && slices.ContainsFunc(refs, fromRegistry) {
@@ -112,11 +112,11 @@ func (m *mover) addSave(ctx context.Context, ref, to endpoint.Endpoint, o saveOp
 }
 
 // anyPlatform returns f for an image of which nobody has said what platforms are taken:
-// this machine's, and of one in the store those that are there. An image that is for
-// one platform only is taken as it is.
+// this machine's, and of one in the store those that are there, with the index as it is.
+// An image that is for one platform only is taken as it is.
 func anyPlatform(ctx context.Context, src *endpoint.Source, f transfer.Filter) transfer.Filter {
 	if _, ok := content.As[*layout.Store](src); ok {
-		f.Platforms, f.Here = nil, true
+		f.Platforms, f.Here, f.Sparse = nil, true, true
 	} else if !isIndexAt(ctx, src) {
 		f.Platforms = nil
 	}
