@@ -63,6 +63,9 @@ func (p Platform) Matches(got Platform) bool {
 		(p.Variant == "" || p.Variant == got.Variant)
 }
 
+// IsOne reports whether p is what one image is for, in all but the variant.
+func (p Platform) IsOne() bool { return p.OS != "*" && p.Architecture != "*" }
+
 // normal spells p as the Go port is spelt; arm64 is v8 unless it says otherwise.
 func (p Platform) normal() Platform {
 	switch p.Architecture {

@@ -166,7 +166,7 @@ func factKey(what string, image *ImagePlan, t *TargetPlan) string {
 func (c *Copier) load(ctx context.Context, image *ImagePlan, root content.Manifest) error {
 	loader := content.Loader{Jobs: askJobs, Limits: c.Limits, Near: image.near()}
 	if image.job.Filter.Sparse {
-		loader.Keep = keepSparse(image.job.Filter.Platforms)
+		loader.Keep = image.job.Filter.keepSparse()
 	}
 	seen := newCensus()
 	if image.job.Filter.Sparse && image.job.Filter.Here {

@@ -73,6 +73,10 @@ type Filter struct {
 	// rewrites the index to match. None keeps all.
 	Platforms []content.Platform
 
+	// One keeps for each of Platforms but one image of an index, the one that
+	// [content.PickPlatform] picks: not all variants of arm. One with a * is for all.
+	One bool
+
 	// Here keeps the children of indexes that the source has, by their digest and
 	// however deep, and rewrites the indexes that have others to match. Where nothing
 	// is left the image fails with [content.ErrNotFound]. With Platforms both count.

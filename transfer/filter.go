@@ -92,36 +92,51 @@ func platformsOf(m content.Manifest) []content.Platform {
 	return got
 }
 
-// keeps reports which children of m are asked for: images whose platform
-// matches, what attests those, and nested indexes, which are looked into.
-// A child that states no platform is nobody's. Without platforms all are.
-func keeps(m content.Manifest, platforms []content.Platform) func(ocispec.Descriptor) bool {
-	if len(platforms) == 0 {
+// keeps reports which children of m f asks for: images whose platform matches,
+// what attests those, and nested indexes, which are looked into. A child that
+// states no platform is nobody's. Without platforms all are asked for.
+func (f Filter) keeps(m content.Manifest) func(ocispec.Descriptor) bool {
+	if len(f.Platforms) == 0 {
 		return func(ocispec.Descriptor) bool { return true }
 	}
-	kept := map[string]bool{}
-	for _, d := range m.Children() {
-		if !content.IsAttestation(d) && d.Platform != nil && matchesAny(content.PlatformOf(*d.Platform), platforms) {
-			kept[d.Digest.String()] = true
-		}
-	}
+	kept := f.images(m)
 	return func(d ocispec.Descriptor) bool {
 		if content.IsAttestation(d) {
-			return kept[d.Annotations[content.AnnotationReferenceDigest]]
+			return kept[digest.Digest(d.Annotations[content.AnnotationReferenceDigest])]
 		}
-		return kept[d.Digest.String()] || d.Platform == nil && content.IsIndex(d.MediaType)
+		return kept[d.Digest] || d.Platform == nil && content.IsIndex(d.MediaType)
 	}
 }
 
-func keepSparse(platforms []content.Platform) func(content.Manifest, ocispec.Descriptor) bool {
-	if len(platforms) == 0 {
+// images returns the children of m that are for the platforms.
+func (f Filter) images(m content.Manifest) map[digest.Digest]bool {
+	kept := map[digest.Digest]bool{}
+	several := f.Platforms
+	if f.One {
+		several = slices.DeleteFunc(slices.Clone(several), content.Platform.IsOne)
+	}
+	for _, d := range m.Children() {
+		if !content.IsAttestation(d) && d.Platform != nil && matchesAny(content.PlatformOf(*d.Platform), several) {
+			kept[d.Digest] = true
+		}
+	}
+	for _, p := range f.Platforms {
+		if d, err := content.PickPlatform(m, p); err == nil {
+			kept[d.Digest] = true
+		}
+	}
+	return kept
+}
+
+func (f Filter) keepSparse() func(content.Manifest, ocispec.Descriptor) bool {
+	if len(f.Platforms) == 0 {
 		return nil
 	}
 	rules := map[digest.Digest]func(ocispec.Descriptor) bool{} // of parents; an index may have thousands of children
 	return func(parent content.Manifest, child ocispec.Descriptor) bool {
 		rule := rules[parent.Digest()]
 		if rule == nil {
-			rule = keeps(parent, platforms)
+			rule = f.keeps(parent)
 			rules[parent.Digest()] = rule
 		}
 		return rule(child)

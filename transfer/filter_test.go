@@ -178,3 +178,45 @@ func TestCopyOfWhatIsHereWhereNothingIs(t *testing.T) {
 		t.Error("something was written")
 	}
 }
+
+func TestCopyOfOneImageForAPlatform(t *testing.T) {
+	src := &maker{t: t}
+	five := forPlatform(src.image("linux/arm/v5", nil, "five"), "arm", "v5")
+	seven := forPlatform(src.image("linux/arm/v7", nil, "seven"), "arm", "v7")
+	amd64 := forPlatform(src.image("linux/amd64", nil, "amd64"), "amd64", "")
+	root := src.index(amd64, five, seven)
+	arm, all := content.Platform{OS: "linux", Architecture: "arm"}, content.Platform{OS: "linux", Architecture: "*"}
+	tests := []struct {
+		name   string
+		filter transfer.Filter
+		want   []ocispec.Descriptor
+	}{
+		{"all variants", transfer.Filter{Platforms: []content.Platform{arm}, Sparse: true}, []ocispec.Descriptor{five, seven}},
+		{"the one that is picked", transfer.Filter{Platforms: []content.Platform{arm}, Sparse: true, One: true}, []ocispec.Descriptor{five}},
+		{"another one by its variant", transfer.Filter{Platforms: []content.Platform{{OS: "linux", Architecture: "arm", Variant: "v7"}}, Sparse: true, One: true}, []ocispec.Descriptor{seven}},
+		{"all architectures", transfer.Filter{Platforms: []content.Platform{all}, Sparse: true, One: true}, []ocispec.Descriptor{amd64, five, seven}},
+		{"in an index of its own", transfer.Filter{Platforms: []content.Platform{arm}, One: true}, []ocispec.Descriptor{five}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dst := &content.Memory{}
+			job := whatIsHere(t, src, dst)
+			job.Filter = tt.filter
+			if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
+				t.Fatal(err)
+			}
+			var got []ocispec.Descriptor
+			for _, d := range []ocispec.Descriptor{amd64, five, seven} {
+				if _, err := dst.Manifest(t.Context(), d.Digest.String()); err == nil {
+					got = append(got, d)
+				}
+			}
+			if !slices.Equal(digestsOf(got), digestsOf(tt.want)) {
+				t.Errorf("%v came, want %v", digestsOf(got), digestsOf(tt.want))
+			}
+			if kept := digestOf(t, dst, "v1") == root.Digest; kept != tt.filter.Sparse {
+				t.Errorf("the index was kept: %t, want %t", kept, tt.filter.Sparse)
+			}
+		})
+	}
+}

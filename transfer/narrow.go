@@ -43,7 +43,7 @@ func (n *narrower) index(ctx context.Context, m content.Manifest, depth int) (co
 	if depth > n.limits.Depth {
 		return m, invalidf("indexes are nested more than %d deep", n.limits.Depth)
 	}
-	keep := keeps(m, n.filter.Platforms)
+	keep := n.filter.keeps(m)
 	n.seen = append(n.seen, platformsOf(m)...)
 	var entries []entry
 	for i, d := range m.Children() {

@@ -64,7 +64,7 @@ func runPull(ctx context.Context, f *Factory, args []string, o pullOptions) (_ r
 		}
 	}
 	filter := o.filter()
-	filter.Sparse = true
+	filter.Sparse, filter.One = true, true // as docker does
 	m, err := f.newMover(moverOptions{moveOptions: o.moveOptions, Filter: filter, AnyPlatform: o.AnyPlatform})
 	if err != nil {
 		return render.Result{}, err

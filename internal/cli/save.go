@@ -117,7 +117,10 @@ func (m *mover) addSave(ctx context.Context, ref, to endpoint.Endpoint, o saveOp
 func anyPlatform(ctx context.Context, src *endpoint.Source, f transfer.Filter) transfer.Filter {
 	if _, ok := content.As[*layout.Store](src); ok {
 		f.Platforms, f.Here, f.Sparse = nil, true, true
-	} else if !isIndexAt(ctx, src) {
+		return f
+	}
+	f.One = true
+	if !isIndexAt(ctx, src) {
 		f.Platforms = nil
 	}
 	return f
