@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -173,6 +174,23 @@ func (d drafts) drop(ctx context.Context, list string) error {
 	}
 	return d.locked(ctx, list, func(root *os.Root) error {
 		return noDraft(list, root.Remove(draftFile(list)))
+	})
+}
+
+// purge removes the draft that was read as was. One that is another by now is
+// [content.ErrConflict] and stays, and that it is gone is what was wanted.
+func (d drafts) purge(ctx context.Context, was draft) error {
+	return d.locked(ctx, was.List, func(root *os.Root) error {
+		now, err := readDraft(root, was.List)
+		switch {
+		case errors.Is(err, content.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case !reflect.DeepEqual(now, was):
+			return fmt.Errorf("the draft of %s was changed meanwhile: %w", was.List, content.ErrConflict)
+		}
+		return root.Remove(draftFile(was.List))
 	})
 }
 

@@ -112,6 +112,38 @@ func TestADamagedDraftIsRefused(t *testing.T) {
 	}
 }
 
+func TestADraftThatWasChangedSinceItWasReadIsNotPurged(t *testing.T) {
+	all := drafts{t.TempDir()}
+	add := func(ref string) {
+		child := testChild(t, ref, ocispec.MediaTypeImageManifest)
+		if err := all.change(t.Context(), testList, func(d *draft) error { d.add(child); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("registry.test/app:a")
+	before, err := all.load(testList)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add("registry.test/app:b")
+	if err := all.purge(t.Context(), before); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("purge = %v, want a conflict", err)
+	}
+	now, err := all.load(testList)
+	if err != nil || len(now.Children) != 2 {
+		t.Fatalf("the draft has %d children, %v", len(now.Children), err)
+	}
+	if err := all.purge(t.Context(), now); err != nil {
+		t.Error(err)
+	}
+	if _, err := all.load(testList); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("load = %v after it was purged", err)
+	}
+	if err := all.purge(t.Context(), now); err != nil {
+		t.Errorf("purge again = %v", err)
+	}
+}
+
 func TestAChildIsFoundByWhatItIsCalledAndByItsDigest(t *testing.T) {
 	a, b := testChild(t, "docker.io/library/app:latest", ocispec.MediaTypeImageManifest), testChild(t, "registry.test/app:b", content.DockerManifest)
 	d := draft{List: testList, Children: []draftChild{a, b}}

@@ -61,7 +61,11 @@ func runManifestPush(ctx context.Context, f *Factory, arg string, o manifestPush
 		return render.Result{}, err
 	}
 	if o.Purge && !o.DryRun {
-		err = f.drafts().drop(ctx, d.List)
+		err = f.drafts().purge(ctx, d)
+	}
+	if errors.Is(err, content.ErrConflict) {
+		f.Warn("the draft of %s was changed while it was pushed, and is kept: push it again", d.List)
+		err = nil
 	}
 	out := result.render()
 	if !o.DryRun {
