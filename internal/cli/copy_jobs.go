@@ -27,6 +27,7 @@ type mover struct {
 
 	allTags bool // images are told apart by their names
 	streams bool // standard output carries an archive
+	inOne   bool // images get their names in one step at the end: none is done before
 
 	rest  *remainder // of a source all of which is wanted
 	jobs  []transfer.Job

@@ -153,6 +153,9 @@ func (m *mover) show(ctx context.Context, plan *transfer.Plan, mode term.Mode) (
 	progress := term.NewProgress(m.f.Err, mode)
 	defer progress.Close()
 	m.copier.Observe = observer(progress, mode, plan)
+	if m.inOne {
+		m.copier.Observe = withoutImages(m.copier.Observe)
+	}
 	return m.copier.Run(ctx, plan)
 }
 

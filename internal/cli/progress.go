@@ -58,9 +58,14 @@ func observer(p term.Progress, mode term.Mode, plan *transfer.Plan) func(transfe
 	if _, copies := plan.Forecast().Failed(); copies > 1 || mode == term.JSON {
 		return p.Observe
 	}
+	return withoutImages(p.Observe)
+}
+
+// withoutImages passes on to observe what is not about an image as a whole.
+func withoutImages(observe func(transfer.Event)) func(transfer.Event) {
 	return func(e transfer.Event) {
 		if e.Kind != transfer.ImageDone {
-			p.Observe(e)
+			observe(e)
 		}
 	}
 }

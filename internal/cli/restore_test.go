@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/transfer"
 )
 
 // A forged backup is a tar whose files anybody can have made.
@@ -150,5 +151,66 @@ func TestABackupThatAnybodyMadeRestoresWhatItSaysOrNothing(t *testing.T) {
 				t.Errorf("there is %q, %v", outside, err)
 			}
 		})
+	}
+}
+
+func TestAFullDiskIsToldOnceForAllImages(t *testing.T) {
+	full := fmt.Errorf("the disk of /store has 1kB free, and 2kB more are needed: %w", content.ErrNoSpace)
+	failed := func(name string, err error) *transfer.ImageResult {
+		return &transfer.ImageResult{Name: name, Targets: []*transfer.TargetResult{{Name: "the store", Err: err}}}
+	}
+	tests := []struct {
+		name   string
+		images []*transfer.ImageResult
+		want   []string // lines
+	}{
+		{"all went well", []*transfer.ImageResult{failed("a", nil), failed("b", nil)}, nil},
+		{"one", []*transfer.ImageResult{failed("a", full), failed("b", nil)}, []string{"a to the store: " + full.Error()}},
+		{"several", []*transfer.ImageResult{failed("a", nil), failed("b", full), failed("c", full)}, []string{"2 of 3 images: " + full.Error()}},
+		{
+			"several, and something else",
+			[]*transfer.ImageResult{failed("a", full), failed("b", content.ErrCorrupt), failed("c", full)},
+			[]string{"2 of 3 images: " + full.Error(), "b to the store: " + content.ErrCorrupt.Error()},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := failedAsOne(&transfer.Result{Images: tt.images})
+			var got []string
+			if err != nil {
+				got = strings.Split(err.Error(), "\n")
+			}
+			if !slices.Equal(got, tt.want) || err != nil && codeOf(t.Context(), err) != exitNoSpace {
+				t.Errorf("got %q with exit code %d, want %q", got, codeOf(t.Context(), err), tt.want)
+			}
+		})
+	}
+}
+
+// Images are named in one step: until then none is done, and when something is wrong with one, no other is.
+func TestAFailedRestoreCallsNoImageDone(t *testing.T) {
+	at := t.TempDir()
+	file, folder := filepath.Join(at, "x.tar"), filepath.Join(at, "folder")
+	b := newForged()
+	b.write(t, file)
+	if got := run(t, "--store", folder, "restore", file); got.code != exitDone || strings.Contains(got.errors, ": done") {
+		t.Fatalf("exit code %d\n%s", got.code, got.errors)
+	}
+	other := newForged()
+	other.layer = "another layer"
+	other.manifest = strings.ReplaceAll(other.manifest, string(digest.FromString("a layer")), string(digest.FromString(other.layer)))
+	other.manifest = strings.ReplaceAll(other.manifest, `"size":7`, fmt.Sprintf(`"size":%d`, len(other.layer)))
+	other.index = other.indexOf("docker.io/library/other:1", len(other.manifest))
+	other.write(t, file)
+	if got := run(t, "--store", folder, "restore", file); got.code != exitDone {
+		t.Fatalf("exit code %d\n%s", got.code, got.errors)
+	}
+	damaged := filepath.Join(folder, "blobs", "sha256", digest.FromString(other.layer).Encoded())
+	if err := os.WriteFile(damaged, []byte("ANOTHER LAYER"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, "--store", filepath.Join(at, "store"), "restore", "--progress", "plain", folder)
+	if got.code != exitRefused || strings.Contains(got.errors, ": done") || !strings.Contains(got.errors, "other:1") {
+		t.Errorf("exit code %d, want %d without anything done\n%s", got.code, exitRefused, got.errors)
 	}
 }

@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -72,7 +74,30 @@ func (m *storeMover) plan(ctx context.Context, src content.Source, sink content.
 	}
 	m.close = append(m.close, plan.Close)
 	m.logPlan(ctx, plan)
-	return plan, plan.Forecast().Err()
+	return plan, failedAsOne(plan.Forecast())
+}
+
+// failedAsOne returns what went wrong, image by image, but of those for which there
+// was no room one that stands for all: it says nothing of each that it does not of the
+// others.
+func failedAsOne(r *transfer.Result) error {
+	var full []*transfer.ImageResult
+	rest := &transfer.Result{}
+	for _, image := range r.Images {
+		if err := (&transfer.Result{Images: []*transfer.ImageResult{image}}).Err(); errors.Is(err, content.ErrNoSpace) {
+			full = append(full, image)
+		} else {
+			rest.Images = append(rest.Images, image)
+		}
+	}
+	if len(full) < 2 {
+		return r.Err()
+	}
+	first := full[0].Err
+	for _, t := range full[0].Targets {
+		first = cmp.Or(first, t.Err)
+	}
+	return errors.Join(fmt.Errorf("%d of %s: %w", len(full), count(len(r.Images), "image"), first), rest.Err())
 }
 
 // carry carries out plan and shows its progress.
@@ -81,11 +106,12 @@ func (m *storeMover) carry(ctx context.Context, plan *transfer.Plan) (*transfer.
 	if err != nil {
 		return nil, err
 	}
+	m.inOne = true
 	done, err := m.show(ctx, plan, mode)
-	if err != nil {
+	if done == nil {
 		return nil, err
 	}
-	return done, cmp.Or(done.Err(), context.Cause(ctx))
+	return done, cmp.Or(failedAsOne(done), err, context.Cause(ctx))
 }
 
 // stored counts the blobs that were moved, and their bytes.
