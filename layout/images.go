@@ -153,8 +153,8 @@ const leastID = 2
 // Find returns the image that ref means: a name, a digest of the image, of its
 // root or of a manifest of it, or how one of these digests begins, with or
 // without sha256: in front. Of several with the same ID it is the first. What no
-// image is called is [content.ErrNotFound], and what could be several
-// [content.ErrInvalid].
+// image is called is [content.ErrNotFound], and what could be several an
+// [AmbiguousError].
 func (s *Store) Find(ctx context.Context, ref string) (Image, error) {
 	images, err := s.Images(ctx)
 	if err != nil {
@@ -167,12 +167,34 @@ func (s *Store) Find(ctx context.Context, ref string) (Image, error) {
 	if sameID(found) {
 		return found[0], nil
 	}
-	var names []string
-	for _, i := range found {
-		names = append(names, i.Root.Digest.String())
-	}
-	return Image{}, s.disk.fail("read", indexFile, fmt.Errorf("%q could be any of %s: %w", ref, strings.Join(names, ", "), content.ErrInvalid))
+	return Image{}, &AmbiguousError{Ref: ref, Images: found}
 }
+
+// An AmbiguousError is what several images could be meant by. It is [content.ErrInvalid].
+type AmbiguousError struct {
+	Ref    string
+	Images []Image
+}
+
+// Error counts the images and calls the first of them by name, or by digest.
+func (e *AmbiguousError) Error() string {
+	const most = 5
+	var names []string
+	for _, i := range e.Images[:min(most, len(e.Images))] {
+		if len(i.Names) > 0 {
+			names = append(names, i.Names[0])
+		} else {
+			names = append(names, i.Root.Digest.String())
+		}
+	}
+	if more := len(e.Images) - most; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("%s could mean %d images: %s", e.Ref, len(e.Images), strings.Join(names, ", "))
+}
+
+// Is reports whether target is [content.ErrInvalid].
+func (e *AmbiguousError) Is(target error) bool { return target == content.ErrInvalid }
 
 // FindAll is [Store.Find] for what may mean several: an image ID is that of all
 // images with the same config.

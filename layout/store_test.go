@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,32 @@ func TestADigestIsTheImageOfThatDigest(t *testing.T) {
 	}
 	if all, err := s.FindAll(t.Context(), alone.blobs[0].d.Digest.String()); err != nil || len(all) != 2 {
 		t.Errorf("by the ID of both: %+v, %v", all, err)
+	}
+}
+
+func TestDigitsThatSeveralImagesBeginWithNameThem(t *testing.T) {
+	s := newStore(t)
+	one := anImage(t, "one")
+	digits := one.m.Digest().Encoded()[:leastID]
+	other := anImage(t, "0")
+	for n := 1; !strings.HasPrefix(other.m.Digest().Encoded(), digits); n++ {
+		other = anImage(t, strconv.Itoa(n))
+	}
+	put(t, s, one, "a/one:1", "a/one:2")
+	put(t, s, other, other.m.Digest().String())
+	_, err := s.Find(t.Context(), digits)
+	ambiguous, ok := errors.AsType[*AmbiguousError](err)
+	if !ok || !errors.Is(err, content.ErrInvalid) || len(ambiguous.Images) != 2 {
+		t.Fatalf("%s is %v", digits, err)
+	}
+	for _, want := range []string{digits + " could mean 2 images: ", "a/one:1", other.m.Digest().String()} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	many := &AmbiguousError{Ref: digits, Images: slices.Repeat(ambiguous.Images, 4)}
+	if got := many.Error(); !strings.Contains(got, "could mean 8 images: ") || !strings.HasSuffix(got, ", 3 more") {
+		t.Errorf("of many it says %q", got)
 	}
 }
 

@@ -130,7 +130,7 @@ func (c *changer) make(command instructions.Command) error {
 	case *instructions.OnbuildCommand:
 		c.config.OnBuild = append(c.config.OnBuild, command.Expression)
 	case *instructions.StopSignalCommand:
-		if !signal().MatchString(command.Signal) {
+		if !isSignal(command.Signal) {
 			return fmt.Errorf("%.40q is no signal such as SIGTERM or 15", command.Signal)
 		}
 		c.config.StopSignal = command.Signal
@@ -191,10 +191,7 @@ func (c *changer) workdir(to string) string {
 	return path.Join("/", c.config.WorkingDir, to)
 }
 
-var (
-	signal = pattern.Lazy(`^([0-9]{1,2}|(?i:SIG)?(?i:[A-Z][A-Z0-9]*([+-][0-9]{1,2})?))$`)
-	ports  = pattern.Lazy(`^(?:.*:)?([0-9]+)(?:-([0-9]+))?(?:/(?i:(tcp|udp|sctp)))?$`)
-)
+var ports = pattern.Lazy(`^(?:.*:)?([0-9]+)(?:-([0-9]+))?(?:/(?i:(tcp|udp|sctp)))?$`)
 
 // expose adds ports: 80, 53/udp, 8000-8010. A variable may have several.
 func (c *changer) expose(specs []string) error {

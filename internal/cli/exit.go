@@ -14,6 +14,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/layout"
 )
 
 // The exit codes. They stand in the help of every command.
@@ -158,6 +159,7 @@ func isNetwork(err error) bool {
 func isUsage(err error) bool {
 	var usage *usageError
 	var reference *endpoint.Error
-	var template template.ExecError // a --format that does not fit the result
-	return errors.As(err, &usage) || errors.As(err, &reference) || errors.As(err, &template)
+	var template template.ExecError      // a --format that does not fit the result
+	var ambiguous *layout.AmbiguousError // an ID with too few digits
+	return errors.As(err, &usage) || errors.As(err, &ambiguous) || errors.As(err, &reference) || errors.As(err, &template)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/layout"
 )
 
 func TestEveryClassHasItsExitCode(t *testing.T) {
@@ -27,6 +28,7 @@ func TestEveryClassHasItsExitCode(t *testing.T) {
 		{"conflict", content.ErrConflict, 1},
 		{"usage", usagef("x"), 2},
 		{"a wrong reference", reference, 2},
+		{"an ID of several images", &layout.AmbiguousError{}, 2},
 		{"partly", &PartlyError{content.ErrNotFound}, 3},
 		{"partly, and the rest is rate limited", &PartlyError{errors.Join(content.ErrRateLimited, fmt.Errorf("x: %w", content.ErrRateLimited))}, 8},
 		{"partly, and some of the rest is rate limited", &PartlyError{errors.Join(content.ErrRateLimited, content.ErrNotFound)}, 3},

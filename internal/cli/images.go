@@ -206,10 +206,14 @@ func (o imagesOptions) tree(images []layout.Image, filter imageFilter) render.Ta
 func (o imagesOptions) branches(i layout.Image) [][]string {
 	var rows [][]string
 	for _, v := range i.Variants {
-		rows = append(rows, []string{v.Platform.String(), o.id(v.ID), humanSize(v.Size)})
+		platform := v.Platform.String()
+		if v.Platform == (content.Platform{}) {
+			platform = "unknown" // its config cannot be read, or does not say
+		}
+		rows = append(rows, []string{platform, o.id(v.ID), humanSize(v.Size)})
 	}
 	for _, p := range i.Offers {
-		if !slices.ContainsFunc(i.Variants, func(v layout.Variant) bool { return v.Platform == p }) {
+		if p != (content.Platform{}) && !slices.ContainsFunc(i.Variants, func(v layout.Variant) bool { return v.Platform == p }) {
 			rows = append(rows, []string{p.String(), "", "not here"})
 		}
 	}

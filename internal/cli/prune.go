@@ -92,6 +92,9 @@ func bindPrune(cmd *cobra.Command, o *pruneOptions) {
 var pruneFilters = []string{"label", "label!", "until", "unused-for"}
 
 func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result, err error) {
+	if err := o.check(); err != nil {
+		return render.Result{}, err
+	}
 	filter, err := parseFilter(o.Filter, pruneFilters, f.Now(), nil)
 	if err != nil {
 		return render.Result{}, err
@@ -125,6 +128,14 @@ func runPrune(ctx context.Context, f *Factory, o pruneOptions) (_ render.Result,
 	}
 	err = errors.Join(err, result.collect(ctx, store, o.collection()))
 	return result.pruned(), err
+}
+
+// check refuses what no collection can be told.
+func (o pruneOptions) check() error {
+	if o.Grace < 0 {
+		return usagef("--grace %s is less than no time: 0s leaves nothing that is not needed", o.Grace)
+	}
+	return nil
 }
 
 // collection returns what a collection is told. A grace period of zero is none.
@@ -249,6 +260,9 @@ func (f *Factory) parseFolder(arg string) (endpoint.Endpoint, error) {
 func runPruneLayout(ctx context.Context, f *Factory, arg string, o pruneOptions) (_ render.Result, err error) {
 	if o.All || len(o.Filter) > 0 {
 		return render.Result{}, usagef("--all and --filter are about images of the store: those of a layout stay")
+	}
+	if err := o.check(); err != nil {
+		return render.Result{}, err
 	}
 	e, err := f.parseFolder(arg)
 	if err != nil {

@@ -65,6 +65,9 @@ func newRestore(f *Factory) *cobra.Command {
 }
 
 func runRestore(ctx context.Context, f *Factory, args []string, o restoreOptions) (_ RestoreResult, err error) {
+	if slices.Contains(args, "") {
+		return RestoreResult{}, usagef("\"\" is neither a folder nor a file")
+	}
 	m, err := f.newMover(moverOptions{moveOptions: moveOptions{DryRun: o.DryRun, Deep: o.Deep, Jobs: o.Jobs}})
 	if err != nil {
 		return RestoreResult{}, err
