@@ -176,14 +176,18 @@ func (f *finder) digestTags(ctx context.Context, subjects []digest.Digest) ([]ex
 	return found, err
 }
 
+// listed is digestTags by the names that lister lists. In a place that has several
+// repositories what refers to an image may be in another one than the image is copied
+// from, which may have got its name there later; that of the same repository counts first.
 func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects []digest.Digest) ([]extra, error) {
-	wanted := map[string]bool{}
-	for _, tag := range f.candidates(subjects) {
-		wanted[tag] = true
+	names := map[string]string{} // by tag; none yet for those that are looked for
+	for _, d := range subjects {
+		for _, tag := range content.DigestTags(d) {
+			names[tag] = ""
+		}
 	}
-	var found []extra
 	begun := false
-	for tag, err := range lister.Tags(ctx) {
+	for name, err := range lister.Tags(ctx) {
 		if content.IsMissing(err) && !begun {
 			break // there is no such list
 		}
@@ -191,11 +195,32 @@ func (f *finder) listed(ctx context.Context, lister content.TagLister, subjects 
 			return nil, err
 		}
 		begun = true
-		if wanted[tag] {
-			found = append(found, extra{graph: &content.Graph{}, tag: tag})
+		_, tag := content.SplitName(name)
+		if known, wanted := names[tag]; wanted && f.isNearer(name, known) {
+			names[tag] = name
+		}
+	}
+	var found []extra
+	for _, name := range names {
+		if name != "" {
+			found = append(found, extra{graph: &content.Graph{}, tag: name})
 		}
 	}
 	return found, nil
+}
+
+// isNearer reports whether name is to be taken in place of another with the same tag:
+// the one in the repository of the image, or else the first of the alphabet.
+func (f *finder) isNearer(name, than string) bool {
+	_, tag := content.SplitName(name)
+	own := content.NormalName(content.BesideName(f.image.job.Ref, tag))
+	switch {
+	case than == "" || content.NormalName(name) == own:
+		return true
+	case content.NormalName(than) == own:
+		return false
+	}
+	return name < than
 }
 
 func (f *finder) candidates(subjects []digest.Digest) []string {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/transfer"
 )
@@ -46,6 +48,42 @@ func TestCopyTakesReferrersAlong(t *testing.T) {
 	puts := dst.puts()
 	if len(puts) != 9 || !strings.HasSuffix(puts[len(puts)-1], made.root.Digest.String()+" v1") {
 		t.Errorf("puts are %v, want three children, the root by digest, four referrers, the root by name", puts)
+	}
+}
+
+func TestASignatureInAnotherRepositoryComesAlong(t *testing.T) {
+	src := &maker{t: t}
+	image, elsewhere, own := src.image("linux/amd64", nil, "layer"), src.image("linux/amd64", nil, "elsewhere"), src.image("linux/amd64", nil, "own")
+	tag := content.DigestTags(image.Digest)[0]
+	name := func(d ocispec.Descriptor, names ...string) {
+		m, err := src.Manifest(t.Context(), d.Digest.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := src.PutManifest(t.Context(), m, names...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name(image, "registry.example/a/app:v1", "registry.example/b/app:v1")
+	name(elsewhere, "registry.example/a/app:"+tag, "registry.example/c/app:"+tag)
+	job := transfer.Job{
+		Name: "app", Src: &src.Memory, Ref: "registry.example/b/app:v1", Filter: transfer.Filter{Referrers: true},
+		Dst: []transfer.Target{{Sink: &content.Memory{}, Names: []string{"v1"}}},
+	}
+	copied := func() string {
+		dst := &content.Memory{}
+		job.Dst[0].Sink = dst
+		if err := run(t, &transfer.Copier{}, job).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return digestOf(t, dst, tag).String()
+	}
+	if got := copied(); got != elsewhere.Digest.String() {
+		t.Errorf("%s is %s, want that of another repository, %s", tag, got, elsewhere.Digest)
+	}
+	name(own, "registry.example/b/app:"+tag)
+	if got := copied(); got != own.Digest.String() {
+		t.Errorf("%s is %s, want that of the same repository, %s", tag, got, own.Digest)
 	}
 }
 
