@@ -141,7 +141,7 @@ func (f *Factory) removeImage(ctx context.Context, store *layout.Store, arg stri
 
 // untaggedFirst returns those of images, which all have one ID, that have no tag,
 // where there are such, and else all. A tag moves to another manifest of the same
-// image when that is saved and loaded: then the ID that a listing of dangling
+// image when that is pushed in part and pulled: then the ID that a listing of dangling
 // images shows is not about the image that has the tag.
 func untaggedFirst(images []layout.Image) []layout.Image {
 	var untagged []layout.Image
