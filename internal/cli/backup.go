@@ -133,7 +133,7 @@ type backingUp struct {
 
 // look finds out what there is to back up, and keeps it from being removed.
 func (b *backingUp) look(ctx context.Context) (err error) {
-	if err := b.openStore(); err != nil {
+	if _, err := b.openStore(); err != nil {
 		return err
 	}
 	snap, err := b.store.Snapshot()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/wherry-dev/wherry/internal/durable"
 	"github.com/wherry-dev/wherry/internal/endpoint"
-	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/registry"
 )
 
@@ -112,8 +111,7 @@ func (f *Factory) newOpener() (*endpoint.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	waits := func(w layout.Waiting) { f.Warn("%s", w) }
-	return &endpoint.Opener{Client: client, Layout: layout.Options{Wait: waits}, In: f.In, Out: f.Out, Home: f.home(), Store: f.storeFolder()}, nil
+	return &endpoint.Opener{Client: client, Layout: f.layouts(), In: f.In, Out: f.Out, Home: f.home(), Store: f.storeFolder()}, nil
 }
 
 // noteEnds remembers which registries the arguments of a command name, for

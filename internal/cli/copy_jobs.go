@@ -13,6 +13,7 @@ import (
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
+	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/transfer"
 )
@@ -34,6 +35,7 @@ type mover struct {
 	ends  [][]endpoint.Endpoint // the destinations of each job
 	sinks map[endpoint.Endpoint]openSink
 	held  []heldSink
+	store *layout.Store // the user's, once it was asked for
 	close []func() error
 }
 
@@ -77,6 +79,7 @@ func (f *Factory) newMover(o moverOptions) (*mover, error) {
 		copier.Limits, copier.Facts = opener.Client.Limits, opener.Client.Facts
 	}
 	m := &mover{f: f, o: o, opener: &opener, copier: copier, sinks: map[endpoint.Endpoint]openSink{}}
+	opener.OpenStore = m.openStore
 	f.resumes = m.resumes
 	return m, nil
 }
@@ -117,6 +120,18 @@ func (m *mover) source(ctx context.Context, e endpoint.Endpoint) (*endpoint.Sour
 	return src, nil
 }
 
+// openStore opens the user's store until the mover is closed, once for all that are read
+// from it or put into it.
+func (m *mover) openStore() (_ *layout.Store, err error) {
+	if m.store != nil {
+		return m.store, nil
+	}
+	if m.store, err = m.f.openStoreWith(m.opener.Layout); err == nil {
+		m.close = append(m.close, m.store.Close)
+	}
+	return m.store, err
+}
+
 // sink opens the place of e for writing what was read from src. A place is
 // opened once. One that cannot be opened fails when it is used: it is the
 // matter of its own images only.
@@ -139,8 +154,11 @@ func (m *mover) sink(ctx context.Context, e, src endpoint.Endpoint) (content.Sin
 	return opened.orBroken(), nil
 }
 
-// placeOf returns e without what an image is called there.
+// placeOf returns e without what an image is called there. The store is one place.
 func placeOf(e endpoint.Endpoint) endpoint.Endpoint {
+	if e.Transport == endpoint.Store {
+		return endpoint.Endpoint{Transport: endpoint.Store}
+	}
 	return endpoint.Endpoint{Transport: e.Transport, Host: e.Host, Repository: e.Repository, Path: e.Path}
 }
 

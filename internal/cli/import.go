@@ -91,7 +91,7 @@ func runImport(ctx context.Context, f *Factory, args []string, o importOptions) 
 	if m.streams {
 		return render.Result{}, nil
 	}
-	f.noteImported(ctx, to, made.Digest(), from)
+	m.noteImported(ctx, to, made.Digest(), from)
 	return importResult(to, made), nil
 }
 

@@ -95,11 +95,10 @@ func (m *mover) addStored(ctx context.Context, src *endpoint.Source, from endpoi
 // inStore says in docker's words which images of r are in the store now: those
 // without a name by their ID.
 func (m *mover) inStore(ctx context.Context, r MoveResult) (lines []string, err error) {
-	store, err := m.f.openStore()
+	store, err := m.openStore()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
 	for i, image := range r.Images {
 		if image.Error != "" || image.Destinations[0].Error != "" {
 			continue

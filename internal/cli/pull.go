@@ -128,12 +128,11 @@ func (m *mover) addPull(ctx context.Context, ref endpoint.Endpoint, o pullOption
 }
 
 // storeHad returns what the names of the jobs stood for in the store before.
-func (m *mover) storeHad(ctx context.Context) (_ map[string]digest.Digest, err error) {
-	store, err := m.f.openStore()
+func (m *mover) storeHad(ctx context.Context) (map[string]digest.Digest, error) {
+	store, err := m.openStore()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
 	had := map[string]digest.Digest{}
 	for _, job := range m.jobs {
 		for _, name := range job.Dst[0].Names {

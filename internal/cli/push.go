@@ -54,20 +54,6 @@ func runPush(ctx context.Context, f *Factory, args []string, o pushOptions) (_ r
 	if err != nil {
 		return render.Result{}, err
 	}
-	store, err := f.openStore()
-	if err != nil {
-		return render.Result{}, err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	names := []string{src.Name}
-	if len(args) == 1 && isIDOnly(ctx, store, src.Name) {
-		return render.Result{}, noTagToPush(args[0])
-	}
-	if o.AllTags {
-		if names, err = tagsIn(ctx, store, src); err != nil {
-			return render.Result{}, err
-		}
-	}
 	filter := o.filter()
 	filter.Here = len(filter.Platforms) == 0
 	m, err := f.newMover(moverOptions{
@@ -78,6 +64,19 @@ func runPush(ctx context.Context, f *Factory, args []string, o pushOptions) (_ r
 		return render.Result{}, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	store, err := m.openStore()
+	if err != nil {
+		return render.Result{}, err
+	}
+	names := []string{src.Name}
+	if len(args) == 1 && isIDOnly(ctx, store, src.Name) {
+		return render.Result{}, noTagToPush(args[0])
+	}
+	if o.AllTags {
+		if names, err = tagsIn(ctx, store, src); err != nil {
+			return render.Result{}, err
+		}
+	}
 	m.allTags = o.AllTags
 	for _, name := range names {
 		if err := m.addPush(ctx, store, name, dst); err != nil {
@@ -89,7 +88,7 @@ func runPush(ctx context.Context, f *Factory, args []string, o pushOptions) (_ r
 		return result.render(), err
 	}
 	for _, name := range names {
-		f.noteUsed(ctx, endpoint.InStore(name))
+		f.noteUse(ctx, store, endpoint.InStore(name))
 	}
 	return m.pushed(result, dst), err
 }

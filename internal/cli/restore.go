@@ -75,7 +75,7 @@ func runRestore(ctx context.Context, f *Factory, args []string, o restoreOptions
 	defer func() { err = errors.Join(err, m.Close()) }()
 	f.resumes = func() bool { return true }
 	r := &restoring{storeMover: storeMover{mover: m}, o: o}
-	if err := r.openStore(); err != nil {
+	if _, err := r.openStore(); err != nil {
 		return RestoreResult{}, err
 	}
 	if err := r.open(ctx, args); err != nil {

@@ -30,18 +30,20 @@ func (f *Factory) storeFolder() string {
 	return ""
 }
 
-// openStore opens the user's store, which is made when something is put into it.
-func (f *Factory) openStore() (*layout.Store, error) {
-	folder := f.storeFolder()
-	if folder == "" {
-		return nil, noStore()
-	}
-	waits := func(w layout.Waiting) { f.Warn("%s", w) }
-	return layout.Options{Wait: waits}.OpenStore(folder)
+// layouts returns how layouts are opened, and the store is.
+func (f *Factory) layouts() layout.Options {
+	return layout.Options{Wait: func(w layout.Waiting) { f.Warn("%s", w) }}
 }
 
-func noStore() error {
-	return usagef("there is no home folder to keep a store in: name one with --store")
+// openStore opens the user's store, which is made when something is put into it.
+func (f *Factory) openStore() (*layout.Store, error) { return f.openStoreWith(f.layouts()) }
+
+func (f *Factory) openStoreWith(o layout.Options) (*layout.Store, error) {
+	folder := f.storeFolder()
+	if folder == "" {
+		return nil, usagef("there is no home folder to keep a store in: name one with --store")
+	}
+	return o.OpenStore(folder)
 }
 
 // parseStored reads an argument of docker's verbs, for which a bare reference, or

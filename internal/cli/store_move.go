@@ -18,25 +18,10 @@ import (
 // all of it or nothing. It must be closed.
 type storeMover struct {
 	*mover
-	store *layout.Store
-
 	snap  layout.Snapshot
 	roots []ocispec.Descriptor
 	names map[digest.Digest][]string
 	named int // entries with a name
-}
-
-// openStore opens the user's store until the mover is closed.
-func (m *storeMover) openStore() (err error) {
-	folder := m.f.storeFolder()
-	if folder == "" {
-		return noStore()
-	}
-	if m.store, err = m.opener.Layout.OpenStore(folder); err != nil {
-		return err
-	}
-	m.close = append(m.close, m.store.Close)
-	return nil
 }
 
 // take makes snap what is moved.

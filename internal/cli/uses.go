@@ -15,43 +15,46 @@ func (f *Factory) noteUsed(ctx context.Context, e endpoint.Endpoint) {
 	if e.Transport != endpoint.Store {
 		return
 	}
-	store, err := f.openStore()
-	if err != nil {
-		return
+	if store, err := f.openStore(); err == nil {
+		f.noteUse(ctx, store, e)
+		_ = store.Close()
 	}
+}
+
+func (f *Factory) noteUse(ctx context.Context, store *layout.Store, e endpoint.Endpoint) {
 	if d, err := store.Resolve(ctx, e.Name); err == nil {
 		store.Note(ctx, layout.Use{Deed: layout.Used, Digest: d.Digest, Name: shownName(e), Time: f.Now()})
 	}
-	_ = store.Close()
 }
 
-// noteUsed writes down that images were used, unless all was only planned.
+// noteUsed writes down that those of refs that are in the store were used, unless all
+// was only planned.
 func (m *mover) noteUsed(ctx context.Context, refs []endpoint.Endpoint) {
 	for _, ref := range refs {
-		if !m.o.DryRun {
-			m.f.noteUsed(ctx, ref)
+		if m.o.DryRun || ref.Transport != endpoint.Store {
+			continue
+		}
+		if store, err := m.openStore(); err == nil {
+			m.f.noteUse(ctx, store, ref)
 		}
 	}
 }
 
 // noteImported writes down that an image was made of a file or URL, where it is one
 // of the store.
-func (f *Factory) noteImported(ctx context.Context, to endpoint.Endpoint, d digest.Digest, from string) {
+func (m *mover) noteImported(ctx context.Context, to endpoint.Endpoint, d digest.Digest, from string) {
 	if to.Transport != endpoint.Store {
 		return
 	}
-	store, err := f.openStore()
-	if err != nil {
-		return
+	if store, err := m.openStore(); err == nil {
+		store.Note(ctx, layout.Use{Deed: layout.Imported, Digest: d, Name: shownName(to), From: told(from), Time: m.f.Now()})
 	}
-	store.Note(ctx, layout.Use{Deed: layout.Imported, Digest: d, Name: shownName(to), From: told(from), Time: f.Now()})
-	_ = store.Close()
 }
 
 // noteCame writes down that the images of r are in the store, each from where from
 // says.
 func (m *mover) noteCame(ctx context.Context, r MoveResult, deed layout.Deed, from func(i int) string) {
-	store, err := m.f.openStore()
+	store, err := m.openStore()
 	if err != nil {
 		return
 	}
@@ -64,5 +67,4 @@ func (m *mover) noteCame(ctx context.Context, r MoveResult, deed layout.Deed, fr
 		}
 	}
 	store.Note(ctx, uses...)
-	_ = store.Close()
 }

@@ -25,6 +25,10 @@ type Opener struct {
 	Out     io.Writer // what - is to a destination
 	Home    string    // what ~ stands for; empty leaves it alone
 	Store   string    // the folder of the user's store; empty where there can be none
+
+	// OpenStore gives the store in place of opening Store each time; nil does that.
+	// It stays open, for who gave it, when what was opened with it is closed.
+	OpenStore func() (*layout.Store, error)
 }
 
 // A Source is an endpoint that is open for reading. It must be closed.
@@ -85,8 +89,8 @@ func (o *Opener) source(ctx context.Context, e Endpoint) (*Source, error) {
 		}
 		return opened(archive.Read(ctx, newStream(ctx, o.In, nil), o.Archive))
 	case Store:
-		s, err := o.store()
-		return opened(s, err)
+		s, closeStore, err := o.store()
+		return &Source{Source: s, close: closeStore}, err
 	case Layout:
 		l, err := o.Layout.Open(path)
 		return opened(l, err)
@@ -131,8 +135,8 @@ func (o *Opener) sink(ctx context.Context, e Endpoint) (*Sink, error) {
 		w := archive.NewWriter(newStream(ctx, nil, o.Out))
 		return &Sink{Sink: w, close: w.Close}, nil
 	case Store:
-		s, err := o.store()
-		return created(s, err)
+		s, closeStore, err := o.store()
+		return &Sink{Sink: s, close: closeStore}, err
 	case Layout:
 		l, err := o.Layout.Create(path)
 		return created(l, err)
@@ -144,12 +148,19 @@ func (o *Opener) sink(ctx context.Context, e Endpoint) (*Sink, error) {
 	}
 }
 
-// store opens the user's store.
-func (o *Opener) store() (*layout.Store, error) {
-	if o.Store == "" {
-		return nil, fmt.Errorf("there is no folder for a store: %w", content.ErrNotFound)
+// store opens the user's store, and returns what closes it.
+func (o *Opener) store() (s *layout.Store, closeStore func() error, err error) {
+	switch {
+	case o.OpenStore != nil:
+		s, err = o.OpenStore()
+		return s, nothing, err
+	case o.Store == "":
+		return nil, nil, fmt.Errorf("there is no folder for a store: %w", content.ErrNotFound)
 	}
-	return o.Layout.OpenStore(o.Store)
+	if s, err = o.Layout.OpenStore(o.Store); err != nil {
+		return nil, nil, err
+	}
+	return s, s.Close, nil
 }
 
 // created makes a Sink of a place on disk.
