@@ -50,16 +50,21 @@ func (q *sequence) copy(t *testing.T, s *layout.Store, d *doom, jobs ...transfer
 		strike()
 		cancel(errDoomed)
 	}
+	return errors.Join(carry(ctx, d, jobs...), s.Close())
+}
+
+// carry runs jobs, each event of which is a moment.
+func carry(ctx context.Context, d *doom, jobs ...transfer.Job) error {
 	c := transfer.Copier{Jobs: 1, Observe: func(transfer.Event) { d.pass() }}
 	plan, err := c.Plan(ctx, jobs...)
 	if err != nil {
-		return errors.Join(err, s.Close())
+		return err
 	}
 	result, err := c.Run(ctx, plan)
 	if err == nil {
 		err = result.Err()
 	}
-	return errors.Join(err, plan.Close(), s.Close())
+	return errors.Join(err, plan.Close())
 }
 
 // pull brings an image with what refers to it, or without. Of an index some
@@ -98,15 +103,7 @@ func (q *sequence) pullWhilePruned(t *testing.T, d *doom) (state, error) {
 	before = q.state
 	s, root := q.open(t), q.aRoot()
 	job, want := q.job(root, &doomedSource{&q.world.registry, d}, s, transfer.Filter{Referrers: true})
-	c := transfer.Copier{Jobs: 1, Observe: func(transfer.Event) { d.pass() }}
-	plan, err := c.Plan(t.Context(), job)
-	if err != nil {
-		return want, err
-	}
-	result, err := c.Run(t.Context(), plan)
-	if err == nil {
-		err = result.Err()
-	}
+	err := carry(t.Context(), d, job)
 	if d.struck {
 		q.collected(q.state)
 		// What has come is named by now.
@@ -114,7 +111,7 @@ func (q *sequence) pullWhilePruned(t *testing.T, d *doom) (state, error) {
 		maps.DeleteFunc(want.whole, func(d digest.Digest, _ bool) bool { return !reached[d] })
 	}
 	d.struck = false
-	return want, errors.Join(err, plan.Close(), s.Close())
+	return want, errors.Join(err, s.Close())
 }
 
 // load brings two images whole, without what refers to them.

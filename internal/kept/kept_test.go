@@ -41,8 +41,9 @@ func inMemory(t *testing.T) string {
 type sequence struct {
 	model
 	r      *rand.Rand
-	folder string   // in which the store is, and copies of it
+	folder string   // in which the store is, copies of it and backups
 	copies int      // that were made
+	chain  []saved  // backups, each an increment of the one before
 	log    []string // what was done
 }
 
@@ -61,6 +62,7 @@ var steps = []struct {
 	{"rmi an image", 1, (*sequence).removeImage},
 	{"prune", 2, (*sequence).prune},
 	{"prune within the grace period", 1, (*sequence).pruneYoung},
+	{"backup and restore", 1, (*sequence).backUp},
 }
 
 // step does one of the steps. Every third is struck at one of its moments: it is
