@@ -124,7 +124,10 @@ func (k *disk) lock(ctx context.Context, name string, d digest.Digest) (*durable
 // done once more.
 func (k *disk) takeLock(name string, take func() (*durable.Lock, error)) (lock *durable.Lock, err error) {
 	for range 100 {
-		if err := durable.MakeDir(k.root, path.Dir(name)); err != nil {
+		if err = durable.MakeDir(k.root, path.Dir(name)); errors.Is(err, fs.ErrNotExist) {
+			continue // one folder above it
+		}
+		if err != nil {
 			return nil, k.fail("create", path.Dir(name), err)
 		}
 		if lock, err = take(); !errors.Is(err, fs.ErrNotExist) {
