@@ -27,6 +27,7 @@ type layer struct {
 var layers = []layer{
 	{"internal/pattern", nil},
 	{"internal/reference", nil},
+	{"internal/semver", nil},
 	{"content", []string{"internal/reference"}},
 	{"internal/packed", []string{"content"}},
 	{"internal/spool", []string{"content"}},
@@ -61,6 +62,7 @@ var layers = []layer{
 		"internal/render", "internal/term", "internal/endpoint", "internal/backup", "internal/batch", "internal/retention",
 		"internal/cloud", "internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
 		"internal/durable", // hands its Facts to registry and transfer
+		"internal/semver",  // what tags are as versions
 		"internal/spool",   // makes the files that plans are kept in
 	})},
 
