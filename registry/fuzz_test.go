@@ -181,3 +181,25 @@ func TestNamesAreCheckedBeforeTheyBecomeURLs(t *testing.T) {
 		}
 	}
 }
+
+func FuzzListings(f *testing.F) {
+	f.Add([]byte(`{"next":"x","results":[{"name":"v1","digest":"sha256:x","last_updated":"2026-01-02T03:04:05Z","images":[{"os":"linux","architecture":"arm","variant":"v7","size":-1}]}]}`))
+	f.Add([]byte(`{"has_additional":true,"tags":[{"name":"v1","last_modified":"Fri, 02 Jan 2026 15:04:05 -0000","size":null}]}`))
+	f.Add([]byte(`[{"digest":"x","extra_attrs":{"created":"never"},"references":[{"platform":{"os":"linux"}}],"tags":[{"name":"v1"}]}]`))
+	f.Add([]byte(`{"manifest":{"sha256:x":{"imageSizeBytes":"-1","timeCreatedMs":"99999999999999999","tag":["v1"]}}}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var said saidTags
+		said.note(raw)
+		all := said.tags
+		for _, read := range []func([]byte) (listedPage, error){readHubPage, readQuayPage, readHarborPage} {
+			if page, err := read(raw); err == nil {
+				all = append(all, page.tags...)
+			}
+		}
+		for _, tag := range all {
+			if tag.Size < 0 || tag.Digest != "" && content.CheckDigest(tag.Digest) != nil {
+				t.Errorf("%+v", tag)
+			}
+		}
+	})
+}

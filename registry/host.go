@@ -207,6 +207,7 @@ func (h *host) url(path string, query url.Values) *url.URL {
 type call struct {
 	method string
 	path   string // below the API's
+	api    string // instead of path: from the root of the host, for what it has beside the distribution API
 	query  url.Values
 	url    *url.URL // instead of path and query
 	header http.Header
@@ -226,6 +227,7 @@ func isNamed(req *http.Request) bool {
 func (h *host) request(ctx context.Context, c call) (*http.Request, error) {
 	if c.url == nil {
 		c.url = h.url(c.path, c.query)
+		c.url.Path = cmp.Or(c.api, c.url.Path)
 	} else {
 		ctx = context.WithValue(ctx, namedKey{}, true)
 	}

@@ -33,6 +33,7 @@ type listing struct {
 	field  string // of the JSON that has the names
 	scopes []string
 	among  func(name string) bool // picks the names that are yielded; nil picks all
+	page   func(raw []byte)       // is told each page; may be nil
 }
 
 // Tags implements [content.TagLister], page by page.
@@ -40,6 +41,9 @@ func (r *Repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 	list := listing{path: r.name + "/tags/list", field: "tags", scopes: r.pull()}
 	if r.host.answers(SkipDigests) {
 		list.among = func(name string) bool { return content.CheckDigest(digest.Digest(name)) != nil }
+	}
+	if isGoogle(r.host.name) {
+		list.page = r.said.note
 	}
 	return r.host.names(ctx, list)
 }
@@ -55,7 +59,7 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 				yield("", err)
 				return
 			}
-			names, err := h.pageOf(raw, l.field)
+			names, err := h.pageOf(raw, l)
 			listed := len(names)
 			if err == nil {
 				names, err = seen.add(names)
@@ -76,8 +80,11 @@ func (h *host) names(ctx context.Context, l listing) iter.Seq2[string, error] {
 }
 
 // pageOf returns the names of one page.
-func (h *host) pageOf(raw []byte, field string) ([]string, error) {
-	names, err := parseNames(raw, field)
+func (h *host) pageOf(raw []byte, l listing) ([]string, error) {
+	if l.page != nil {
+		l.page(raw)
+	}
+	names, err := parseNames(raw, l.field)
 	if h.answers(SkipNulls) {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
 	}

@@ -21,6 +21,7 @@ type Repository struct {
 	host      *host
 	name      string
 	namespace string // the registry whose repository a mirror is asked for; "" does not say
+	said      saidTags
 }
 
 var (

@@ -145,8 +145,10 @@ func (s *tokenSet) use(token string) *grant {
 
 // refuse returns the answer to a request without the rights it takes.
 func (r *Registry) refuse(q *exchange) (reply, bool) {
-	if q.kind == KindToken || q.kind == KindStorage {
+	switch q.kind {
+	case KindToken, KindStorage, KindListing, KindSearch:
 		return reply{}, false
+	default:
 	}
 	switch r.config.Auth.Scheme {
 	case Basic:

@@ -29,7 +29,7 @@ type habit struct {
 // habits are all quirks there are.
 var habits = func() map[string]habit {
 	all := map[string]habit{}
-	for _, some := range []map[string]habit{authHabits, listHabits, manifestHabits, blobHabits, uploadHabits} {
+	for _, some := range []map[string]habit{authHabits, listHabits, manifestHabits, blobHabits, uploadHabits, listingHabits} {
 		maps.Copy(all, some)
 	}
 	return all

@@ -20,11 +20,13 @@ const (
 	KindCatalog   Kind = "catalog"
 	KindReferrers Kind = "referrers"
 	KindToken     Kind = "token"
+	KindListing   Kind = "listing" // of an API beside the distribution spec
+	KindSearch    Kind = "search"
 	KindOther     Kind = "other" // a path that no part of the API has
 )
 
 var kinds = []Kind{
-	KindPing, KindBlob, KindUpload, KindManifest, KindTags, KindCatalog, KindReferrers, KindToken, KindStorage, KindOther,
+	KindPing, KindBlob, KindUpload, KindManifest, KindTags, KindCatalog, KindReferrers, KindToken, KindListing, KindSearch, KindStorage, KindOther,
 }
 
 // A Request is what the registry noted of one request. It is there, with status and bytes, before the client sees them.

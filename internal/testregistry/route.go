@@ -30,6 +30,9 @@ func parseRoute(path, tokenPath string) route {
 	if to, is := stored(path); is {
 		return to
 	}
+	if to, is := parseListing(path); is {
+		return to
+	}
 	if rest, is := strings.CutPrefix(path, elsewhere); is {
 		path = "/v2/" + rest
 	}
