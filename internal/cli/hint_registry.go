@@ -18,6 +18,9 @@ func (f *Factory) refusedBy(err error, host string) string {
 	if !ok || host == "" {
 		return ""
 	}
+	if hint := f.uncatalogued(e, host); hint != "" {
+		return hint
+	}
 	switch {
 	case e.Status == http.StatusNotFound && e.Method != http.MethodGet && e.Method != http.MethodHead && slices.Contains(e.Codes, "NAME_UNKNOWN"):
 		return makeRepository(host, repositoryIn(e.URL))
@@ -27,6 +30,29 @@ func (f *Factory) refusedBy(err error, host string) string {
 		return host + ` takes no docker media types; zot does with "compat": ["docker2s2"] in its http settings`
 	case e.Method == http.MethodPut && strings.Contains(e.Message, "unknown manifest class"):
 		return host + " takes no attestations and no other artifacts; " + f.withoutArtifacts()
+	}
+	return ""
+}
+
+// uncatalogued is about a registry that does not list its repositories: not to
+// anybody, where it is one of those that are known for that.
+func (f *Factory) uncatalogued(e *registry.Error, host string) string {
+	if !f.runs("repos") && !f.runs("search") || e.Method != http.MethodGet {
+		return ""
+	}
+	refused := e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+	if missing := e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed; !refused && !missing {
+		return ""
+	}
+	switch {
+	case host == registry.DockerHub && f.runs("repos"):
+		return "Docker Hub lists its repositories to nobody; to find images: wherry search TERM"
+	case host == "quay.io" && f.runs("repos"):
+		return "quay.io does not list its repositories; to find images: wherry search quay.io/TERM"
+	case host == "ghcr.io":
+		return "ghcr.io lists its repositories to nobody; whose they are has them at https://github.com/orgs/NAME/packages"
+	case !refused && host != registry.HubHost:
+		return host + " has no catalog of its repositories"
 	}
 	return ""
 }

@@ -112,9 +112,17 @@ func (o historyOptions) id(d digest.Digest) string {
 
 // createdBy returns a command, cut where docker cuts it.
 func (o historyOptions) createdBy(s string) string {
-	const most = 45
 	s = strings.ReplaceAll(s, "\t", " ")
-	if runes := []rune(s); !o.NoTrunc && len(runes) > most {
+	if o.NoTrunc {
+		return s
+	}
+	return shortText(s)
+}
+
+// shortText returns as much of s as docker has room for in a column.
+func shortText(s string) string {
+	const most = 45 // characters
+	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}
 	return s

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -95,5 +98,75 @@ func TestAListingTellsWhatIsOddOnce(t *testing.T) {
 	}
 	if !strings.HasPrefix(got.out, "v1\t") || strings.Count(got.out, "\t\t") != 2 {
 		t.Errorf("got %q, want two rows without a time", got.out)
+	}
+}
+
+// manyTagged is a registry in whose repository app n tags, v1.0.0 and so on, stand
+// for one image, but for the highest, which stand for images of their own.
+func manyTagged(t *testing.T, n, highest int) *testregistry.Registry {
+	t.Helper()
+	r := testregistry.Start(t, testregistry.Config{PageSize: 1000})
+	name := func(i int) string { return fmt.Sprintf("v1.%d.0", i) }
+	testimage.Single(1).PutTo(r, "app", name(0))
+	common, _ := r.Manifest("app", name(0))
+	for i := 1; i < n-highest; i++ {
+		r.PutManifest("app", name(i), common.MediaType, common.Bytes)
+	}
+	for i := n - highest; i < n; i++ {
+		testimage.Single(uint64(i)).PutTo(r, "app", name(i))
+	}
+	r.Reset()
+	return r
+}
+
+func TestTheHighestOfManyVersionsCostNoMoreThanTheyDo(t *testing.T) {
+	r := manyTagged(t, 5000, 20)
+	got := run(t, "tags", "-l", "--sort", "semver", "-n", "20", r.Host()+"/app")
+	if got.code != 0 || got.errors != "" {
+		t.Fatalf("exit code %d, %s", got.code, got.errors)
+	}
+	lines := strings.Split(strings.TrimSpace(got.out), "\n")
+	if len(lines) != 20 || !strings.HasPrefix(lines[0], "v1.4999.0\t") || !strings.HasPrefix(lines[19], "v1.4980.0\t") {
+		t.Errorf("got\n%s", got.out)
+	}
+	list := r.Count(testregistry.Is("", testregistry.KindTags))
+	if beyond := len(r.Requests()) - list; list != 5 || beyond > 60 {
+		t.Errorf("%d requests for the list, and %d beyond; want 5, and 60 at most", list, beyond)
+	}
+}
+
+func TestWhatSortingManyTagsCostsIsSaidBefore(t *testing.T) {
+	r := manyTagged(t, 101, 0)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--sort", "created", "-n", "1"}, "wherry: --sort created looks at all 101 tags: 101 requests, and up to 202 more for images that were not looked at before; an index takes one more for each of its platforms\n"},
+		{[]string{"-l", "--since", "1d"}, "wherry: --since 1d looks at all 101 tags: 101 requests, and up to 202 more for images that were not looked at before; an index takes one more for each of its platforms\n"},
+		{[]string{"--digest", "sha256:" + strings.Repeat("0", 64)}, "wherry: --digest looks at all 101 tags: 101 requests\n"},
+		{[]string{"--sort", "created", "-n", "1", "--match", "v1.1*"}, ""}, // few
+		{[]string{"--sort", "created", "-n", "1", "--quiet"}, ""},
+		{[]string{"-l"}, ""}, // all of them are shown
+	} {
+		got := run(t, append([]string{"tags", r.Host() + "/app"}, tt.args...)...)
+		if got.code != 0 || got.errors != tt.want {
+			t.Errorf("%v: exit code %d, says\n%swant\n%s", tt.args, got.code, got.errors, tt.want)
+		}
+	}
+}
+
+func TestWhatSortingCostsIsToldInPullsWhereTheyAreCounted(t *testing.T) {
+	r := manyTagged(t, 101, 0)
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	text := "registries:\n  docker.io: {address: \"" + r.Host() + "\", plainHTTP: true}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 101 {
+		r.PutManifest("library/app", fmt.Sprint(i), "application/vnd.oci.image.index.v1+json", []byte(`{"schemaVersion":2,"manifests":[]}`))
+	}
+	got := run(t, "tags", "--config", config, "--sort", "size", "-n", "1", "app")
+	if got.code != 0 || !strings.Contains(got.errors, "up to 202 more for images that were not looked at before, of which docker.io counts 101 as pulls;") {
+		t.Errorf("exit code %d, says %s", got.code, got.errors)
 	}
 }

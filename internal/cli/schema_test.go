@@ -37,6 +37,7 @@ var schemas = map[string]reflect.Type{
 	"repos":     reflect.TypeFor[ReposResult](),
 	"restore":   reflect.TypeFor[RestoreResult](),
 	"rmi":       reflect.TypeFor[RemoveResult](),
+	"search":    reflect.TypeFor[SearchResult](), // of a line
 	"tag":       reflect.TypeFor[TaggedResult](),
 	"tags":      reflect.TypeFor[TagsResult](),
 	"tags-l":    reflect.TypeFor[[]TagResult](),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,23 +14,42 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
+	"github.com/wherry-dev/wherry/registry"
 )
 
 const (
-	listJobs  = 8        // tags that are read at once
+	listJobs  = 16       // tags that are read at once: as many requests as a host answers
 	shelfRoom = 16 << 20 // bytes of manifests that are kept for other tags
 )
 
 // A tagReader finds out what tags stand for. Each manifest and each config is
-// read once, however many tags lead to it.
+// read once, however many tags lead to it, and what is known of a digest in a
+// registry is known to the runs to come.
 type tagReader struct {
 	*place
+
+	f       *Factory
+	client  *registry.Client // nil where the place is no registry
+	listing listingUse
+	all     int // tags of the place, as far as they were listed
 
 	shelf   *content.Shelf
 	images  memo[imageFacts]
 	configs memo[configFacts]
 
 	limited lastWord
+	looked  []*tagRow // that something was asked about
+}
+
+func (f *Factory) newTagReader(p *place, use listingUse, all int) (*tagReader, error) {
+	r := &tagReader{place: p, f: f, listing: use, all: all, shelf: &content.Shelf{Source: p.Source, Room: shelfRoom}}
+	if p.Found != endpoint.Registry {
+		return r, nil
+	}
+	var err error
+	r.client, err = f.Client()
+	return r, err
 }
 
 // imageFacts are what is told of an image or index.
@@ -48,46 +68,80 @@ type configFacts struct {
 	odd      string
 }
 
-// rows reads tags, several at once; the rows are in the order of the tags.
-func (r *tagReader) rows(ctx context.Context, tags []string) ([]tagRow, error) {
-	rows := make([]tagRow, len(tags))
+// resolve finds out the digests of tags. flag is what they are asked for.
+func (r *tagReader) resolve(ctx context.Context, rows []*tagRow, flag string) error {
+	r.looked = append(r.looked, rows...)
+	r.sayCost(flag, len(rows), costOfDigests)
+	return r.each(ctx, rows, func(ctx context.Context, row *tagRow) (err error) {
+		row.Digest, err = r.digestOf(ctx, row.Tag)
+		return err
+	})
+}
+
+// read finds out what is told of tags, where that is not known yet. flag is what
+// more are read for than are shown, "" where it is for those that are.
+func (r *tagReader) read(ctx context.Context, rows []*tagRow, flag string) error {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(row *tagRow) bool { return row.told || row.err != nil })
+	r.looked = append(r.looked, rows...)
+	r.askListing(ctx, rows)
+	rows = slices.DeleteFunc(rows, func(row *tagRow) bool { return row.told })
+	if flag != "" {
+		r.sayCost(flag, len(rows), costOfFacts)
+	}
+	return r.each(ctx, rows, r.describeRow)
+}
+
+// each calls find for rows, several at once.
+func (r *tagReader) each(ctx context.Context, rows []*tagRow, find func(context.Context, *tagRow) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(listJobs)
-	for i, tag := range tags {
+	for _, row := range rows {
 		g.Go(func() error {
-			rows[i] = r.row(ctx, tag)
+			row.err = r.limited.said()
+			if row.err == nil {
+				row.err = find(ctx, row)
+			}
+			if row.err != nil {
+				row.Error = row.err.Error()
+			}
+			// Whoever limits us answers no other tag either, and every try counts.
+			if errors.Is(row.err, content.ErrRateLimited) {
+				r.limited.say(row.err)
+			}
 			return context.Cause(ctx)
 		})
 	}
-	return rows, g.Wait()
+	return g.Wait()
 }
 
-func (r *tagReader) row(ctx context.Context, tag string) tagRow {
-	row := tagRow{TagResult: TagResult{Tag: tag}}
-	row.err = r.limited.said()
-	if row.err == nil {
-		row.err = r.read(ctx, &row)
+// describeRow finds out what is told of a tag. Of one that a listing told of
+// without its digest that is all that is missing.
+func (r *tagReader) describeRow(ctx context.Context, row *tagRow) (err error) {
+	row.told = true
+	if row.Digest == "" {
+		row.Digest, err = r.digestOf(ctx, row.Tag)
 	}
-	if row.err != nil {
-		row.Error = row.err.Error()
-	}
-	// Whoever limits us answers no other tag either, and every try counts.
-	if errors.Is(row.err, content.ErrRateLimited) {
-		r.limited.say(row.err)
-	}
-	return row
-}
-
-func (r *tagReader) read(ctx context.Context, row *tagRow) error {
-	d, err := r.digestOf(ctx, row.Tag)
-	if err != nil {
+	if err != nil || row.Listing != "" {
 		return err
 	}
-	row.Digest = d
-	facts, err := r.images.get(d, func() (imageFacts, error) { return r.describe(ctx, d) })
+	facts, err := r.images.get(row.Digest, func() (imageFacts, error) { return r.recall(ctx, row.Digest) })
 	row.Created, row.Size, row.Platforms, row.odd = facts.config.created, facts.size, facts.platforms, facts.odd
 	row.Error = facts.missing
 	return err
+}
+
+// unread is the error of a listing some of whose tags could not be read, of all
+// that were looked at.
+func (r *tagReader) unread() error {
+	var unread unreadError
+	seen := map[*tagRow]bool{}
+	for _, row := range r.looked {
+		if !seen[row] {
+			seen[row] = true
+			unread.add(row)
+		}
+	}
+	return unread.of(len(seen))
 }
 
 // digestOf asks for no more than the digest where there is such a thing: at a

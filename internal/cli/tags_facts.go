@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/registry"
+)
+
+// A keptImage is what is remembered of a digest. It is kept beside the manifests
+// that the client keeps of registries which count pulls: these say nothing of a
+// config, and of an index there are many.
+type keptImage struct {
+	Created   *time.Time `json:"created,omitempty"`
+	Size      int64      `json:"size"`
+	Platforms []string   `json:"platforms,omitempty"`
+	Odd       []string   `json:"odd,omitempty"`
+}
+
+func keptKey(d digest.Digest) string { return "image " + d.String() }
+
+// recall returns what a former run found out about a digest, or finds it out. A
+// digest stands for the same for ever, but for what of its index is not there.
+func (r *tagReader) recall(ctx context.Context, d digest.Digest) (imageFacts, error) {
+	if r.client == nil || r.client.Facts == nil {
+		return r.describe(ctx, d)
+	}
+	if text, known := r.client.Facts.Fact(keptKey(d)); known {
+		var kept keptImage
+		if json.Unmarshal([]byte(text), &kept) == nil {
+			return imageFacts{config: configFacts{created: kept.Created}, size: kept.Size, platforms: kept.Platforms, odd: kept.Odd}, nil
+		}
+	}
+	facts, err := r.describe(ctx, d)
+	if err != nil || facts.missing != "" {
+		return facts, err
+	}
+	text, err := json.Marshal(keptImage{Created: facts.config.created, Size: facts.size, Platforms: facts.platforms, Odd: facts.odd})
+	if err == nil {
+		r.client.Facts.Remember(keptKey(d), string(text))
+	}
+	return facts, err
+}
+
+// A tagLister is what a registry has that lists its tags in a way of its own.
+type tagLister interface {
+	HasListing(tags int) (by string, requests int, may bool)
+	Listing(ctx context.Context, tags int) (registry.TagListing, error)
+}
+
+// A tag that nothing is known of costs a HEAD, a manifest and a config at least.
+const leastRequests = 3
+
+// askListing takes what is told of rows from the registry's own listing, where
+// that costs less than reading them. Nothing depends on it.
+func (r *tagReader) askListing(ctx context.Context, rows []*tagRow) {
+	lister, ok := content.As[tagLister](r.Source)
+	if !ok || len(rows) == 0 || r.listing == listingNever {
+		return
+	}
+	by, requests, may := lister.HasListing(r.all)
+	if !may || requests > leastRequests*len(rows) {
+		return
+	}
+	r.listing = listingNever // again
+	listing, err := lister.Listing(ctx, r.all)
+	if err != nil {
+		r.f.Log().DebugContext(ctx, "listing not used", "of", by, "error", err)
+		return
+	}
+	used := 0
+	for _, row := range rows {
+		if tag, ok := listing.Tags[row.Tag]; ok && row.take(listing.By, tag) {
+			used++
+		}
+	}
+	if used > 0 {
+		r.f.Note("created and size as %s's listing has them", by)
+	}
+}
+
+// take fills a row with what a listing says, unless that is about another digest
+// than the tag stands for.
+func (t *tagRow) take(by string, tag registry.ListedTag) bool {
+	if t.Digest != "" && tag.Digest != "" && t.Digest != tag.Digest {
+		return false
+	}
+	t.Listing, t.Size = by, tag.Size
+	if t.Digest == "" {
+		t.Digest = tag.Digest
+	}
+	if year := tag.Created.Year(); year > 1 && year <= 9999 {
+		t.Created = new(tag.Created.UTC())
+	}
+	for _, p := range tag.Platforms {
+		t.Platforms = append(t.Platforms, p.String())
+	}
+	t.told = t.Digest != ""
+	return true
+}
+
+// A cost is what looking at a tag costs.
+type cost uint8
+
+const (
+	costOfDigests cost = iota
+	costOfFacts
+)
+
+// manyTags are more than somebody looks at by the way.
+const manyTags = 100
+
+// sayCost says what a flag is about to ask of a registry for so many tags, where
+// they are many.
+func (r *tagReader) sayCost(flag string, tags int, c cost) {
+	if r.client == nil || tags <= manyTags {
+		return
+	}
+	line := fmt.Sprintf("%s looks at all %d tags: %d requests", flag, tags, tags)
+	if c == costOfFacts {
+		line += fmt.Sprintf(", and up to %d more for images that were not looked at before", 2*tags)
+		if r.countsPulls() {
+			line += fmt.Sprintf(", of which %s counts %d as pulls", r.at.Host, tags)
+		}
+		line += "; an index takes one more for each of its platforms"
+	}
+	r.f.Note("%s", line)
+}
+
+// countsPulls reports whether the registry is known to let so many manifests be
+// got and no more.
+func (r *tagReader) countsPulls() bool {
+	_, limited := r.client.RateLimit(r.at.Host)
+	return limited || r.at.Host == registry.DockerHub
+}
