@@ -36,7 +36,7 @@ const gibibyte = 1 << 30
 
 // scenarios are all of them, in the order of the page.
 func scenarios() []scenario {
-	return slices.Concat(loopback, longLinks, []scenario{mirrors, mirrorsSecure, links, limited, narrow, memoryUse, paced, fan, store})
+	return slices.Concat(loopback, longLinks, []scenario{mirrors, mirrorsSecure, links, limited, narrow, memoryUse, paced, fan, store, tagList})
 }
 
 // loopback are those in which there is no network to wait for.
