@@ -68,6 +68,9 @@ func (r *tagReader) askListing(ctx context.Context, rows []*tagRow) {
 		return
 	}
 	r.listing = listingNever // again
+	if requests > manyTags {
+		r.f.Note("the listing of %s takes %d requests", by, requests)
+	}
 	listing, err := lister.Listing(ctx, r.all)
 	if err != nil {
 		r.f.Log().DebugContext(ctx, "listing not used", "of", by, "error", err)
