@@ -34,6 +34,17 @@ type ReferrerLister interface {
 	Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error]
 }
 
+// A ReferrerScout lists like [ReferrerLister], and in one round trip where that
+// may take two: at a registry of which nobody knows how it lists referrers, both
+// ways are tried at once.
+type ReferrerScout interface {
+	Scout(ctx context.Context, subject digest.Digest) iter.Seq2[ocispec.Descriptor, error]
+
+	// ScoutRequests returns how many requests Scout begins with, 1 or 2. Long lists
+	// have more pages.
+	ScoutRequests() int
+}
+
 // A ReferrerWatcher tells in as few requests as it takes whether what refers to
 // subject has changed: the state is another string when it has, and empty when
 // nothing refers to subject. It means nothing beyond the place it came from.

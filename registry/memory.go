@@ -74,6 +74,7 @@ func (m *blobMemory) forget(repo string, blobs []ocispec.Descriptor) {
 type quirks struct {
 	mu          sync.Mutex
 	noReferrers map[string]bool   // repositories without the referrers API
+	referrers   bool              // some repository has it
 	blindHead   bool              // HEAD does not find what GET gives
 	misses      map[string]bool   // paths that HEAD did not find
 	names       map[string]string // tags by the paths that HEAD named for them and nobody got since
@@ -190,3 +191,27 @@ func (r *Repository) rememberNoReferrers() {
 func (r *Repository) recordNoReferrers() {
 	content.Learn(r.host.client.Facts, "referrers-api "+r.String(), "none")
 }
+
+// remembersReferrers asks this process and the ones before it whether the host
+// has the referrers API. Who is wrong about one repository of it makes a request
+// more there.
+func (r *Repository) remembersReferrers() bool {
+	var known bool
+	r.host.quirks.with(func(q *quirks) { known = q.referrers })
+	if !known {
+		_, known = content.Recall(r.host.client.Facts, r.referrersKey(), referrersMemory)
+	}
+	return known
+}
+
+// recordReferrers tells this process and the ones to come that the host has the
+// referrers API.
+func (r *Repository) recordReferrers() {
+	if r.remembersReferrers() {
+		return
+	}
+	r.host.quirks.with(func(q *quirks) { q.referrers = true })
+	content.Learn(r.host.client.Facts, r.referrersKey(), "there")
+}
+
+func (r *Repository) referrersKey() string { return "referrers-api of host " + r.host.name }

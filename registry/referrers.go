@@ -83,6 +83,8 @@ func (r *Repository) listed(ctx context.Context, subject digest.Digest, artifact
 			more, err := r.yieldPage(raw, seen, &end, yield)
 			if err != nil {
 				yield(ocispec.Descriptor{}, fmt.Errorf("referrers of %s in %s: %w", subject, r, err))
+			} else {
+				r.recordReferrers()
 			}
 			if !more {
 				return

@@ -1,0 +1,78 @@
+package registry_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/wherry-dev/wherry/content/contenttest"
+	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
+)
+
+func TestAScoutAsksBothWaysAtOnceUntilItKnows(t *testing.T) {
+	const both, api, tag = "manifest referrers", "referrers", "manifest"
+	tests := []struct {
+		name         string
+		config       testregistry.Config
+		first, again string // the kinds of requests
+		costs        int    // the second time
+	}{
+		{"with the API", testregistry.Config{}, both, api, 1},
+		{"without the API", testregistry.Config{NoReferrers: true}, both, tag, 1},
+		{"where the API is denied", testregistry.Config{Faults: []testregistry.Fault{{Kind: testregistry.KindReferrers, Effect: testregistry.Answer, N: http.StatusForbidden}}}, both, both, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := testregistry.Start(t, tt.config)
+			img := testimage.WithFallback(1)
+			img.PutTo(server, "app", "v1")
+			facts := contenttest.NewFacts()
+			for i, want := range []string{tt.first, tt.again} {
+				c := client(t)
+				c.Facts = facts
+				repo := repository(t, c, server, "app")
+				if costs := repo.ScoutRequests(); i == 0 && costs != 2 || i == 1 && costs != tt.costs {
+					t.Errorf("run %d costs %d", i, costs)
+				}
+				server.Reset()
+				var found []digest.Digest
+				for d, err := range repo.Scout(t.Context(), img.Root.Digest) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					found = append(found, d.Digest)
+				}
+				if !slices.Equal(found, []digest.Digest{img.Referrers[0].Digest}) {
+					t.Errorf("run %d found %v", i, found)
+				}
+				var kinds []string
+				for _, q := range server.Requests() {
+					kinds = append(kinds, string(q.Kind))
+				}
+				slices.Sort(kinds)
+				if got := strings.Join(kinds, " "); got != want {
+					t.Errorf("run %d asked for %q, want %q", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAScoutTellsWhatFailed(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{NoReferrers: true, Faults: []testregistry.Fault{
+		{Kind: testregistry.KindManifest, Ref: "sha256-", Effect: testregistry.Answer, N: http.StatusUnauthorized},
+	}})
+	img := testimage.WithFallback(1)
+	img.PutTo(server, "app", "v1")
+	var failed error
+	for _, err := range repository(t, client(t), server, "app").Scout(t.Context(), img.Root.Digest) {
+		failed = err
+	}
+	if failed == nil {
+		t.Error("the tag that cannot be read is passed over")
+	}
+}
