@@ -21,22 +21,22 @@ func TestEveryVerbHasAnExampleOfItself(t *testing.T) {
 }
 
 func TestRareFlagsStandInHelpFlagsAlone(t *testing.T) {
-	verb, all := run(t, "inspect", "--help").out, run(t, "help", "flags").out
+	verb, all := run(t, "digest", "--help").out, run(t, "help", "flags").out
 	newRoot(testFactory(t, nil)).PersistentFlags().VisitAll(func(flag *pflag.Flag) {
 		name := "--" + flag.Name + " "
 		if !strings.Contains(all, name) {
 			t.Errorf("wherry help flags does not have %s", name)
 		}
 		if rare := !strings.Contains(verb, name); rare == slices.Contains(everyday, flag.Name) {
-			t.Errorf("wherry inspect --help: %s is left out: %t", name, rare)
+			t.Errorf("wherry digest --help: %s is left out: %t", name, rare)
 		}
 	})
 	if !strings.Contains(verb, "wherry help flags") {
-		t.Error("wherry inspect --help does not say where the rare flags are")
+		t.Error("wherry digest --help does not say where the rare flags are")
 	}
 	for _, about := range []string{"rate", "stalls", "retries"} {
 		if _, line, _ := strings.Cut(verb, "\nLogins"); !strings.Contains(line, about) {
-			t.Errorf("wherry inspect --help does not say where the flags about %s are", about)
+			t.Errorf("wherry digest --help does not say where the flags about %s are", about)
 		}
 	}
 	if got := run(t, "help", "flag"); got.code != 2 {

@@ -41,11 +41,6 @@ type SkopeoLayer struct {
 	Annotations map[string]string
 }
 
-// A compat is another tool whose form a result has.
-type compat uint8
-
-const compatSkopeo compat = iota + 1
-
 // inspectSkopeo shows an image as skopeo does, byte for byte.
 func inspectSkopeo(ctx context.Context, f *Factory, p *place, platform Platform) (render.Result, error) {
 	root, err := p.root(ctx)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -8,34 +9,111 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wherry-dev/wherry/image"
 	"github.com/wherry-dev/wherry/internal/render"
 	"github.com/wherry-dev/wherry/internal/term"
 )
 
-// render lays the result out for people.
-func (r InspectResult) render() render.Result {
+// render lays the result out for people. Quiet is the digest of what was asked for.
+func (r InspectResult) render(platform Platform) render.Result {
 	facts := factRows{}
 	facts.add("Name", r.Name)
 	facts.add("Digest", r.Digest.String())
 	facts.add("Type", r.MediaType)
 	facts.add("Artifact type", r.ArtifactType)
 	facts.add("Refers to", r.Subject.String())
-	if r.Image != nil {
-		r.Image.describe(&facts)
+	quiet := r.Digest.String()
+	if len(r.Children) > 0 {
+		facts.add("Size of all", sizeOrNothing(r.Total))
 	}
-	facts.add("Size", term.Size(r.Total))
-	tables := []render.Table{{Rows: facts.all()}}
+	switch {
+	case r.Image != nil:
+		if r.Image.Digest != r.Digest {
+			facts.add("Image digest", r.Image.Digest.String())
+		}
+		r.Image.describe(&facts)
+		facts.add("Size", term.Size(r.Image.Total)+" in "+count(len(r.Layers), "layer"))
+		if platform.given {
+			quiet = r.Image.Digest.String()
+		}
+	case r.without != "":
+		facts.add("Platform", "none of "+r.without)
+	case len(r.Children) == 0:
+		facts.add("Size", term.Size(r.Total))
+	}
+	if r.Base != nil {
+		facts.add("Base", r.Base.Name)
+		facts.add("Base digest", r.Base.Digest.String())
+	}
+	facts.add("Attached", r.attached())
+	return render.Result{Value: r, Tables: append([]render.Table{{Rows: facts.all()}}, r.tables()...), Quiet: []string{quiet}}
+}
+
+func sizeOrNothing(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return term.Size(n)
+}
+
+// tables are those below the facts.
+func (r InspectResult) tables() []render.Table {
+	var tables []render.Table
 	if len(r.Children) > 0 {
 		tables = append(tables, r.childTable())
 	}
 	if len(r.Layers) > 0 {
 		tables = append(tables, r.layerTable())
 	}
+	if len(r.Attached) > 0 {
+		tables = append(tables, r.attachedTable())
+	}
 	tables = append(tables, mapTable("ANNOTATION", r.Annotations)...)
 	if r.Image != nil {
+		tables = append(tables, mapTable("IMAGE ANNOTATION", r.Image.Annotations)...)
 		tables = append(tables, mapTable("LABEL", r.Image.Labels)...)
 	}
-	return render.Result{Value: r, Tables: tables, Quiet: []string{r.Digest.String()}}
+	return tables
+}
+
+// attached says how much of which kind refers to the image, and what was not
+// looked for.
+func (r InspectResult) attached() string {
+	if r.unknown && len(r.Attached) == 0 {
+		return "not known"
+	}
+	var all []string
+	for _, kind := range []image.Kind{image.KindSignature, image.KindSBOM, image.KindAttestation, image.KindArtifact} {
+		n := 0
+		for _, a := range r.Attached {
+			if a.Kind == kind {
+				n++
+			}
+		}
+		if n > 0 {
+			all = append(all, count(n, nameOfKind(kind)))
+		}
+	}
+	said := cmp.Or(strings.Join(all, ", "), "nothing")
+	if r.unknown {
+		return said + ", and what is not known"
+	}
+	if len(r.Unasked) == 0 {
+		return said
+	}
+	endings := make([]string, len(r.Unasked))
+	for i, tag := range r.Unasked {
+		endings[i] = tag[strings.LastIndexByte(tag, '.'):]
+	}
+	return said + "; not looked for: " + strings.Join(endings, " and ") + ", as wherry tree does"
+}
+
+// nameOfKind returns a kind as people read it.
+func nameOfKind(k image.Kind) string {
+	if k == image.KindSBOM {
+		return "SBOM"
+	}
+	return string(k)
 }
 
 func (i *ImageResult) describe(facts *factRows) {
@@ -57,20 +135,41 @@ func (i *ImageResult) describe(facts *factRows) {
 	facts.add("Config", i.ConfigDigest.String())
 }
 
+// childTable has the platforms. Attestations stand with what they are about, or in
+// the tree.
 func (r InspectResult) childTable() render.Table {
-	return render.Table{Header: []string{"PLATFORM", "DIGEST", "SIZE"}, Rows: rowsOf(r.Children, func(c ChildResult) []string {
-		what := c.Platform
+	images := slices.DeleteFunc(slices.Clone(r.Children), func(c ChildResult) bool { return c.Attestation })
+	return render.Table{Header: []string{"PLATFORM", "DIGEST", "SIZE"}, Rows: rowsOf(images, func(c ChildResult) []string {
+		platform := c.Platform
+		if platform == "" {
+			platform = "(none)"
+		}
+		size := term.Size(c.Total)
 		switch {
-		case c.Attestation:
-			what = "(attestation)"
-		case what == "":
-			what = "(none)"
+		case c.Missing:
+			size = "not there"
+		case !c.known:
+			size = "with --sizes"
 		}
-		if c.Missing {
-			return []string{what, c.Digest.String(), "not there"}
-		}
-		return []string{what, c.Digest.String(), term.Size(c.Total)}
+		return []string{platform, c.Digest.String(), size}
 	})}
+}
+
+// mostAttached is how much of what refers to an image stands on its screen.
+const mostAttached = 20
+
+func (r InspectResult) attachedTable() render.Table {
+	shown := r.Attached[:min(mostAttached, len(r.Attached))]
+	return render.Table{Header: []string{"ATTACHED", "DIGEST", "TYPE"}, Rows: func(yield func([]string) bool) {
+		for _, a := range shown {
+			if !yield([]string{nameOfKind(a.Kind), a.Digest.String(), a.Type}) {
+				return
+			}
+		}
+		if more := len(r.Attached) - len(shown); more > 0 {
+			yield([]string{"and more", count(more, "manifest") + ", with wherry tree"})
+		}
+	}}
 }
 
 func (r InspectResult) layerTable() render.Table {

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 )
 
 // putConfig puts an image without layers into repository app, under tag v1.
@@ -45,5 +48,53 @@ func TestAnImageOfNoTimeCanBeLookedAt(t *testing.T) {
 			}
 			checkSchema(t, "inspect", run(t, "inspect", "--json", r.Host()+"/app:v1").out)
 		})
+	}
+}
+
+// Nothing is answered before all is asked: who asks one thing after the other waits
+// for ever.
+func TestAnImageIsSeenInTwoRoundTrips(t *testing.T) {
+	for _, config := range []testregistry.Config{{}, {NoReferrers: true}} {
+		r := testregistry.Start(t, config)
+		testimage.Single(1).PutTo(r, "app", "v1")
+		all := make(chan struct{})
+		var asked atomic.Int32
+		r.SetFaults(testregistry.Fault{Kind: testregistry.AnyKind, Nth: 2, Effect: testregistry.Hold, Release: all, Hit: func() {
+			if asked.Add(1) == mostRequests-1 {
+				close(all)
+			}
+		}})
+		got := run(t, "inspect", "--stall-timeout", "5s", "--retries", "1", r.Host()+"/app:v1")
+		if got.code != 0 || got.errors != "" || len(r.Requests()) != mostRequests {
+			t.Errorf("exit code %d after %d requests, %s", got.code, len(r.Requests()), got.errors)
+		}
+	}
+}
+
+func TestWhatRefersToAnImageMayFail(t *testing.T) {
+	r := testregistry.Start(t, testregistry.Config{Faults: []testregistry.Fault{
+		{Kind: testregistry.KindReferrers, Effect: testregistry.Answer, N: http.StatusUnauthorized, Body: `{"errors":[{"code":"UNAUTHORIZED","message":"no\u001b[31m"}]}`},
+		{Kind: testregistry.KindManifest, Ref: ".att", Effect: testregistry.Answer, N: http.StatusUnauthorized},
+	}})
+	img := testimage.WithCosign(1)
+	img.PutTo(r, "app", "v1")
+	got := run(t, "inspect", "--platform", "linux/amd64", r.Host()+"/app:v1")
+	if got.code != 0 || !strings.Contains(got.out, "1 signature, and what is not known") {
+		t.Errorf("exit code %d:\n%s", got.code, got.out)
+	}
+	if !strings.HasPrefix(got.errors, "wherry: warning: what refers to it is not all known: ") || strings.Count(got.errors, "\n") != 1 || !strings.Contains(got.errors, `401`) {
+		t.Errorf("warns %q", got.errors)
+	}
+}
+
+func TestAnIndexWithoutAnImageForThisMachineIsShown(t *testing.T) {
+	r := testregistry.Start(t, testregistry.Config{})
+	testimage.IndexOf(1, "plan9/mips", "plan9/386").PutTo(r, "app", "v1")
+	got := run(t, "inspect", r.Host()+"/app:v1")
+	if got.code != 0 || got.errors != "" || !strings.Contains(got.out, "none of ") || !strings.Contains(got.out, "plan9/mips") {
+		t.Errorf("exit code %d, %s%s", got.code, got.out, got.errors)
+	}
+	if got := run(t, "inspect", "--platform", "linux/amd64", r.Host()+"/app:v1"); got.code != exitNotFound || got.out != "" {
+		t.Errorf("exit code %d, %s", got.code, got.out)
 	}
 }

@@ -40,7 +40,7 @@ func TestEveryKindOfImageIsListedWithTheSizeOfInspect(t *testing.T) {
 	rows := listLong(t, r.Host()+"/app")
 	for _, kind := range testimage.Kinds() {
 		var want InspectResult
-		got := run(t, "inspect", "--json", r.Host()+"/app:"+kind.Name)
+		got := run(t, "inspect", "--json", "--sizes", r.Host()+"/app:"+kind.Name)
 		if err := json.Unmarshal([]byte(got.out), &want); err != nil {
 			t.Fatalf("%s: %v", got.errors, err)
 		}
@@ -48,7 +48,7 @@ func TestEveryKindOfImageIsListedWithTheSizeOfInspect(t *testing.T) {
 		if row.Digest != want.Digest || row.Size != want.Total || row.Error != "" {
 			t.Errorf("%s: %+v, want %s of %d bytes", kind.Name, row, want.Digest, want.Total)
 		}
-		if want.Image != nil && (row.Created == nil || strings.Join(row.Platforms, ",") != want.Image.Platform) {
+		if len(want.Children) == 0 && want.Image != nil && (row.Created == nil || strings.Join(row.Platforms, ",") != want.Image.Platform) {
 			t.Errorf("%s: %+v, want the platform %q and a time", kind.Name, row, want.Image.Platform)
 		}
 	}

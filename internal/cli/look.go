@@ -141,15 +141,39 @@ func (p *place) image(ctx context.Context, platform Platform) (content.Manifest,
 // only returns the image that the argument stands for: of an index the one for
 // the platform that was given, or else for this machine.
 func (p *place) only(ctx context.Context, platform Platform) (content.Manifest, error) {
-	m, err := p.image(ctx, platform)
-	if err != nil || platform.given {
+	m, err := p.root(ctx)
+	if err != nil {
 		return m, err
+	}
+	return p.chosen(ctx, m, platform)
+}
+
+// chosen returns the image of m for the platform that was given, or else for this
+// machine; m itself where it is no index.
+func (p *place) chosen(ctx context.Context, m content.Manifest, platform Platform) (content.Manifest, error) {
+	if platform.given {
+		return p.narrow(ctx, m, platform.Platform)
 	}
 	found, err := p.pick(ctx, m, content.HostPlatform())
 	if errors.Is(err, content.ErrNotFound) && p.at.Transport == endpoint.Store {
 		return p.firstHere(ctx, m, err)
 	}
 	return found, err
+}
+
+// below returns p for what is below a manifest that it gave. What is read by digest
+// is read once, and from a registry kept beyond the process.
+func (p *place) below(f *Factory) (*place, error) {
+	src := *p.Source
+	if _, counted := content.As[content.Originer](p.Source); counted {
+		client, err := f.Client()
+		if err != nil {
+			return nil, err
+		}
+		src.Source = &content.Recalled{Source: p.Source.Source, Facts: client.Facts}
+	}
+	src.Source = &content.Shelf{Source: src.Source, Room: shelfRoom}
+	return &place{&src, p.at}, nil
 }
 
 // firstHere returns the first image of index m that is here, and else missing.

@@ -22,7 +22,7 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
 	help := &helpOutput{w: f.Out}
 	root.SetOut(help)
-	root.SetArgs(args)
+	root.SetArgs(joined(args, stdio, env))
 	if isCompletion(args) {
 		completeFlags(root)
 	}

@@ -45,6 +45,8 @@ var schemas = map[string]reflect.Type{
 	"version":   reflect.TypeFor[VersionResult](),
 	"which":     reflect.TypeFor[WhichResult](),
 
+	"inspect-buildx": reflect.TypeFor[BuildxResult](),
+
 	"image-inspect": reflect.TypeFor[[]ImageInspectResult](),
 	"system-df":     reflect.TypeFor[UsageResult](), // of a line
 
@@ -54,7 +56,7 @@ var schemas = map[string]reflect.Type{
 }
 
 // handmade says which schema the other verbs follow.
-var handmade = map[string]string{"copy": "copy", "manifest-push": "copy"}
+var handmade = map[string]string{"copy": "copy", "manifest-push": "copy", "tree": "tree"}
 
 // others says which verbs have the schema of another one.
 var others = map[string]string{

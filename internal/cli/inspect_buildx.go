@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/render"
+	"github.com/wherry-dev/wherry/internal/term"
+)
+
+// BuildxResult is what `docker buildx imagetools inspect` says of an image with
+// --format '{{json .}}', and so does `wherry inspect --compat buildx`
+// (docs/schemas/inspect-buildx.json).
+// https://docs.docker.com/reference/cli/docker/buildx/imagetools/inspect/
+type BuildxResult struct {
+	Name     string `json:"name"`
+	Manifest any    `json:"manifest"`        // a BuildxIndex, or the descriptor of a single manifest
+	Image    any    `json:"image,omitempty"` // the config, or of several platforms each one's
+}
+
+// A BuildxIndex is an index with its own digest and size.
+type BuildxIndex struct {
+	SchemaVersion int                  `json:"schemaVersion"`
+	MediaType     string               `json:"mediaType,omitempty"`
+	Digest        digest.Digest        `json:"digest"`
+	Size          int64                `json:"size"`
+	Manifests     []ocispec.Descriptor `json:"manifests"`
+	Annotations   map[string]string    `json:"annotations,omitempty"`
+}
+
+// inspectBuildx shows an image as buildx does: as text from the root alone, as JSON
+// or by a template with the configs of all platforms.
+func inspectBuildx(ctx context.Context, f *Factory, p *place) (render.Result, error) {
+	root, err := p.root(ctx)
+	if err != nil {
+		return render.Result{}, err
+	}
+	f.warnAmbiguous(root)
+	quiet := []string{root.Digest().String()}
+	whole := strings.ReplaceAll(f.Flags.Format.String(), " ", "") == "{{.Manifest}}" // buildx has text for that
+	if !f.Flags.asked() || whole {
+		return render.Result{Raw: p.buildxText(root), Quiet: quiet}, nil
+	}
+	r := BuildxResult{Name: p.at.FullName(), Manifest: root.Descriptor()}
+	if root.IsIndex() {
+		index := BuildxIndex{SchemaVersion: 2, MediaType: root.MediaType(), Digest: root.Digest(), Size: root.Size(), Manifests: []ocispec.Descriptor{}}
+		index.Manifests = append(index.Manifests, root.Children()...)
+		index.Annotations = root.Annotations()
+		r.Manifest = index
+	}
+	below, err := p.below(f)
+	if err != nil {
+		return render.Result{}, err
+	}
+	configs, err := below.configs(ctx, root)
+	if err != nil {
+		return render.Result{}, p.fail(err)
+	}
+	if len(configs) > 1 {
+		r.Image = configs
+	}
+	if len(configs) == 1 {
+		r.Image = slices.Collect(maps.Values(configs))[0]
+	}
+	return render.Result{Value: r, Quiet: quiet}, nil
+}
+
+// mostConfigs is how many bytes the configs of one image may have all together.
+const mostConfigs = 16 << 20
+
+// configs reads the configs of all images of root, by platform.
+func (p *place) configs(ctx context.Context, root content.Manifest) (map[string]*ocispec.Image, error) {
+	g, err := loadThere(ctx, p.Source, root)
+	if err != nil {
+		return nil, err
+	}
+	var images []content.Manifest
+	var size int64
+	attestations := attestationsOf(g)
+	for _, d := range g.Order {
+		m := g.Manifests[d]
+		if config, ok := m.ImageConfig(); ok && !attestations[d] {
+			images = append(images, m)
+			size += config.Size
+		}
+	}
+	if size > mostConfigs {
+		return nil, fmt.Errorf("the configs have more than %d bytes: %w", mostConfigs, content.ErrInvalid)
+	}
+	var mu sync.Mutex
+	all := map[string]*ocispec.Image{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(listJobs)
+	for _, m := range images {
+		group.Go(func() error {
+			raw, err := content.ReadConfig(ctx, p, m, content.Limits{})
+			if err != nil {
+				return err
+			}
+			var config ocispec.Image
+			if err := json.Unmarshal(raw, &config); err != nil {
+				return fmt.Errorf("config of %s: %w: %w", m.Digest(), err, content.ErrInvalid)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all[content.PlatformOf(config.Platform).String()] = &config
+			return nil
+		})
+	}
+	return all, group.Wait()
+}
+
+// attestationsOf returns the attestation manifests in the indexes of g.
+func attestationsOf(g *content.Graph) map[digest.Digest]bool {
+	all := map[digest.Digest]bool{}
+	for _, d := range g.Order {
+		for _, child := range g.Manifests[d].Children() {
+			if content.IsAttestation(child) {
+				all[child.Digest] = true
+			}
+		}
+	}
+	return all
+}
+
+// buildxText is what buildx writes for people. Outside text in it is escaped.
+func (p *place) buildxText(root content.Manifest) io.WriterTo {
+	var b bytes.Buffer
+	tw := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	fact(tw, "Name:", p.at.FullName())
+	fact(tw, "MediaType:", root.MediaType())
+	fact(tw, "Digest:", root.Digest().String())
+	_ = tw.Flush()
+	if root.IsIndex() {
+		fact(tw, "", "")
+		fact(tw, "Manifests:", "")
+		_ = tw.Flush()
+	}
+	for i, d := range root.Children() {
+		if i > 0 {
+			fact(tw, "", "")
+		}
+		repository, _, _ := strings.Cut(p.at.FullName(), "@")
+		fact(tw, "  Name:", repository+"@"+d.Digest.String())
+		fact(tw, "  MediaType:", d.MediaType)
+		if d.Platform == nil {
+			continue // nor does buildx show annotations then
+		}
+		fact(tw, "  Platform:", written(*d.Platform))
+		for _, optional := range [][2]string{
+			{"  OSVersion:", d.Platform.OSVersion}, {"  OSFeatures:", strings.Join(d.Platform.OSFeatures, ", ")}, {"  URLs:", strings.Join(d.URLs, ", ")},
+		} {
+			if optional[1] != "" {
+				fact(tw, optional[0], optional[1])
+			}
+		}
+		if len(d.Annotations) == 0 {
+			continue
+		}
+		fact(tw, "  Annotations:", "")
+		_ = tw.Flush() // a buffer takes all
+		for _, key := range slices.Sorted(maps.Keys(d.Annotations)) {
+			fact(tw, "    "+key+":", d.Annotations[key])
+		}
+		_ = tw.Flush()
+	}
+	_ = tw.Flush()
+	return &b
+}
+
+// written returns a platform as it is written, v8 of arm64 included.
+func written(p ocispec.Platform) string {
+	parts := slices.DeleteFunc([]string{cmp.Or(p.OS, "unknown"), p.Architecture, p.Variant}, func(s string) bool { return s == "" })
+	return strings.Join(parts, "/")
+}
+
+// fact writes a line of a name and a value, with the values of lines that follow
+// each other below each other.
+func fact(w io.Writer, name, value string) {
+	_, _ = fmt.Fprintf(w, "%s\t%s\n", term.Safe(name), term.Safe(value)) // a buffer takes all
+}
