@@ -85,9 +85,10 @@ func cmdFaults(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdImage puts an image of a kind into a registry, without a request: age=24h is
-// one that was made so long ago.
+// one that was made so long ago, on=REPOSITORY:TAG one that says that it was built
+// on that, which is put there too.
 func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && (len(args) == 3 || len(args) == 4), "image NAME REPOSITORY:TAG KIND|age=DURATION [SEED]")
+	usage(ts, !neg && (len(args) == 3 || len(args) == 4), "image NAME REPOSITORY:TAG KIND|age=DURATION|on=REPOSITORY:TAG [SEED]")
 	seed := uint64(1)
 	if len(args) == 4 {
 		n, err := strconv.ParseUint(args[3], 10, 64)
@@ -103,6 +104,14 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 		d, err := time.ParseDuration(age)
 		ts.Check(err)
 		testimage.Made(seed, time.Now().Add(-d).UTC().Truncate(time.Second)).PutTo(registryOf(ts, args[0]), repo, tag)
+		return
+	}
+	if on, ok := strings.CutPrefix(args[2], "on="); ok {
+		r := registryOf(ts, args[0])
+		base, image := testimage.On(seed, r.Host()+"/"+on)
+		baseRepo, baseTag := split(ts, on)
+		base.PutTo(r, baseRepo, baseTag)
+		image.PutTo(r, repo, tag)
 		return
 	}
 	m, ok := testimage.Named(args[2], seed)

@@ -26,6 +26,7 @@ const (
 	exitNotFound     = 4
 	exitUnauthorized = 5
 	exitRefused      = 6
+	exitDiffers      = 7
 	exitRateLimited  = 8
 	exitNetwork      = 9
 	exitNoSpace      = 10
@@ -135,6 +136,7 @@ var classes = []struct {
 	{exitRefused, isOneOf(content.ErrCorrupt, content.ErrInvalid)},
 	{exitNotFound, isOneOf(content.ErrNotFound, fs.ErrNotExist)},
 	{exitNetwork, isNetwork},
+	{exitDiffers, isOneOf(errDiffers)},
 }
 
 func isOneOf(targets ...error) func(error) bool {

@@ -30,6 +30,9 @@ func (f *Factory) hint(err error) string {
 	if unnamed, ok := errors.AsType[*nameError](err); ok {
 		return "give it a name of its own: wherry copy " + unnamed.src + " " + unnamed.dst
 	}
+	if _, ok := errors.AsType[*noBaseError](err); ok {
+		return "name the base image: wherry check-base --base REF " + strings.Join(f.arguments(), " ")
+	}
 	if _, ok := errors.AsType[InterruptedError](err); ok {
 		return f.afterInterrupt()
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // render lays the result out for people. Quiet is the digest of what was asked for.
-func (r InspectResult) render(platform Platform) render.Result {
+func (r *InspectResult) render(platform Platform) render.Result {
 	facts := factRows{}
 	facts.add("Name", r.Name)
 	facts.add("Digest", r.Digest.String())
@@ -46,7 +46,7 @@ func (r InspectResult) render(platform Platform) render.Result {
 		facts.add("Base digest", r.Base.Digest.String())
 	}
 	facts.add("Attached", r.attached())
-	return render.Result{Value: r, Tables: append([]render.Table{{Rows: facts.all()}}, r.tables()...), Quiet: []string{quiet}}
+	return render.Result{Value: *r, Tables: append([]render.Table{{Rows: facts.all()}}, r.tables()...), Quiet: []string{quiet}}
 }
 
 func sizeOrNothing(n int64) string {
@@ -57,7 +57,7 @@ func sizeOrNothing(n int64) string {
 }
 
 // tables are those below the facts.
-func (r InspectResult) tables() []render.Table {
+func (r *InspectResult) tables() []render.Table {
 	var tables []render.Table
 	if len(r.Children) > 0 {
 		tables = append(tables, r.childTable())
@@ -78,7 +78,7 @@ func (r InspectResult) tables() []render.Table {
 
 // attached says how much of which kind refers to the image, and what was not
 // looked for.
-func (r InspectResult) attached() string {
+func (r *InspectResult) attached() string {
 	if r.unknown && len(r.Attached) == 0 {
 		return "not known"
 	}
@@ -137,7 +137,7 @@ func (i *ImageResult) describe(facts *factRows) {
 
 // childTable has the platforms. Attestations stand with what they are about, or in
 // the tree.
-func (r InspectResult) childTable() render.Table {
+func (r *InspectResult) childTable() render.Table {
 	images := slices.DeleteFunc(slices.Clone(r.Children), func(c ChildResult) bool { return c.Attestation })
 	return render.Table{Header: []string{"PLATFORM", "DIGEST", "SIZE"}, Rows: rowsOf(images, func(c ChildResult) []string {
 		platform := c.Platform
@@ -158,7 +158,7 @@ func (r InspectResult) childTable() render.Table {
 // mostAttached is how much of what refers to an image stands on its screen.
 const mostAttached = 20
 
-func (r InspectResult) attachedTable() render.Table {
+func (r *InspectResult) attachedTable() render.Table {
 	shown := r.Attached[:min(mostAttached, len(r.Attached))]
 	return render.Table{Header: []string{"ATTACHED", "DIGEST", "TYPE"}, Rows: func(yield func([]string) bool) {
 		for _, a := range shown {
@@ -172,7 +172,7 @@ func (r InspectResult) attachedTable() render.Table {
 	}}
 }
 
-func (r InspectResult) layerTable() render.Table {
+func (r *InspectResult) layerTable() render.Table {
 	return render.Table{Header: []string{"LAYER", "SIZE", "TYPE"}, Rows: rowsOf(r.Layers, func(l LayerResult) []string {
 		return []string{l.Digest.String(), term.Size(l.Size), l.MediaType}
 	})}

@@ -22,7 +22,7 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
 	help := &helpOutput{w: f.Out}
 	root.SetOut(help)
-	root.SetArgs(joined(args, stdio, env))
+	root.SetArgs(joined(args, stdio, env)) //nolint:contextcheck // the same
 	if isCompletion(args) {
 		completeFlags(root)
 	}

@@ -116,7 +116,7 @@ func nodeOf(b *image.Branch) TreeNode {
 }
 
 // below returns what refers to n and then what is in it, which is the longer part.
-func (n TreeNode) below() []TreeNode { return append(n.Referrers[:len(n.Referrers):len(n.Referrers)], n.Children...) }
+func (n TreeNode) below() []TreeNode { return slices.Concat(n.Referrers, n.Children) }
 
 // digests appends the digests of all that refers to something.
 func (n TreeNode) digests(all []string) []string {

@@ -229,6 +229,28 @@ func Shared(seed uint64) (first, second Image) {
 		other.Done(other.Image("linux/amd64", append(base[:2:2], other.Layer(Gzip, 900))...))
 }
 
+// On is a base image, and an image with one layer more that says by annotations that it was built on that, which is
+// called name.
+func On(seed uint64, name string) (base, image Image) {
+	b := Builder{Seed: seed}
+	layers := []Layer{b.Layer(Gzip, 2000), b.Layer(Gzip, 1000)}
+	base = b.Done(b.Image("linux/amd64", layers...))
+	layers = append(layers, b.Layer(Gzip, 500))
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    b.Config("linux/amd64", layers...),
+		Annotations: map[string]string{
+			ocispec.AnnotationBaseImageName:   name,
+			ocispec.AnnotationBaseImageDigest: base.Root.Digest.String(),
+		},
+	}
+	for _, l := range layers {
+		m.Layers = append(m.Layers, l.Descriptor)
+	}
+	return base, b.Done(b.Manifest(m.MediaType, m))
+}
+
 // Big is an image with one layer of about mib MiB of random bytes, which do not compress, over a small one.
 func Big(seed uint64, mib int64) Image {
 	b := Builder{Seed: seed}
