@@ -314,7 +314,7 @@ func (s *scene) arrives(root digest.Digest, args ...string) {
 // inspected wants root to be shown, or refused with the words that a copy is refused with.
 func (s *scene) inspected(tt manifestCase, root digest.Digest) {
 	s.Helper()
-	o := s.run(nil, "inspect", "FROM/app:v1")
+	o := s.run(nil, "inspect", "--sizes", "FROM/app:v1") // which reads all of an index
 	if !tt.shown {
 		s.wantFailure(o, tt.code, tt.says)
 		return

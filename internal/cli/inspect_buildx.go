@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"text/tabwriter"
 
 	"github.com/opencontainers/go-digest"
@@ -51,8 +50,7 @@ func inspectBuildx(ctx context.Context, f *Factory, p *place) (render.Result, er
 	}
 	f.warnAmbiguous(root)
 	quiet := []string{root.Digest().String()}
-	whole := strings.ReplaceAll(f.Flags.Format.String(), " ", "") == "{{.Manifest}}" // buildx has text for that
-	if !f.Flags.asked() || whole {
+	if !f.Flags.asked() {
 		return render.Result{Raw: p.buildxText(root), Quiet: quiet}, nil
 	}
 	r := BuildxResult{Name: p.at.FullName(), Manifest: root.Descriptor()}
@@ -82,59 +80,65 @@ func inspectBuildx(ctx context.Context, f *Factory, p *place) (render.Result, er
 // mostConfigs is how many bytes the configs of one image may have all together.
 const mostConfigs = 16 << 20
 
-// configs reads the configs of all images of root, by platform.
+// configs reads the configs of all images of root, by the platform that the index
+// states, or else the config. Of several for one platform the last counts.
 func (p *place) configs(ctx context.Context, root content.Manifest) (map[string]*ocispec.Image, error) {
 	g, err := loadThere(ctx, p.Source, root)
 	if err != nil {
 		return nil, err
 	}
-	var images []content.Manifest
+	images, stated := imagesOf(g)
 	var size int64
-	attestations := attestationsOf(g)
-	for _, d := range g.Order {
-		m := g.Manifests[d]
-		if config, ok := m.ImageConfig(); ok && !attestations[d] {
-			images = append(images, m)
-			size += config.Size
+	for _, m := range images {
+		config, _ := m.ImageConfig()
+		if size += config.Size; size > mostConfigs {
+			return nil, fmt.Errorf("the configs have more than %d bytes: %w", mostConfigs, content.ErrInvalid)
 		}
 	}
-	if size > mostConfigs {
-		return nil, fmt.Errorf("the configs have more than %d bytes: %w", mostConfigs, content.ErrInvalid)
-	}
-	var mu sync.Mutex
-	all := map[string]*ocispec.Image{}
+	configs := make([]ocispec.Image, len(images))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(listJobs)
-	for _, m := range images {
+	for i, m := range images {
 		group.Go(func() error {
 			raw, err := content.ReadConfig(ctx, p, m, content.Limits{})
 			if err != nil {
 				return err
 			}
-			var config ocispec.Image
-			if err := json.Unmarshal(raw, &config); err != nil {
+			if err := json.Unmarshal(raw, &configs[i]); err != nil {
 				return fmt.Errorf("config of %s: %w: %w", m.Digest(), err, content.ErrInvalid)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			all[content.PlatformOf(config.Platform).String()] = &config
 			return nil
 		})
 	}
-	return all, group.Wait()
+	err = group.Wait()
+	all := map[string]*ocispec.Image{}
+	for i, m := range images {
+		platform := configs[i].Platform
+		if stated[m.Digest()] != nil {
+			platform = *stated[m.Digest()]
+		}
+		all[content.PlatformOf(platform).String()] = &configs[i]
+	}
+	return all, err
 }
 
-// attestationsOf returns the attestation manifests in the indexes of g.
-func attestationsOf(g *content.Graph) map[digest.Digest]bool {
-	all := map[digest.Digest]bool{}
+// imagesOf returns the images of g, and the platforms that its indexes state.
+// Attestations are none.
+func imagesOf(g *content.Graph) (images []content.Manifest, stated map[digest.Digest]*ocispec.Platform) {
+	stated = map[digest.Digest]*ocispec.Platform{}
+	attestations := map[digest.Digest]bool{}
 	for _, d := range g.Order {
 		for _, child := range g.Manifests[d].Children() {
-			if content.IsAttestation(child) {
-				all[child.Digest] = true
-			}
+			stated[child.Digest] = child.Platform
+			attestations[child.Digest] = content.IsAttestation(child)
 		}
 	}
-	return all
+	for _, d := range g.Order {
+		if _, ok := g.Manifests[d].ImageConfig(); ok && !attestations[d] {
+			images = append(images, g.Manifests[d])
+		}
+	}
+	return images, stated
 }
 
 // buildxText is what buildx writes for people. Outside text in it is escaped.

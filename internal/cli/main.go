@@ -18,11 +18,15 @@ func Main(ctx context.Context, args []string, stdio Stdio, env func(string) stri
 	// net/http writes what a server sends unasked to this logger, as it is: that
 	// may repeat a secret. What goes wrong is told by errors.
 	log.SetOutput(io.Discard)
-	f := newFactory(stdio, env)
-	root := newRoot(f) //nolint:contextcheck // commands get theirs from ExecuteContext
+	return newFactory(stdio, env).execute(ctx, joined(args, stdio, env)) //nolint:contextcheck // commands get theirs from ExecuteContext
+}
+
+// execute runs one command line and returns the exit code.
+func (f *Factory) execute(ctx context.Context, args []string) int {
+	root := newRoot(f) //nolint:contextcheck // the same
 	help := &helpOutput{w: f.Out}
 	root.SetOut(help)
-	root.SetArgs(joined(args, stdio, env)) //nolint:contextcheck // the same
+	root.SetArgs(args)
 	if isCompletion(args) {
 		completeFlags(root)
 	}
