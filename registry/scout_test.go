@@ -11,6 +11,7 @@ import (
 	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/testregistry"
 	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
+	"github.com/wherry-dev/wherry/registry"
 )
 
 func TestAScoutAsksBothWaysAtOnceUntilItKnows(t *testing.T) {
@@ -39,27 +40,36 @@ func TestAScoutAsksBothWaysAtOnceUntilItKnows(t *testing.T) {
 					t.Errorf("run %d costs %d", i, costs)
 				}
 				server.Reset()
-				var found []digest.Digest
-				for d, err := range repo.Scout(t.Context(), img.Root.Digest) {
-					if err != nil {
-						t.Fatal(err)
-					}
-					found = append(found, d.Digest)
-				}
-				if !slices.Equal(found, []digest.Digest{img.Referrers[0].Digest}) {
+				if found := scouted(t, repo, img.Root.Digest); !slices.Equal(found, []digest.Digest{img.Referrers[0].Digest}) {
 					t.Errorf("run %d found %v", i, found)
 				}
-				var kinds []string
-				for _, q := range server.Requests() {
-					kinds = append(kinds, string(q.Kind))
-				}
-				slices.Sort(kinds)
-				if got := strings.Join(kinds, " "); got != want {
+				if got := kindsOf(server.Requests()); got != want {
 					t.Errorf("run %d asked for %q, want %q", i, got, want)
 				}
 			}
 		})
 	}
+}
+
+func scouted(t *testing.T, repo *registry.Repository, subject digest.Digest) (found []digest.Digest) {
+	t.Helper()
+	for d, err := range repo.Scout(t.Context(), subject) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, d.Digest)
+	}
+	return found
+}
+
+// kindsOf returns the kinds of requests, sorted.
+func kindsOf(requests []testregistry.Request) string {
+	var kinds []string
+	for _, q := range requests {
+		kinds = append(kinds, string(q.Kind))
+	}
+	slices.Sort(kinds)
+	return strings.Join(kinds, " ")
 }
 
 func TestAScoutTellsWhatFailed(t *testing.T) {

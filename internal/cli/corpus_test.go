@@ -134,26 +134,30 @@ func TestNothingFromOutsideIsObeyed(t *testing.T) {
 		for arg := range strings.FieldsSeq(row.args) {
 			args = append(args, strings.ReplaceAll(names.Replace(arg), "json_.", "json ."))
 		}
-		for _, tty := range []bool{true, false} {
-			got := runOn(t, tty, args...)
-			if fails := got.code != exitDone; fails != row.fails {
-				t.Errorf("%s, terminal %t: exit code %d, %s", row.args, tty, got.code, got.errors)
-			}
-			if at := obeyed(got.errors); at >= 0 {
-				t.Errorf("%s, terminal %t: standard error has %.20q: %.300q", row.args, tty, got.errors[at:], got.errors[max(0, at-200):])
-			}
-			wrong := obeyed
-			if !tty {
-				wrong = row.form.wrong
-			}
-			if at := wrong(got.out); at >= 0 {
-				t.Errorf("%s, terminal %t: standard output has %.20q: %.300q", row.args, tty, got.out[at:], got.out[max(0, at-200):])
-			}
-			for _, word := range row.shows {
-				if !isWrittenOut(got.out+got.errors, word) && (tty || row.form != asItIs) {
-					t.Errorf("%s, terminal %t: the corpus behind %q did not arrive, or is raw:\n%.3000s", row.args, tty, word, got.out+got.errors)
-				}
-			}
+		row.check(t, "a terminal", obeyed, runOn(t, true, args...))
+		row.check(t, "a pipe", row.form.wrong, runOn(t, false, args...))
+	}
+}
+
+// check holds what a row gave on a terminal or a pipe to what may stand there. wrong
+// returns where on standard output the first character is that may not, or -1.
+func (row corpusRow) check(t *testing.T, on string, wrong func(string) int, got outcome) {
+	t.Helper()
+	if fails := got.code != exitDone; fails != row.fails {
+		t.Errorf("%s on %s: exit code %d, %s", row.args, on, got.code, got.errors)
+	}
+	if at := wrong(got.out); at >= 0 {
+		t.Errorf("%s on %s: standard output has %.20q: %.300q", row.args, on, got.out[at:], got.out[max(0, at-200):])
+	}
+	if at := obeyed(got.errors); at >= 0 {
+		t.Errorf("%s on %s: standard error has %.20q: %.300q", row.args, on, got.errors[at:], got.errors[max(0, at-200):])
+	}
+	if on == "a pipe" && row.form == asItIs {
+		return // it arrives as it is
+	}
+	for _, word := range row.shows {
+		if !isWrittenOut(got.out+got.errors, word) {
+			t.Errorf("%s on %s: the corpus behind %q did not arrive, or is raw:\n%.3000s", row.args, on, word, got.out+got.errors)
 		}
 	}
 }
@@ -166,6 +170,7 @@ func (form outputForm) wrong(out string) int {
 		return strings.IndexFunc(out, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' })
 	case asItIs:
 		return -1
+	case forPeople:
 	}
 	return obeyed(out)
 }

@@ -53,7 +53,9 @@ func inspectBuildx(ctx context.Context, f *Factory, p *place) (render.Result, er
 	if !f.Flags.asked() {
 		return render.Result{Raw: p.buildxText(root), Quiet: quiet}, nil
 	}
-	r := BuildxResult{Name: p.at.FullName(), Manifest: root.Descriptor()}
+	single := root.Descriptor()
+	single.ArtifactType = "" // as it stands in no index, buildx knows of none
+	r := BuildxResult{Name: p.at.FullName(), Manifest: single}
 	if root.IsIndex() {
 		index := BuildxIndex{SchemaVersion: 2, MediaType: root.MediaType(), Digest: root.Digest(), Size: root.Size(), Manifests: []ocispec.Descriptor{}}
 		index.Manifests = append(index.Manifests, root.Children()...)
