@@ -6,6 +6,9 @@
 // image; of an index [content.ImageFor] finds the image for a platform.
 //
 // [History] tells the steps that made an image, from its manifest and config.
+// [Attached] finds the signatures, SBOMs and attestations of one manifest in few
+// requests, and a [Survey] those of an image, of its platforms and of each other.
+// [BaseOf] and [StartsWith] tell what an image was built on.
 // [Export] writes its root file system as a tar: the layers one over the other,
 // without what they remove, verified, and clean whatever the layers hold.
 // [Import] makes an image of such a tar, and puts it into a [content.Sink].
