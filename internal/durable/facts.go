@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -74,19 +73,7 @@ func (f *Facts) remember(key, value string) error {
 		return err
 	}
 	f.sweep.Do(f.removeExpired)
-	tmp, err := os.CreateTemp(f.Dir, "new-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(raw)
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(f.Dir, fileName(key)))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return putFile(f.Dir, fileName(key), raw)
 }
 
 // removeExpired takes away what has expired, files of writers that were killed
