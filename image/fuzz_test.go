@@ -14,7 +14,7 @@ import (
 )
 
 // FuzzMerge makes layers of few names, so that they often meet, and compares what
-// Export makes of them with what the model does.
+// Export and Merge make of them with what the model does.
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte("0a1b2c"))
 	f.Add([]byte{0, 1, 0, 2, 33, 1, 1, 64, 20, 0, 97, 5, 130, 3, 255, 4, 4, 4, 200, 9, 31, 66, 7, 8})
@@ -31,6 +31,7 @@ func FuzzMerge(f *testing.F) {
 				break
 			}
 		}
+		checkMerge(t, all, refused, want)
 		var b builder
 		got, err := export(t, &b, b.of(all...))
 		switch {

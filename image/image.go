@@ -11,5 +11,8 @@
 // [BaseOf] and [StartsWith] tell what an image was built on.
 // [Export] writes its root file system as a tar: the layers one over the other,
 // without what they remove, verified, and clean whatever the layers hold.
+// A [Reader] tells what layers have without that: from a cache, from a table of
+// contents that a layer carries, or from the layer; a [Tree] is what they make
+// together, and what each does to the ones below it.
 // [Import] makes an image of such a tar, and puts it into a [content.Sink].
 package image

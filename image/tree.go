@@ -21,8 +21,15 @@ const (
 
 // A tree is the file system that layers make, without what is in its files.
 type tree struct {
-	root    *node
-	layer   int32 // that is being applied, from 1
+	meter
+
+	root  *node
+	layer int32 // that is being applied, from 1
+	log   *changeLog
+}
+
+// A meter holds layers to what they may have.
+type meter struct {
 	entries int
 	text    int
 	files   int64 // bytes of all files; sparse ones have more than was unpacked for them
@@ -55,13 +62,19 @@ type inode struct {
 func newTree(most int64) *tree {
 	root := &node{children: map[string]*node{}}
 	root.file = &inode{kind: tar.TypeDir, origin: root}
-	return &tree{root: root, most: most}
+	return &tree{root: root, meter: meter{most: most}}
 }
 
 // begin says that what is added comes from the next layer.
 func (t *tree) begin() {
+	t.end()
 	t.layer++
+}
+
+// end says that nothing more comes from the layer that is being applied.
+func (t *tree) end() {
 	delete(t.root.children, aufsLink)
+	t.log.close(t)
 }
 
 // add applies an entry, whose number in its layer is given, as a program would
@@ -110,26 +123,26 @@ func (t *tree) add(h *tar.Header, entry int32) error {
 }
 
 // admit counts an entry against the limits.
-func (t *tree) admit(h *tar.Header) error {
-	t.entries++
-	t.text += len(h.Name) + len(h.Linkname)
+func (m *meter) admit(h *tar.Header) error {
+	m.entries++
+	m.text += len(h.Name) + len(h.Linkname)
 	if isRegular(h.Typeflag) {
-		t.files += h.Size
+		m.files += h.Size
 	}
 	if h.Typeflag == tar.TypeDir {
-		t.text += len(h.Uname) + len(h.Gname)
+		m.text += len(h.Uname) + len(h.Gname)
 		for key, value := range h.PAXRecords {
-			t.text += len(key) + len(value)
+			m.text += len(key) + len(value)
 		}
 	}
 	switch {
 	case len(h.Name) > maxPath || len(h.Linkname) > maxPath:
 		return fmt.Errorf("its name, or where it links to, has more than %d bytes: %w", maxPath, content.ErrInvalid)
-	case t.entries > maxEntries:
+	case m.entries > maxEntries:
 		return fmt.Errorf("the layers have more than %d entries: %w", maxEntries, content.ErrInvalid)
-	case t.most >= 0 && (t.files > t.most || t.files < 0):
-		return fmt.Errorf("the files of the layers have more than %d bytes: %w", t.most, content.ErrInvalid)
-	case t.text > maxText:
+	case m.most >= 0 && (m.files > m.most || m.files < 0):
+		return fmt.Errorf("the files of the layers have more than %d bytes: %w", m.most, content.ErrInvalid)
+	case m.text > maxText:
 		return fmt.Errorf("the names of the layers have more than %d bytes: %w", maxText, content.ErrInvalid)
 	}
 	return nil
@@ -149,11 +162,16 @@ func checkGlobal(h *tar.Header) error {
 // split returns the parts of a name, none for the root. A name with .. in it is
 // refused, wherever it would lead.
 func split(name string) ([]string, error) {
-	elems := strings.Split(name, "/")
+	elems := elements(name)
 	if slices.Contains(elems, "..") {
 		return nil, fmt.Errorf(".. leads out of the file system: %w", content.ErrInvalid)
 	}
-	return slices.DeleteFunc(elems, func(s string) bool { return s == "" || s == "." }), nil
+	return elems, nil
+}
+
+// elements returns the parts of a name that mean something.
+func elements(name string) []string {
+	return slices.DeleteFunc(strings.Split(name, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
 func (t *tree) addRoot(h *tar.Header, entry int32) error {
@@ -169,7 +187,9 @@ func (t *tree) addFolder(parent *node, name string, h *tar.Header, entry int32) 
 	file := &inode{layer: t.layer, entry: entry, kind: tar.TypeDir, header: kept(h)}
 	if n := parent.children[name]; n != nil && n.children != nil {
 		file.origin = n
+		t.log.lose(n, t.layer)
 		n.file, n.layer = file, t.layer
+		t.log.make(n)
 		return nil
 	}
 	_, err := t.put(parent, name, file)
@@ -222,12 +242,19 @@ func (t *tree) put(parent *node, name string, file *inode) (*node, error) {
 	if file.origin == nil {
 		file.origin = n
 	}
+	if old := parent.children[name]; old != nil && t.log != nil {
+		old.each(func(below *node) { t.log.lose(below, t.layer) })
+	}
 	parent.children[n.name] = n
+	t.log.make(n)
 	return n, nil
 }
 
 // errAbsent is a name that is not there.
 var errAbsent = fmt.Errorf("it is not there: %w", content.ErrInvalid)
+
+// errNoFolder is a name that leads on where it cannot.
+var errNoFolder = fmt.Errorf("is no folder: %w", content.ErrInvalid)
 
 // none leaves a folder absent.
 func (t *tree) none(*node, string) (*node, error) { return nil, errAbsent }
@@ -269,7 +296,7 @@ func (t *tree) walk(elems []string, absent func(*node, string) (*node, error)) (
 		case next.children != nil:
 			at = next
 		case next.file.kind != tar.TypeSymlink:
-			return nil, fmt.Errorf("%.100q is no folder: %w", next.path(), content.ErrInvalid)
+			return nil, fmt.Errorf("%.100q %w", next.path(), errNoFolder)
 		case hops == maxHops:
 			return nil, fmt.Errorf("%.100q is a link that leads to links in a circle, or to more than %d: %w", next.path(), maxHops, content.ErrInvalid)
 		default:
@@ -286,7 +313,7 @@ func (t *tree) walk(elems []string, absent func(*node, string) (*node, error)) (
 // settle gives every inode the names it has in the end, the one of its entry
 // first, and returns the inodes that have an entry, by layer and in its order.
 func (t *tree) settle() [][]*inode {
-	delete(t.root.children, aufsLink)
+	t.end()
 	files := make([][]*inode, t.layer)
 	t.root.each(func(n *node) {
 		f := n.file
@@ -307,15 +334,28 @@ func (t *tree) settle() [][]*inode {
 // each calls do for n and all below it, folders before what they have, in the
 // order of names.
 func (n *node) each(do func(*node)) {
-	do(n)
+	n.until(func(n *node) bool {
+		do(n)
+		return true
+	})
+}
+
+// until is each that ends when do returns false, and returns that.
+func (n *node) until(do func(*node) bool) bool {
+	if !do(n) {
+		return false
+	}
 	children := make([]*node, 0, len(n.children))
 	for _, child := range n.children {
 		children = append(children, child)
 	}
 	slices.SortFunc(children, func(a, b *node) int { return strings.Compare(a.name, b.name) })
 	for _, child := range children {
-		child.each(do)
+		if !child.until(do) {
+			return false
+		}
 	}
+	return true
 }
 
 // path returns the name of n from the root, "" for that.

@@ -42,6 +42,7 @@ func (t *tree) remove(folders []string, base string) error {
 		return err
 	}
 	if n := at.children[name]; n != nil && !t.survives(n) {
+		t.log.lose(n, t.layer)
 		delete(at.children, name)
 	}
 	return nil
@@ -56,6 +57,7 @@ func (t *tree) prune(n *node) {
 	n.pruned = t.layer
 	for name, child := range n.children {
 		if !t.survives(child) {
+			t.log.lose(child, t.layer)
 			delete(n.children, name)
 		}
 	}
@@ -74,6 +76,7 @@ func (t *tree) survives(n *node) bool {
 	if len(n.children) == 0 {
 		return false
 	}
+	t.log.lose(n, t.layer)
 	n.file, n.layer = &inode{kind: tar.TypeDir, origin: n}, t.layer
 	return true
 }

@@ -1,0 +1,448 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// The annotations of layers that carry a table of contents.
+// https://github.com/containerd/stargz-snapshotter/blob/v0.19.1/docs/estargz.md
+// https://github.com/containers/storage/blob/v1.59.1/docs/containers-storage-zstd-chunked.md
+const (
+	stargzAnnotation  = "containerd.io/snapshot/stargz/toc.digest"
+	chunkedAnnotation = "zstd-chunked.manifest-checksum"
+	chunkedPosition   = "zstd-chunked.manifest-position"
+)
+
+// chunkedPrefixes stand before the annotations of zstd:chunked: those that are
+// written today, and those that stargz-snapshotter writes.
+var chunkedPrefixes = []string{"io.github.containers.", "io.containers."}
+
+// What a table may have: real ones have 350 bytes for each entry, and a tenth of
+// that as they are stored.
+const (
+	maxTable      = 64 << 20  // bytes in the layer
+	maxTableJ     = 512 << 20 // bytes of its JSON, which is never in memory as a whole
+	maxTableEntry = 4 << 20   // bytes of the JSON of one entry
+)
+
+// A table is a table of contents that a layer carries.
+type table struct {
+	digest digest.Digest // of its JSON (eStargz), or of what is stored (zstd:chunked)
+	zstd   content.Range // where it is stored; zero of eStargz, whose footer tells
+}
+
+// tableOf returns the table that d is said to carry.
+func tableOf(d ocispec.Descriptor) (table, bool) {
+	for _, prefix := range chunkedPrefixes {
+		sum := digest.Digest(d.Annotations[prefix+chunkedAnnotation])
+		at, ok := parsePosition(d.Annotations[prefix+chunkedPosition], d.Size)
+		if ok && isSHA256(sum) {
+			return table{digest: sum, zstd: at}, true
+		}
+	}
+	sum := digest.Digest(d.Annotations[stargzAnnotation])
+	return table{digest: sum}, isSHA256(sum)
+}
+
+func isSHA256(d digest.Digest) bool {
+	return content.CheckDigest(d) == nil && d.Algorithm() == digest.SHA256
+}
+
+// parsePosition reads offset:compressed:uncompressed:type, all in decimal; type 1
+// is the only one there is.
+func parsePosition(s string, size int64) (content.Range, bool) {
+	parts := strings.Split(s, ":")
+	if len(parts) != 4 || parts[3] != "1" {
+		return content.Range{}, false
+	}
+	off, err := strconv.ParseInt(parts[0], 10, 64)
+	n, nerr := strconv.ParseInt(parts[1], 10, 64)
+	ok := err == nil && nerr == nil && off > 0 && n > 0 && n <= maxTable && off <= size-n
+	return content.Range{Off: off, Len: n}, ok
+}
+
+// read reads the table of d into l. One that is not what the annotation says is
+// [content.ErrCorrupt], one that does not tell enough [content.ErrInvalid].
+func (t table) read(ctx context.Context, src content.Source, d ocispec.Descriptor, l *lister) (_ *Contents, err error) {
+	defer func() {
+		if err != nil {
+			l.undo()
+		}
+	}()
+	read := t.readStargz
+	if t.zstd.Len > 0 {
+		read = t.readChunked
+	}
+	if err := read(ctx, src, d, l); err != nil {
+		return nil, fmt.Errorf("table of contents: %w", err)
+	}
+	return &Contents{Layer: d.Digest, Table: t.digest, Entries: l.entries}, nil
+}
+
+// readChunked reads the table of a zstd:chunked layer.
+func (t table) readChunked(ctx context.Context, src content.Source, d ocispec.Descriptor, l *lister) error {
+	rc, err := src.Open(ctx, d, t.zstd)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	stored, err := content.VerifyReader(rc, ocispec.Descriptor{Digest: t.digest, Size: t.zstd.Len})
+	if err != nil {
+		return err
+	}
+	z, err := zstd.NewReader(stored, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxTable))
+	if err != nil {
+		return unreadable(err)
+	}
+	defer z.Close()
+	err = l.listTable(z, t.zstd.Off-skippableHead)
+	if _, rest := io.Copy(io.Discard, stored); rest != nil {
+		return rest
+	}
+	return err
+}
+
+// skippableHead is what a skippable frame of zstd has before its bytes.
+const skippableHead = 8
+
+// An eStargz layer ends in an empty gzip member whose header tells where the one
+// with the table begins; older ones leave out the four bytes that RFC 1952 wants
+// there.
+const (
+	stargzFooter    = 51
+	oldStargzFooter = 47
+	stargzName      = "stargz.index.json"
+)
+
+// readStargz reads the table of an eStargz layer.
+func (t table) readStargz(ctx context.Context, src content.Source, d ocispec.Descriptor, l *lister) error {
+	at, err := stargzTable(ctx, src, d)
+	if err != nil {
+		return err
+	}
+	rc, err := src.Open(ctx, d, at)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	z, err := gzip.NewReader(rc)
+	if err != nil {
+		return unreadable(err)
+	}
+	tr := tar.NewReader(z)
+	h, err := tr.Next()
+	if err != nil {
+		return unreadable(err)
+	}
+	if h.Name != stargzName || h.Size > maxTableJ {
+		return fmt.Errorf("%.100q of %d bytes is none: %w", h.Name, h.Size, content.ErrInvalid)
+	}
+	verified, err := content.VerifyReader(tr, ocispec.Descriptor{Digest: t.digest, Size: h.Size})
+	if err != nil {
+		return err
+	}
+	err = l.listTable(verified, at.Off)
+	if _, rest := io.Copy(io.Discard, verified); rest != nil {
+		return unreadable(rest)
+	}
+	if err != nil {
+		return err
+	}
+	// The table is a file of the layer, too, and nothing of it tells of that.
+	if err := l.list(h); err != nil {
+		return err
+	}
+	const head = 512
+	itself := &l.entries[len(l.entries)-1]
+	itself.Digest, itself.at = t.digest, span{off: at.Off, end: at.Off + at.Len, skip: head}
+	return nil
+}
+
+// stargzTable returns where an eStargz layer has its table.
+func stargzTable(ctx context.Context, src content.Source, d ocispec.Descriptor) (content.Range, error) {
+	if d.Size <= stargzFooter {
+		return content.Range{}, fmt.Errorf("it has no footer: %w", content.ErrInvalid)
+	}
+	rc, err := src.Open(ctx, d, content.Range{Off: d.Size - stargzFooter, Len: stargzFooter})
+	if err != nil {
+		return content.Range{}, err
+	}
+	defer rc.Close()
+	footer := make([]byte, stargzFooter)
+	if _, err := io.ReadFull(rc, footer); err != nil {
+		return content.Range{}, unreadable(err)
+	}
+	for _, size := range []int64{stargzFooter, oldStargzFooter} {
+		off, ok := parseFooter(footer[stargzFooter-size:])
+		end := d.Size - size
+		if ok && off >= 0 && off < end && end-off <= maxTable {
+			return content.Range{Off: off, Len: end - off}, nil
+		}
+	}
+	return content.Range{}, fmt.Errorf("it has no footer: %w", content.ErrInvalid)
+}
+
+// parseFooter returns the offset that a footer tells.
+func parseFooter(footer []byte) (int64, bool) {
+	z, err := gzip.NewReader(strings.NewReader(string(footer)))
+	if err != nil {
+		return 0, false
+	}
+	extra := string(z.Extra)
+	if len(footer) == stargzFooter {
+		var ok bool
+		if extra, ok = strings.CutPrefix(extra, "SG\x16\x00"); !ok {
+			return 0, false
+		}
+	}
+	hex, ok := strings.CutSuffix(extra, "STARGZ")
+	if !ok || len(hex) != 16 {
+		return 0, false
+	}
+	off, err := strconv.ParseInt(hex, 16, 64)
+	return off, err == nil
+}
+
+// unreadable gives what went wrong while a table was unpacked its class, where it
+// has none: the table's fault. What the place said stays what it is.
+func unreadable(err error) error {
+	for _, class := range []error{
+		content.ErrCorrupt, content.ErrInvalid, content.ErrUnavailable, content.ErrRateLimited, content.ErrNotFound,
+		content.ErrUnauthorized, content.ErrDenied, errors.ErrUnsupported, context.Canceled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, class) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", err, content.ErrInvalid)
+}
+
+// A tableEntry is an entry of a table: both formats have these fields.
+type tableEntry struct {
+	Name        string            `json:"name"`
+	Type        string            `json:"type"`
+	Link        string            `json:"linkName"`
+	Mode        int64             `json:"mode"`
+	Size        int64             `json:"size"`
+	UID         int               `json:"uid"`
+	GID         int               `json:"gid"`
+	ModTime     string            `json:"modtime"`
+	Major       int64             `json:"devMajor"`
+	Minor       int64             `json:"devMinor"`
+	Xattrs      map[string][]byte `json:"xattrs"`
+	Digest      digest.Digest     `json:"digest"`
+	Offset      int64             `json:"offset"`
+	InnerOffset int64             `json:"innerOffset"`
+	EndOffset   int64             `json:"endOffset"`
+}
+
+// listTable lists the entries of a table, which r gives as JSON. end is where in
+// the layer what the table tells of is over.
+func (l *lister) listTable(r io.Reader, end int64) error {
+	limited := &allowance{r: r, left: maxTableEntry}
+	dec := json.NewDecoder(limited)
+	if err := intoEntries(dec); err != nil {
+		return unreadable(err)
+	}
+	p := placer{end: end}
+	for dec.More() {
+		var e tableEntry
+		limited.left = maxTableEntry
+		if err := dec.Decode(&e); err != nil {
+			return unreadable(err)
+		}
+		if err := l.listEntry(&e, &p); err != nil {
+			return fmt.Errorf("entry %.200q: %w", e.Name, err)
+		}
+	}
+	if _, err := dec.Token(); err != nil { // it is cut off
+		return unreadable(err)
+	}
+	p.place(l.entries)
+	return nil
+}
+
+// An allowance is a reader that fails where more is read at a stretch than may be.
+type allowance struct {
+	r    io.Reader
+	left int64
+	all  int64
+}
+
+func (a *allowance) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p[:min(int64(len(p)), a.left+1)])
+	a.left -= int64(n)
+	a.all += int64(n)
+	if a.left < 0 || a.all > maxTableJ {
+		return 0, fmt.Errorf("an entry of more than %d bytes, or more than %d for all: %w", int64(maxTableEntry), int64(maxTableJ), content.ErrInvalid)
+	}
+	return n, err
+}
+
+// intoEntries reads a table up to its first entry.
+func intoEntries(dec *json.Decoder) error {
+	t, err := dec.Token()
+	if err != nil || t != json.Delim('{') {
+		return errors.Join(fmt.Errorf("no table: %w", content.ErrInvalid), err)
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		if key == "entries" {
+			t, err := dec.Token()
+			if err != nil || t != json.Delim('[') {
+				return errors.Join(fmt.Errorf("no entries: %w", content.ErrInvalid), err)
+			}
+			return nil
+		}
+		var other json.Number // version comes first
+		if err := dec.Decode(&other); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("no entries: %w", content.ErrInvalid)
+}
+
+// listEntry lists e; a chunk is a part of the file before it.
+func (l *lister) listEntry(e *tableEntry, p *placer) error {
+	if e.Type == "chunk" {
+		if len(l.entries) == 0 {
+			return fmt.Errorf("a chunk of nothing: %w", content.ErrInvalid)
+		}
+		return p.note(len(l.entries)-1, e)
+	}
+	h, err := e.header()
+	if err != nil {
+		return err
+	}
+	if err := l.list(h); err != nil || h.Typeflag != tar.TypeReg {
+		return err
+	}
+	if e.Size == 0 && e.Digest == "" {
+		e.Digest = emptyFile
+	}
+	if !isSHA256(e.Digest) {
+		return fmt.Errorf("it has no digest: %w", content.ErrInvalid)
+	}
+	l.entries[len(l.entries)-1].Digest = e.Digest
+	if e.Size == 0 {
+		return nil
+	}
+	return p.note(len(l.entries)-1, e)
+}
+
+// header returns e as it stands in the tar.
+func (e *tableEntry) header() (*tar.Header, error) {
+	kinds := map[string]byte{
+		"dir": tar.TypeDir, "reg": tar.TypeReg, "symlink": tar.TypeSymlink, "hardlink": tar.TypeLink,
+		"char": tar.TypeChar, "block": tar.TypeBlock, "fifo": tar.TypeFifo,
+	}
+	kind, ok := kinds[e.Type]
+	if !ok {
+		return nil, fmt.Errorf("it is of type %.20q: %w", e.Type, content.ErrInvalid)
+	}
+	// JSON has no bytes that are no UTF-8: whoever wrote the table has lost them.
+	if e.Size < 0 || strings.ContainsAny(e.Name+e.Link, "\x00\uFFFD") {
+		return nil, fmt.Errorf("a name or a size that no tar has: %w", content.ErrInvalid)
+	}
+	h := &tar.Header{
+		Typeflag: kind, Name: e.Name, Linkname: e.Link, Size: e.Size, Mode: e.Mode, Uid: e.UID, Gid: e.GID,
+		Devmajor: e.Major, Devminor: e.Minor, ModTime: time.Unix(0, 0),
+	}
+	if e.ModTime != "" {
+		t, err := time.Parse(time.RFC3339Nano, e.ModTime)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", err, content.ErrInvalid)
+		}
+		h.ModTime = t
+	}
+	for name, value := range e.Xattrs {
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		h.PAXRecords[xattrRecord+name] = string(value)
+	}
+	return h, nil
+}
+
+// A placer works out where the files of a table are. A tar is one stream: what
+// comes out from where the first chunk of a file begins is the file, however many
+// chunks it has.
+type placer struct {
+	end    int64 // of all files, in the layer
+	starts []int64
+	files  []placed
+}
+
+// A placed is where a file begins, and where its last chunk does.
+type placed struct {
+	entry            int
+	off, inner, last int64
+}
+
+// note takes down where e is, which is a chunk of a file.
+func (p *placer) note(entry int, e *tableEntry) error {
+	if e.Offset < 0 || e.InnerOffset < 0 || e.Offset >= p.end {
+		return fmt.Errorf("it lies outside of the layer: %w", content.ErrInvalid)
+	}
+	if len(p.starts) >= maxListed {
+		return fmt.Errorf("more than %d chunks: %w", maxListed, content.ErrInvalid)
+	}
+	p.starts = append(p.starts, e.Offset)
+	if last := len(p.files) - 1; last >= 0 && p.files[last].entry == entry {
+		p.files[last].last = max(p.files[last].last, e.Offset)
+		return nil
+	}
+	p.files = append(p.files, placed{entry, e.Offset, e.InnerOffset, e.Offset})
+	return nil
+}
+
+// place says of each entry where it is: up to where the next chunk begins.
+func (p *placer) place(entries []Entry) {
+	slices.Sort(p.starts)
+	for _, f := range p.files {
+		i, _ := slices.BinarySearch(p.starts, f.last+1)
+		end := p.end
+		if i < len(p.starts) {
+			end = p.starts[i]
+		}
+		entries[f.entry].at = span{off: f.off, end: end, skip: f.inner}
+	}
+}
+
+// A countedHash counts what it hashes.
+type countedHash struct {
+	hash.Hash
+
+	n int64
+}
+
+func (c *countedHash) Write(p []byte) (int, error) {
+	n, err := c.Hash.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *countedHash) reset() {
+	c.Reset()
+	c.n = 0
+}
