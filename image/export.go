@@ -119,8 +119,8 @@ func layersOf(ctx context.Context, src content.Source, m content.Manifest) ([]la
 	}
 	layers := make([]layer, len(all))
 	for i, l := range all {
-		if !isLayer(l.MediaType) {
-			return nil, fmt.Errorf("layer %s is of type %.100q, which is that of no file system: %w", l.Digest, l.MediaType, content.ErrInvalid)
+		if err := checkLayer(l); err != nil {
+			return nil, err
 		}
 		if err := content.CheckDigest(ids[i]); err != nil {
 			return nil, fmt.Errorf("config %s: diff ID: %w", d.Digest, err)
@@ -130,15 +130,18 @@ func layersOf(ctx context.Context, src content.Source, m content.Manifest) ([]la
 	return layers, nil
 }
 
-// isLayer reports whether mediaType is that of a tar, however it is compressed:
-// the bytes tell that.
-func isLayer(mediaType string) bool {
-	switch mediaType {
+// checkLayer reports whether d is of a type that is that of a tar, however it is
+// compressed: the bytes tell that.
+func checkLayer(d ocispec.Descriptor) error {
+	switch d.MediaType {
 	case ocispec.MediaTypeImageLayer, ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayerZstd,
 		content.DockerLayer, content.DockerLayerGzip, content.DockerLayer + ".zstd":
-		return true
+		return nil
 	}
-	return content.IsForeign(mediaType)
+	if content.IsForeign(d.MediaType) {
+		return nil
+	}
+	return fmt.Errorf("layer %s is of type %.100q, which is that of no file system: %w", d.Digest, d.MediaType, content.ErrInvalid)
 }
 
 // apply applies the entries of l to t.

@@ -14,11 +14,12 @@ import (
 )
 
 // FuzzMerge makes layers of few names, so that they often meet, and compares what
-// Export and Merge make of them with what the model does.
+// Export, Merge and Cat make of them with what the model does.
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte("0a1b2c"))
 	f.Add([]byte{0, 1, 0, 2, 33, 1, 1, 64, 20, 0, 97, 5, 130, 3, 255, 4, 4, 4, 200, 9, 31, 66, 7, 8})
 	f.Add([]byte{1, 10, 3, 2, 10, 3, 255, 255, 0, 5, 7, 3, 10, 1, 255, 255, 0, 9, 60, 0, 200, 5})
+	f.Add([]byte("\xff0\xff02y00A0")) // a folder that is removed and there for what comes by way of a link
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) > 300 {
 			return
@@ -41,6 +42,7 @@ func FuzzMerge(f *testing.F) {
 		case err != nil:
 			t.Fatalf("the model takes %v, export says %v", all, err)
 		default:
+			checkCat(t, &b.place, b.of(all...), want)
 			if diff := cmp.Diff(want.lines(), readExport(t, got).lines()); diff != "" {
 				t.Errorf("%v\n%s", all, diff)
 			}

@@ -27,8 +27,8 @@ type File struct {
 	Layer int
 
 	// Entry is what a layer tells of it. It is nil for a folder that none tells of,
-	// but what is below it. Paths with the same Entry are hard links of one file;
-	// the path of Entry may be another one of them, or one that is gone.
+	// but what is below it. Paths with the same Layer and Entry are hard links of one
+	// file; the path of Entry may be another one of them, or one that is gone.
 	Entry *Entry
 }
 
@@ -59,7 +59,7 @@ func (t *Tree) Layers() []*Contents { return t.layers }
 // in the order of paths. The lowest layer is 0. Folders that no entry tells of are
 // not among them, nor folders that the layer tells of as they were.
 //
-// What was of a file is lost with its last name only: paths with the same
+// What was of a file is lost with its last name only: paths with the same layer and
 // [Entry] are one.
 func (t *Tree) Changes(layer int) []Change { return t.tree.log.layers[layer] }
 
@@ -90,8 +90,8 @@ func (t *Tree) below(n *node) iter.Seq[File] {
 
 // Lookup returns what a path leads to. Links on the way to it are followed as the
 // kernel would, were the root its own; where it is a link itself, that is what is
-// returned. A path that leads nowhere is [content.ErrNotFound], one that leads in
-// a circle [content.ErrInvalid].
+// returned. A path that leads nowhere is [ErrNoSuchFile], one that leads in a
+// circle [content.ErrInvalid].
 func (t *Tree) Lookup(name string) (File, error) {
 	n, err := t.tree.lookup(strings.Split(name, "/"))
 	if err != nil {
@@ -117,8 +117,8 @@ func (t *Tree) file(n *node) File {
 	return f
 }
 
-// errNowhere is a path that leads to nothing.
-var errNowhere = fmt.Errorf("the image has no such file: %w", content.ErrNotFound)
+// ErrNoSuchFile is a path that leads to nothing. It is [content.ErrNotFound].
+var ErrNoSuchFile = fmt.Errorf("the image has no such file: %w", content.ErrNotFound)
 
 // lookup returns the node that elems lead to from the root; the last is not
 // followed.
@@ -137,11 +137,11 @@ func (t *tree) lookup(elems []string) (*node, error) {
 	at, err := t.walk(folders, t.none)
 	switch {
 	case errors.Is(err, errAbsent), errors.Is(err, errNoFolder):
-		return nil, errNowhere
+		return nil, ErrNoSuchFile
 	case err != nil || last == "..":
 		return at, err
 	case at.children[last] == nil:
-		return nil, errNowhere
+		return nil, ErrNoSuchFile
 	}
 	return at.children[last], nil
 }
@@ -159,5 +159,5 @@ func (t *tree) follow(name string) (*node, error) {
 			elems = append(strings.Split(n.parent.path(), "/"), elems...)
 		}
 	}
-	return nil, fmt.Errorf("links lead in a circle, or there are more than %d: %w", maxHops, content.ErrInvalid)
+	return nil, errCircle
 }

@@ -42,6 +42,11 @@ type Reader struct {
 	// files than the tar has that is unpacked. All of each layer is read and verified.
 	Whole bool
 
+	// Unverified has [Reader.Cat] write a file of a layer that is not known as soon as it is met
+	// with, and read no more. Its bytes are those that came, whatever they are, and
+	// not those of another file of the same name that the layer has further on.
+	Unverified bool
+
 	// TempDir is where [Reader.Cat] keeps a file until it is verified; "" means
 	// os.TempDir().
 	TempDir string
@@ -122,9 +127,12 @@ func (l layer) check(c *Contents) error {
 
 // contents is Contents that counts entries with those of other layers.
 func (r Reader) contents(ctx context.Context, src content.Source, d ocispec.Descriptor, listed *atomic.Int64) (*Contents, error) {
+	if err := checkLayer(d); err != nil {
+		return nil, err
+	}
 	c, err := r.known(ctx, src, d, listed)
 	if c == nil && err == nil {
-		c, err = r.whole(ctx, src, d, listed, nil)
+		c, err = r.whole(ctx, src, d, listed, capture{})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", d.Digest, err)
@@ -156,16 +164,24 @@ func (r Reader) known(ctx context.Context, src content.Source, d ocispec.Descrip
 	return nil, err
 }
 
-// A capture is called for each entry of a layer that is read, with its number,
-// from 0, and may return what takes the bytes of the file as well.
-type capture func(i int, e *Entry) (io.Writer, error)
+// A capture is called while a layer is read.
+type capture struct {
+	begin func() error                             // the layer is read from its start
+	take  func(i int, e *Entry) (io.Writer, error) // of a file, the entry with that number: what takes its bytes as well, or nil
+	pass  func(e *Entry, body io.Reader) error     // of a file, before that; it may read it, and end the reading
+}
 
 // whole reads all of d.
-func (r Reader) whole(ctx context.Context, src content.Source, d ocispec.Descriptor, listed *atomic.Int64, take capture) (*Contents, error) {
+func (r Reader) whole(ctx context.Context, src content.Source, d ocispec.Descriptor, listed *atomic.Int64, also capture) (*Contents, error) {
 	var c *Contents
 	err := content.Reread(ctx, content.NewBlob(src, d), func() error {
 		l := r.lister(d, listed)
-		l.take = take
+		l.also = also
+		if also.begin != nil {
+			if err := also.begin(); err != nil {
+				return err
+			}
+		}
 		tarSum := &countedHash{Hash: sha256.New()}
 		if err := (layer{Descriptor: d}).read(ctx, src, r.MaxUnpacked, tarSum, l.add); err != nil {
 			l.undo()
@@ -226,7 +242,7 @@ type lister struct {
 	entries []Entry
 	hash    countedHash
 	buf     []byte
-	take    capture
+	also    capture
 }
 
 func (r Reader) lister(d ocispec.Descriptor, listed *atomic.Int64) *lister {
@@ -289,8 +305,13 @@ func (l *lister) list(h *tar.Header) error {
 func (l *lister) sum(e *Entry, body io.Reader) error {
 	l.hash.reset()
 	var w io.Writer = &l.hash
-	if l.take != nil {
-		also, err := l.take(len(l.entries)-1, e)
+	if l.also.pass != nil {
+		if err := l.also.pass(e, body); err != nil {
+			return err
+		}
+	}
+	if l.also.take != nil {
+		also, err := l.also.take(len(l.entries)-1, e)
 		if err != nil {
 			return err
 		}

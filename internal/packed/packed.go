@@ -102,6 +102,29 @@ func Unpack(in *Input, most int64) (io.ReadCloser, error) {
 	}{again, r}, nil
 }
 
+// UnpackPart returns what is in in, a part that begins where compression does:
+// whatever comes out is not looked at, and may be compressed itself. Bytes that
+// are not compressed are [content.ErrCorrupt], and so is broken compression.
+func UnpackPart(in *Input) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(in, 64<<10)
+	head, err := buffered.Peek(MagicSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	f := Sniff(head)
+	if f == Plain {
+		return nil, fmt.Errorf("no compression begins there: %w", content.ErrCorrupt)
+	}
+	r, err := decompress(f, buffered)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f, corrupt(err))
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{&inflater{r: r, f: f, in: in, most: -1}, r}, nil
+}
+
 // An Input is what is unpacked. It remembers its own failure, so that a broken
 // pipe is not taken for broken compression.
 type Input struct {
