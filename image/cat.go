@@ -51,7 +51,7 @@ func (r Reader) Cat(ctx context.Context, w io.Writer, src content.Source, m cont
 		return File{}, err
 	}
 	if f.Entry == nil || f.Entry.Type != tar.TypeReg {
-		return f, fmt.Errorf("%.200q is a %s: %w", f.Path, kindOf(f), ErrNotFile)
+		return f, fmt.Errorf("%.200q is a %s: %w", f.Path, noFile(f), ErrNotFile)
 	}
 	if f.Entry.Size == 0 || c.begun {
 		return f, nil
@@ -64,8 +64,8 @@ func (r Reader) Cat(ctx context.Context, w io.Writer, src content.Source, m cont
 	return f, c.held.pour(w)
 }
 
-// kindOf returns what people call what f is.
-func kindOf(f File) string {
+// noFile returns what people call f, which is no regular file.
+func noFile(f File) string {
 	if f.IsDir() {
 		return "folder"
 	}

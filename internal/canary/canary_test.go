@@ -198,6 +198,8 @@ var cases = []verbCase{
 	{verb: "check-base", lines: []string{"check-base --base FROM/app:v1 FROM/app:v1", "check-base FROM/app:v1"}},
 	{verb: "history", lines: []string{"history FROM/app:v1", "history --wide FROM/app:v1"}},
 	{verb: "tags", lines: []string{"tags FROM/app", "tags --long FROM/app", "tags --sort created --listing never FROM/app"}},
+	{verb: "files", lines: []string{"files FROM/app:v1", "files --long --layer 1 FROM/app:v1"}},
+	{verb: "cat", lines: []string{"cat FROM/app:v1 usr/bin/tool", "cat --unverified FROM/app:v1 usr/bin/tool"}},
 	{verb: "repos", lines: []string{"repos FROM"}},
 	{verb: "search", lines: []string{"search FROM/app"}},
 	{verb: "digest", lines: []string{"digest FROM/app:v1"}},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wherry-dev/wherry/archive"
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/image"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/transfer"
@@ -37,6 +38,9 @@ func (f *Factory) hint(err error) string {
 		return f.afterInterrupt()
 	}
 	if hint := outdated(err); hint != "" {
+		return hint
+	}
+	if hint := f.insideImage(err); hint != "" {
 		return hint
 	}
 	if hint := f.forbidden(err); hint != "" {
@@ -111,6 +115,21 @@ func outdated(err error) string {
 		return "use: docker save IMAGE | wherry load"
 	case reference != nil && reference.Closed == "containers-storage:":
 		return "use: podman save IMAGE | wherry load"
+	}
+	return ""
+}
+
+// insideImage is about paths in an image.
+func (f *Factory) insideImage(err error) string {
+	args := f.arguments()
+	if len(args) != 2 {
+		return ""
+	}
+	switch {
+	case errors.Is(err, image.ErrNotFile):
+		return "what is there tells: wherry files -l " + args[0] + " " + args[1]
+	case errors.Is(err, image.ErrNoSuchFile):
+		return "the files there are: wherry files " + args[0]
 	}
 	return ""
 }

@@ -70,6 +70,11 @@ func (f *Factory) RunAt(cmd *cobra.Command, do func(ctx context.Context, p *plac
 // RunStored is RunAt for docker's verbs: a bare name is an image of the store, or
 // of its registry as --pull says.
 func (f *Factory) RunStored(cmd *cobra.Command, do func(ctx context.Context, p *place) (render.Result, error)) *cobra.Command {
+	return f.RunInside(cmd, func(ctx context.Context, p *place, _ []string) (render.Result, error) { return do(ctx, p) })
+}
+
+// RunInside is RunStored for a command that has more arguments after the place.
+func (f *Factory) RunInside(cmd *cobra.Command, do func(ctx context.Context, p *place, rest []string) (render.Result, error)) *cobra.Command {
 	var pull choice[pullPolicy]
 	bindPull(cmd.Flags(), &pull)
 	f.completeStored(cmd, 1, cobra.ShellCompDirectiveDefault)
@@ -84,7 +89,7 @@ func (f *Factory) RunStored(cmd *cobra.Command, do func(ctx context.Context, p *
 		}
 		defer func() { err = errors.Join(err, p.Close()) }()
 		f.noteUsed(ctx, e)
-		return do(ctx, p)
+		return do(ctx, p, args[1:])
 	})
 }
 

@@ -18,35 +18,36 @@ import (
 // schemas are made from the types of results; the scripts hold real output to
 // them. What is written by hand stands in handmade.
 var schemas = map[string]reflect.Type{
-	"backup":     reflect.TypeFor[BackupResult](),
-	"blob":       reflect.TypeFor[BlobResult](),
-	"check-base": reflect.TypeFor[CheckBaseResult](),
-	"config":     reflect.TypeFor[ConfigResult](),
-	"digest":     reflect.TypeFor[DigestResult](),
-	"doctor":     reflect.TypeFor[DoctorResult](),
-	"exists":     reflect.TypeFor[DigestResult](),
-	"export":     reflect.TypeFor[ExportResult](),
-	"history":    reflect.TypeFor[HistoryResult](), // of a line
-	"images":     reflect.TypeFor[ImagesResult](),  // of a line, of system df --verbose too
-	"import":     reflect.TypeFor[ImportResult](),
-	"info":       reflect.TypeFor[InfoResult](),
-	"inspect":    reflect.TypeFor[InspectResult](),
-	"login":      reflect.TypeFor[LoginResult](),
-	"logout":     reflect.TypeFor[LoginResult](),
-	"manifest":   reflect.TypeFor[ManifestResult](),
-	"ratelimit":  reflect.TypeFor[RateLimitResult](),
-	"repos":      reflect.TypeFor[ReposResult](),
-	"restore":    reflect.TypeFor[RestoreResult](),
-	"rmi":        reflect.TypeFor[RemoveResult](),
-	"search":     reflect.TypeFor[SearchResult](), // of a line
-	"tag":        reflect.TypeFor[TaggedResult](),
-	"tags":       reflect.TypeFor[TagsResult](),
-	"tags-l":     reflect.TypeFor[[]TagResult](),
-	"validate":   reflect.TypeFor[ValidateResult](),
-	"version":    reflect.TypeFor[VersionResult](),
-	"which":      reflect.TypeFor[WhichResult](),
-
+	"backup":         reflect.TypeFor[BackupResult](),
+	"blob":           reflect.TypeFor[BlobResult](),
+	"cat":            reflect.TypeFor[CatResult](),
+	"check-base":     reflect.TypeFor[CheckBaseResult](),
+	"config":         reflect.TypeFor[ConfigResult](),
+	"digest":         reflect.TypeFor[DigestResult](),
+	"doctor":         reflect.TypeFor[DoctorResult](),
+	"exists":         reflect.TypeFor[DigestResult](),
+	"export":         reflect.TypeFor[ExportResult](),
+	"files":          reflect.TypeFor[[]FileResult](),
+	"history":        reflect.TypeFor[HistoryResult](), // of a line
+	"images":         reflect.TypeFor[ImagesResult](),  // of a line, of system df --verbose too
+	"import":         reflect.TypeFor[ImportResult](),
+	"info":           reflect.TypeFor[InfoResult](),
+	"inspect":        reflect.TypeFor[InspectResult](),
 	"inspect-buildx": reflect.TypeFor[BuildxResult](),
+	"login":          reflect.TypeFor[LoginResult](),
+	"logout":         reflect.TypeFor[LoginResult](),
+	"manifest":       reflect.TypeFor[ManifestResult](),
+	"ratelimit":      reflect.TypeFor[RateLimitResult](),
+	"repos":          reflect.TypeFor[ReposResult](),
+	"restore":        reflect.TypeFor[RestoreResult](),
+	"rmi":            reflect.TypeFor[RemoveResult](),
+	"search":         reflect.TypeFor[SearchResult](), // of a line
+	"tag":            reflect.TypeFor[TaggedResult](),
+	"tags":           reflect.TypeFor[TagsResult](),
+	"tags-l":         reflect.TypeFor[[]TagResult](),
+	"validate":       reflect.TypeFor[ValidateResult](),
+	"version":        reflect.TypeFor[VersionResult](),
+	"which":          reflect.TypeFor[WhichResult](),
 
 	"image-inspect": reflect.TypeFor[[]ImageInspectResult](),
 	"system-df":     reflect.TypeFor[UsageResult](), // of a line
