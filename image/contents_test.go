@@ -78,6 +78,15 @@ func (c *memoryCache) Load(key string) ([]byte, bool) {
 
 func (c *memoryCache) Store(key string, raw []byte) { c.Map.Store(key, raw) }
 
+// only returns what is stored, of which there is one.
+func (c *memoryCache) only() (key string, raw []byte) {
+	c.Range(func(k, v any) bool {
+		key, raw = k.(string), v.([]byte)
+		return false
+	})
+	return key, raw
+}
+
 func sumOf(text string) digest.Digest { return digest.FromString(text) }
 
 // allKinds are entries of every kind, in no particular order.
@@ -152,6 +161,8 @@ func TestContentsAreWhatTheTarHas(t *testing.T) {
 	}
 }
 
+const stargzAnnotation = estargz.TOCJSONDigestAnnotation
+
 // A packer makes a layer that carries a table of contents.
 type packer func(tb testing.TB, b *builder, raw []byte) ocispec.Descriptor
 
@@ -191,7 +202,7 @@ func tabled(tb testing.TB, b *builder, raw []byte, mediaType string, o ...estarg
 		tb.Fatal(err)
 	}
 	d := b.blob(mediaType, stored)
-	d.Annotations = map[string]string{estargz.TOCJSONDigestAnnotation: blob.TOCDigest().String()}
+	d.Annotations = map[string]string{stargzAnnotation: blob.TOCDigest().String()}
 	return d
 }
 
@@ -274,23 +285,15 @@ func TestContentsThatAreBrokenOnDiskAreReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var key string
-	var good []byte
-	cache.Range(func(k, v any) bool {
-		key, good = k.(string), v.([]byte)
-		return true
-	})
+	key, good := cache.only()
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)/2] ^= 1
 	other := &memoryCache{}
 	if _, err := (image.Reader{Cache: other}).Contents(t.Context(), &b.place, b.layer(file("other", "x"))); err != nil {
 		t.Fatal(err)
 	}
-	broken := [][]byte{nil, good[:len(good)-1], flipped, []byte("something else"), packed(zstandard, []byte("wherry contents 1\n"))}
-	other.Range(func(_, v any) bool {
-		broken = append(broken, v.([]byte)) // of another layer
-		return true
-	})
+	_, others := other.only()
+	broken := [][]byte{nil, good[:len(good)-1], flipped, []byte("something else"), packed(zstandard, []byte("wherry contents 1\n")), others}
 	for _, raw := range broken {
 		cache.Store(key, raw)
 		src := &counted{Source: &b.place}
@@ -317,9 +320,9 @@ func TestTablesThatCannotBeVerifiedArePassedOver(t *testing.T) {
 		d           ocispec.Descriptor
 		annotations map[string]string
 	}{
-		"no eStargz":                  {plain, map[string]string{estargz.TOCJSONDigestAnnotation: evil}},
-		"another table of an eStargz": {star, map[string]string{estargz.TOCJSONDigestAnnotation: evil}},
-		"no digest":                   {star, map[string]string{estargz.TOCJSONDigestAnnotation: "x"}},
+		"no eStargz":                  {plain, map[string]string{stargzAnnotation: evil}},
+		"another table of an eStargz": {star, map[string]string{stargzAnnotation: evil}},
+		"no digest":                   {star, map[string]string{stargzAnnotation: "x"}},
 		"another manifest":            {chunked, map[string]string{checksum: evil, position: chunked.Annotations[position]}},
 		"no position":                 {chunked, map[string]string{checksum: chunked.Annotations[checksum]}},
 		"a position past the end":     {chunked, map[string]string{checksum: evil, position: "9223372036854775807:9223372036854775807:1:1"}},

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -70,4 +71,40 @@ func ExampleHistory() {
 	// Output:
 	// CMD ["/bin/sh"]: ""
 	// ADD rootfs.tar /: "application/vnd.oci.image.layer.v1.tar+gzip"
+}
+
+// The files of an image, and which layer each comes from.
+func ExampleReader_Tree() {
+	var b builder
+	m := b.of(
+		[]entry{file("etc/motd", "hello"), file("etc/secret", "x")},
+		[]entry{file("etc/motd", "hello again"), file("etc/.wh.secret", "")},
+	)
+	tree, err := image.Reader{}.Tree(context.Background(), &b.place, m)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for f := range tree.All() {
+		if !f.IsDir() {
+			fmt.Println(f.Path, f.Entry.Size, "bytes of layer", f.Layer)
+		}
+	}
+	for _, c := range tree.Changes(1) {
+		fmt.Println(c.Kind, c.Path, c.Was.Entry.Size, "bytes")
+	}
+	// Output:
+	// etc/motd 11 bytes of layer 1
+	// changed etc/motd 5 bytes
+	// removed etc/secret 1 bytes
+}
+
+// A file of an image is written once it is verified; lower layers are not read.
+func ExampleReader_Cat() {
+	var b builder
+	m := b.of([]entry{file("etc/motd", "hello")}, []entry{symlink("motd", "/etc/motd")})
+	if _, err := (image.Reader{}).Cat(context.Background(), os.Stdout, &b.place, m, "motd"); err != nil {
+		fmt.Println(err)
+	}
+	// Output: hello
 }

@@ -4,9 +4,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"io"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/klauspost/compress/zstd"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -19,7 +23,10 @@ func FuzzMerge(f *testing.F) {
 	f.Add([]byte("0a1b2c"))
 	f.Add([]byte{0, 1, 0, 2, 33, 1, 1, 64, 20, 0, 97, 5, 130, 3, 255, 4, 4, 4, 200, 9, 31, 66, 7, 8})
 	f.Add([]byte{1, 10, 3, 2, 10, 3, 255, 255, 0, 5, 7, 3, 10, 1, 255, 255, 0, 9, 60, 0, 200, 5})
-	f.Add([]byte("\xff0\xff02y00A0")) // a folder that is removed and there for what comes by way of a link
+	f.Add([]byte("\xff0\xff02y00A0"))                                 // a folder that is removed and there for what comes by way of a link
+	f.Add([]byte("2g\xcd\xff\xa0F\xff\x13\xbf\x19\x81S\xec\x13\xad")) // a link is taken away after something was put where it leads
+	// A layer tells of a folder after it has something in it, where a lower one has a link.
+	f.Add([]byte("\x94m\x9es\f\xe4\x82\v\xc0t\x85\xe5\xff\xf3\xa6\xb1RG\xff1\xf0\xff\x91%\xff\xb5\xe5"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) > 300 {
 			return
@@ -104,6 +111,84 @@ func FuzzExport(f *testing.F) {
 		}
 		if !errors.Is(err, content.ErrInvalid) && !errors.Is(err, content.ErrCorrupt) {
 			t.Errorf("no class: %v", err)
+		}
+	})
+}
+
+// FuzzTable has a layer carry any table of contents: it is relied on within its
+// limits, or passed over.
+func FuzzTable(f *testing.F) {
+	sum := sumOf("f").String()
+	f.Add(`{"version":1,"entries":[{"type":"reg","name":"f","size":1,"offset":1,"endOffset":9,"digest":"` + sum + `"},{"type":"chunk","name":"f","offset":5}]}`)
+	f.Add(`{"tarSplitDigest":"x","entries":[{"type":"dir","name":"../d/","xattrs":{"user.x":"eA=="},"modtime":"2024-01-02T03:04:05.6Z"}]}`)
+	f.Add(`{"entries":[{"type":"hardlink","name":"a","linkName":"b"},{"type":"char","devMajor":-1,"uid":-1,"mode":-1}`)
+	f.Fuzz(func(t *testing.T, json string) {
+		var b builder
+		d := lying(&b, json)
+		cache := &memoryCache{}
+		r := image.Reader{Cache: cache, MaxUnpacked: 1 << 20}
+		first, err := r.Contents(t.Context(), &b.place, d)
+		if err != nil {
+			t.Fatal(err) // the layer itself is sound
+		}
+		if first.Size() > 1<<20 {
+			t.Errorf("files of %d bytes", first.Size())
+		}
+		again, err := r.Contents(t.Context(), new(content.Memory), d) // an empty place
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(first, again, cmp.Exporter(func(reflect.Type) bool { return true }), cmpopts.EquateApproxTime(0)); diff != "" {
+			t.Error(diff)
+		}
+		_, err = r.Cat(t.Context(), io.Discard, &b.place, b.image(ocispec.Image{}, d), "f")
+		if err != nil && !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrInvalid) && !errors.Is(err, content.ErrNotFound) && !errors.Is(err, image.ErrNotFile) {
+			t.Errorf("no class: %v", err)
+		}
+	})
+}
+
+// FuzzFooter has any bytes be an eStargz layer: they are a layer, or refused.
+func FuzzFooter(f *testing.F) {
+	var b builder
+	d := stargz(f, &b, tarOf(file("f", "f")))
+	rc, err := b.place.Open(f.Context(), d, content.Range{})
+	must(err)
+	raw, err := io.ReadAll(rc)
+	must(err)
+	f.Add(raw, d.Annotations[stargzAnnotation])
+	f.Add(raw[:len(raw)-4], d.Annotations[stargzAnnotation])
+	f.Fuzz(func(t *testing.T, raw []byte, sum string) {
+		var b builder
+		d := b.blob(ocispec.MediaTypeImageLayerGzip, raw)
+		d.Annotations = map[string]string{stargzAnnotation: sum}
+		_, err := image.Reader{MaxUnpacked: 1 << 20}.Contents(t.Context(), &b.place, d)
+		if err != nil && !errors.Is(err, content.ErrInvalid) && !errors.Is(err, content.ErrCorrupt) {
+			t.Errorf("no class: %v", err)
+		}
+	})
+}
+
+// FuzzRemembered has anything be what is remembered of a layer.
+func FuzzRemembered(f *testing.F) {
+	var b builder
+	d := b.layer(allKinds()...)
+	cache := &memoryCache{}
+	want, err := image.Reader{Cache: cache}.Contents(f.Context(), &b.place, d)
+	must(err)
+	key, raw := cache.only()
+	z, err := zstd.NewReader(nil)
+	must(err)
+	plain, err := z.DecodeAll(raw, nil)
+	must(err)
+	f.Add(plain)
+	f.Add(plain[:len(plain)/2])
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		cache := &memoryCache{}
+		cache.Store(key, packed(zstandard, plain))
+		got, err := image.Reader{Cache: cache}.Contents(t.Context(), &b.place, d)
+		if err != nil || got.Layer != want.Layer {
+			t.Errorf("got %+v, %v", got, err)
 		}
 	})
 }

@@ -314,7 +314,7 @@ func intoEntries(dec *json.Decoder) error {
 			}
 			return nil
 		}
-		var other json.Number // version comes first
+		var other json.RawMessage // version comes first
 		if err := dec.Decode(&other); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/wherry-dev/wherry/content"
@@ -43,48 +44,51 @@ type listed struct {
 	mixed map[string]bool // paths that have entries of several kinds
 	above map[string]bool // folders that something is in, the root aside
 
-	// loose are the paths, by their last element, of entries in folders that the layer
-	// does not tell of itself: lower ones may have links there. So may those have that
-	// looseMarks are in, which empty folders.
-	loose      map[string][]string
-	looseMarks bool
+	// told are the folders of which the layer says that they are folders, and so are
+	// all they are in, before it has anything in them. What is elsewhere is loose: lower
+	// layers may have a link on the way there, which leads somewhere else. Loose paths
+	// stand by their last element; swept tells whether a mark is among them that
+	// empties a folder.
+	told  map[string]bool
+	loose map[string][]string
+	swept bool
 }
 
 func newListed(c *Contents) *listed {
-	l := &listed{Contents: c, at: make(map[string]int, len(c.Entries)), mixed: map[string]bool{}, above: map[string]bool{}, loose: map[string][]string{}}
-	for i := range c.Entries {
-		e := &c.Entries[i]
-		if before, twice := l.at[e.Path]; twice && c.Entries[before].Type != e.Type {
-			l.mixed[e.Path] = true
-		}
-		l.at[e.Path] = i
-		for dir := parentOf(e.Path); dir != "" && !l.above[dir]; dir = parentOf(dir) {
-			l.above[dir] = true
-		}
+	l := &listed{
+		Contents: c, at: make(map[string]int, len(c.Entries)), mixed: map[string]bool{}, above: map[string]bool{},
+		told: map[string]bool{"": true}, loose: map[string][]string{},
 	}
-	told := map[string]bool{"": true}
 	for i := range c.Entries {
-		p := c.Entries[i].Path
-		dir, base := path.Split(p)
-		if l.tells(strings.TrimSuffix(dir, "/"), told) {
-			continue
-		}
-		base = strings.TrimPrefix(base, whiteout)
-		l.loose[base] = append(l.loose[base], p)
-		l.looseMarks = l.looseMarks || path.Base(p) == opaque
+		l.add(i)
 	}
 	return l
 }
 
-// tells reports whether the layer itself says that dir and all that it is in are
-// folders. What was found out is in told.
-func (l *listed) tells(dir string, told map[string]bool) bool {
-	if known, ok := told[dir]; ok {
-		return known
+// add lists entry i, after those before it.
+func (l *listed) add(i int) {
+	e := &l.Entries[i]
+	if before, twice := l.at[e.Path]; twice && l.Entries[before].Type != e.Type {
+		l.mixed[e.Path] = true
 	}
-	i, there := l.at[dir]
-	told[dir] = there && l.Entries[i].IsDir() && !l.mixed[dir] && l.tells(parentOf(dir), told)
-	return told[dir]
+	l.at[e.Path] = i
+	folder := parentOf(e.Path)
+	for dir := folder; dir != "" && !l.above[dir]; dir = parentOf(dir) {
+		l.above[dir] = true
+	}
+	if l.told[folder] {
+		l.told[e.Path] = l.told[e.Path] || e.IsDir()
+		return
+	}
+	base := path.Base(e.Path)
+	l.swept = l.swept || base == opaque
+	base = strings.TrimPrefix(base, whiteout)
+	l.loose[base] = append(l.loose[base], e.Path)
+}
+
+// isLoose reports whether p has an entry that is loose.
+func (l *listed) isLoose(p string) bool {
+	return slices.Contains(l.loose[strings.TrimPrefix(path.Base(p), whiteout)], p)
 }
 
 // parentOf returns the folder that p is in, "" for the root.
@@ -123,7 +127,7 @@ func (u *uppermost) find(p string) answer {
 			return answer{verdict: gone}
 		}
 	}
-	folders := map[string]bool{} // that layers so far have told of
+	folders := map[string]bool{} // that layers so far have entries for; true where it is sure that they are there
 	implied := false             // one of them has, or may have, something below p, which is a folder then
 	for i, l := range u.all {
 		a := l.find(p, folders)
@@ -136,8 +140,8 @@ func (u *uppermost) find(p string) answer {
 			return a
 		}
 		for _, dir := range foldersOf(p) {
-			if e := l.entry(dir); e != nil {
-				folders[dir] = true
+			if l.entry(dir) != nil {
+				folders[dir] = folders[dir] || l.told[dir]
 			}
 		}
 	}
@@ -154,10 +158,11 @@ func (l *listed) find(p string, above map[string]bool) answer {
 		if e == nil || e.IsDir() {
 			continue
 		}
+		sure, replaced := above[dir]
 		switch {
-		case above[dir]:
+		case sure:
 			return answer{verdict: gone} // a folder took its place
-		case !l.certain(dir, above) || e.Type == tar.TypeLink:
+		case replaced || !l.certain(dir, above) || e.Type == tar.TypeLink:
 			return answer{verdict: unsure}
 		case e.Type == tar.TypeSymlink:
 			return l.follow(e, strings.TrimPrefix(p, dir), above)
@@ -196,7 +201,7 @@ func (l *listed) foundAt(p string, e *Entry, above map[string]bool) answer {
 // path: by way of a link that a lower layer has, or because the layer says several
 // things of it.
 func (l *listed) ambiguous(p string) bool {
-	if l.looseMarks {
+	if l.swept {
 		return true
 	}
 	paths := append(foldersOf(p), p)
@@ -214,15 +219,15 @@ func (l *listed) ambiguous(p string) bool {
 	return false
 }
 
-// certain reports whether what l has at p is there in the end: a layer above that
-// tells of a folder p is in takes away what a lower one has there, unless that is
-// a folder too.
+// certain reports whether what l has at p is there in the end. Where it is loose
+// there may be a link on the way: a layer above that tells of a folder there takes
+// it away, and l itself may, after it has put something where the link leads.
 func (l *listed) certain(p string, above map[string]bool) bool {
+	if !l.isLoose(p) {
+		return true
+	}
 	for _, dir := range foldersOf(p) {
-		if above[dir] && l.entry(dir) == nil {
-			return false
-		}
-		if e := l.entry(dir); e != nil && !e.IsDir() {
+		if _, told := above[dir]; told || l.entry(dir) != nil || l.removes(dir) {
 			return false
 		}
 	}
@@ -264,7 +269,7 @@ func (l *listed) lexical(e *Entry, above map[string]bool) bool {
 		}
 	}
 	for _, dir := range foldersOf(e.Path) {
-		if l.entry(dir) == nil && !above[dir] {
+		if !l.told[dir] && !above[dir] {
 			return false
 		}
 	}
