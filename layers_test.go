@@ -31,6 +31,7 @@ var layers = []layer{
 	{"content", []string{"internal/reference"}},
 	{"internal/packed", []string{"content"}},
 	{"internal/spool", []string{"content"}},
+	{"internal/installed", nil},
 
 	{"internal/httpx", []string{"content"}},
 	{"internal/durable", []string{"content"}},
@@ -42,7 +43,7 @@ var layers = []layer{
 	{"internal/testlink", nil},
 
 	{"transfer", []string{"content"}},
-	{"image", []string{"content", "internal/packed", "internal/spool"}},
+	{"image", []string{"content", "internal/packed", "internal/spool", "internal/installed"}},
 
 	{"bundle", lower},
 	{"serve", lower},

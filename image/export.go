@@ -107,6 +107,11 @@ func layersOf(ctx context.Context, src content.Source, m content.Manifest) ([]la
 	if err != nil {
 		return nil, err
 	}
+	return layersBy(d, raw, m)
+}
+
+// layersBy returns the layers of m, whose config d is raw, the lowest first.
+func layersBy(d ocispec.Descriptor, raw []byte, m content.Manifest) ([]layer, error) {
 	var config struct {
 		RootFS ocispec.RootFS `json:"rootfs"`
 	}

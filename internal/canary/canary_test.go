@@ -200,6 +200,7 @@ var cases = []verbCase{
 	{verb: "tags", lines: []string{"tags FROM/app", "tags --long FROM/app", "tags --sort created --listing never FROM/app"}},
 	{verb: "files", lines: []string{"files FROM/app:v1", "files --long --layer 1 FROM/app:v1"}},
 	{verb: "cat", lines: []string{"cat FROM/app:v1 usr/bin/tool", "cat --unverified FROM/app:v1 usr/bin/tool"}},
+	{verb: "diff", lines: []string{"diff FROM/app:v1 GIVEN/image.tar", "diff --full --json GIVEN/image.tar FROM/app:v1"}},
 	{verb: "repos", lines: []string{"repos FROM"}},
 	{verb: "search", lines: []string{"search FROM/app"}},
 	{verb: "digest", lines: []string{"digest FROM/app:v1"}},

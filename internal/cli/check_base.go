@@ -107,9 +107,6 @@ func checkBase(ctx context.Context, f *Factory, p *place, o checkBaseOptions) (C
 	return r, c.byDigest(ctx, &r, base)
 }
 
-// errDiffers is an answer: what was compared is not the same. It exits with 7.
-var errDiffers = errors.New("it differs")
-
 // A noBaseError is an image that says nothing of its base.
 type noBaseError struct{}
 

@@ -139,6 +139,9 @@ var classes = []struct {
 	{exitDiffers, isOneOf(errDiffers)},
 }
 
+// errDiffers is the answer that two things are not the same.
+var errDiffers = errors.New("they differ")
+
 func isOneOf(targets ...error) func(error) bool {
 	return func(err error) bool {
 		for _, target := range targets {

@@ -38,6 +38,7 @@ func TestEveryClassHasItsExitCode(t *testing.T) {
 		{"denied", content.ErrDenied, 5},
 		{"corrupt", content.ErrCorrupt, 6},
 		{"invalid", content.ErrInvalid, 6},
+		{"two things that differ", errDiffers, 7},
 		{"rate limited", content.ErrRateLimited, 8},
 		{"unavailable", content.ErrUnavailable, 9},
 		{"no space", content.ErrNoSpace, 10},

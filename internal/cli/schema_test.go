@@ -23,6 +23,7 @@ var schemas = map[string]reflect.Type{
 	"cat":            reflect.TypeFor[CatResult](),
 	"check-base":     reflect.TypeFor[CheckBaseResult](),
 	"config":         reflect.TypeFor[ConfigResult](),
+	"diff":           reflect.TypeFor[DiffResult](),
 	"digest":         reflect.TypeFor[DigestResult](),
 	"doctor":         reflect.TypeFor[DoctorResult](),
 	"exists":         reflect.TypeFor[DigestResult](),

@@ -54,6 +54,11 @@ func Named(name string, seed uint64) (Image, bool) {
 		return ForArm(seed), true
 	case "fallback":
 		return WithFallback(seed), true
+	case "release":
+		return Release(seed), true
+	case "release-base":
+		b := Builder{Seed: 1}
+		return b.Done(b.Image("linux/amd64", b.releaseBase()...)), true
 	}
 	for _, k := range Kinds() {
 		if k.Name == name {
@@ -255,6 +260,24 @@ func On(seed uint64, name string) (base, image Image) {
 func Big(seed uint64, mib int64) Image {
 	b := Builder{Seed: seed}
 	return b.Done(b.Image("linux/amd64", b.Layer(Gzip, 500), b.Layer(Stored, mib<<20)))
+}
+
+// Release returns a release of an app: five layers, of which all but the last are
+// those of every other release. The last one has the app, its settings, and a package
+// in the version of the release.
+func Release(seed uint64) Image {
+	b := Builder{Seed: 1}
+	layers := append(b.releaseBase(), b.Files(Gzip, map[string]string{
+		"app/version":         fmt.Sprintf("release\n%d\n", seed),
+		"app/license":         "free\n",
+		"var/lib/dpkg/status": fmt.Sprintf("Package: app\nStatus: install ok installed\nArchitecture: all\nVersion: 1.%d\n", seed),
+	}))
+	return b.Done(b.Image("linux/amd64", layers...))
+}
+
+// releaseBase returns the layers that all releases have.
+func (b *Builder) releaseBase() []Layer {
+	return []Layer{b.Layer(Gzip, 5000), b.Layer(Gzip, 4000), b.Files(Gzip, map[string]string{"etc/os-release": "ID=debian\n"}), b.Layer(Gzip, 3000)}
 }
 
 // Layers is an image with n gzip layers of about size random bytes each.

@@ -1,0 +1,161 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/wherry-dev/wherry/content"
+)
+
+// What is read of files into memory, where two images are compared.
+const (
+	maxKeptFile = 64 << 20  // bytes of one file
+	maxKept     = 128 << 20 // bytes of those that are kept of one layer
+)
+
+// errLarge is a file that is too large to be read into memory.
+var errLarge = errors.New("it is too large")
+
+// keptFiles are the bytes of files that were met with while layers were read. The
+// zero keptFiles has none. It is safe for concurrent use.
+type keptFiles struct {
+	mu  sync.Mutex
+	all map[*Entry][]byte
+}
+
+// A catch is what is kept of one layer while it is read.
+type catch struct {
+	wanted func(*Entry) bool
+	total  int64
+	all    map[int]*bytes.Buffer // by the number of the entry
+}
+
+func newCatch(wanted func(*Entry) bool) *catch {
+	return &catch{wanted: wanted, all: map[int]*bytes.Buffer{}}
+}
+
+// take is a [capture]. Where a layer is read again it takes the same files again.
+func (c *catch) take(i int, e *Entry) (io.Writer, error) {
+	if before := c.all[i]; before != nil {
+		c.total -= int64(before.Len())
+		delete(c.all, i)
+	}
+	if !c.wanted(e) || e.Size > maxKeptFile || c.total+e.Size > maxKept {
+		return nil, nil //nolint:nilnil // nobody wants it
+	}
+	c.total += e.Size
+	c.all[i] = new(bytes.Buffer)
+	return c.all[i], nil
+}
+
+// add adds what was caught of a layer that has those contents.
+func (k *keptFiles) add(contents *Contents, c *catch) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, raw := range c.all {
+		if i >= len(contents.Entries) {
+			continue // of a reading that was corrupt
+		}
+		if e := &contents.Entries[i]; digest.FromBytes(raw.Bytes()) == e.Digest {
+			k.put(e, raw.Bytes())
+		}
+	}
+}
+
+func (k *keptFiles) put(e *Entry, raw []byte) {
+	if k.all == nil {
+		k.all = map[*Entry][]byte{}
+	}
+	k.all[e] = raw
+}
+
+func (k *keptFiles) get(e *Entry) ([]byte, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	raw, ok := k.all[e]
+	return raw, ok
+}
+
+// bytesOf returns the bytes of a file of an image, which is an entry of the layer
+// with that number.
+func (c *comparer) bytesOf(ctx context.Context, side, layer int, e *Entry) ([]byte, error) {
+	if raw, ok := c.kept.get(e); ok || e.Size == 0 {
+		return raw, nil
+	}
+	if e.Size > maxKeptFile {
+		return nil, errLarge
+	}
+	if err := c.fetch(ctx, side, layer, []*Entry{e}); err != nil {
+		return nil, err
+	}
+	raw, _ := c.kept.get(e)
+	return raw, nil
+}
+
+// errAllThere ends the reading of a layer.
+var errAllThere = errors.New("all was found")
+
+// fetch reads a layer up to the last of some entries, which are small enough to be
+// kept, and keeps them.
+func (c *comparer) fetch(ctx context.Context, side, n int, entries []*Entry) error {
+	s := c.sides[side]
+	l := s.layers[n]
+	err := content.Reread(ctx, content.NewBlob(s.Source, l.Descriptor), func() error {
+		left := map[string][]*Entry{}
+		for _, e := range entries {
+			left[e.Path] = append(left[e.Path], e)
+		}
+		err := l.read(ctx, s.Source, c.MaxUnpacked, io.Discard, func(h *tar.Header, body io.Reader) error {
+			path := clean(h.Name)
+			if len(left[path]) == 0 || !isRegular(h.Typeflag) || h.Size > maxKeptFile {
+				return nil
+			}
+			return c.keepOf(left, path, body)
+		})
+		switch {
+		case errors.Is(err, errAllThere):
+			return nil
+		case err == nil:
+			return fmt.Errorf("it does not have what was found in it before: %w", content.ErrCorrupt)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", l.Digest, err)
+	}
+	return nil
+}
+
+// keepOf keeps body where it is that of an entry that is left, and takes those off.
+// A name may stand in a layer several times.
+func (c *comparer) keepOf(left map[string][]*Entry, path string, body io.Reader) error {
+	raw, err := io.ReadAll(io.LimitReader(body, maxKeptFile))
+	if err != nil {
+		return err
+	}
+	d := digest.FromBytes(raw)
+	left[path] = slices.DeleteFunc(left[path], func(e *Entry) bool {
+		if e.Digest != d {
+			return false
+		}
+		c.kept.mu.Lock()
+		c.kept.put(e, raw)
+		c.kept.mu.Unlock()
+		return true
+	})
+	if len(left[path]) == 0 {
+		delete(left, path)
+	}
+	if len(left) == 0 {
+		return errAllThere
+	}
+	return nil
+}

@@ -1,0 +1,353 @@
+package image
+
+import (
+	"archive/tar"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Difference is what became of a file, or a setting, between two images.
+type Difference uint8
+
+// The differences.
+const (
+	OnlyB   Difference = iota + 1 // it is in B only: it was added
+	OnlyA                         // it is in A only: it was removed
+	Differs                       // it is in both, and not the same
+
+	// Touched is what one image has a layer of its own say something about, and the
+	// other one none: the layers that both have would tell what was there.
+	Touched
+)
+
+// String returns what machine output calls the difference.
+func (d Difference) String() string {
+	switch d {
+	case OnlyB:
+		return "added"
+	case OnlyA:
+		return "removed"
+	case Differs:
+		return "changed"
+	case Touched:
+		return "touched"
+	}
+	return fmt.Sprintf("difference %d", uint8(d))
+}
+
+// Aspects are what differs of a file, as a set.
+type Aspects uint8
+
+// The aspects of files.
+const (
+	AspectType Aspects = 1 << iota
+	AspectContent
+	AspectSize
+	AspectMode
+	AspectOwner
+	AspectTarget // where a link leads to, and which device it is
+	AspectXattrs
+	AspectTime
+)
+
+var aspectNames = []string{"type", "content", "size", "mode", "owner", "target", "xattrs", "time"}
+
+// Names returns the aspects as machine output calls them.
+func (a Aspects) Names() []string {
+	var names []string
+	for i, name := range aspectNames {
+		if a&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// A FileChange is a path at which two images differ.
+type FileChange struct {
+	Difference
+
+	Path    string // "" is the root
+	Aspects Aspects
+	Was     *Entry // of A; nil where it has none, or nobody knows
+	Now     *Entry // of B
+
+	// Unsettled tells that a layer which both images have was not read, and may have it
+	// otherwise: such a layer covers the file, or has what is Touched.
+	Unsettled bool
+
+	// By is the image whose own layers touch what is Touched: "A" or "B", or "AB" where
+	// both do. Where the entry of that one is nil, they remove it.
+	By string
+
+	// Patch is the difference of small texts, as diff -u writes it; empty where nobody
+	// asked for it, or there is none.
+	Patch string
+
+	layers [2]int // of the entries
+}
+
+// A view is the file system of an image as far as its layers are known.
+type view interface {
+	// at returns what is known of a clean path.
+	at(path string) saying
+
+	// in returns the names of what is known to be in a folder.
+	in(path string) []string
+}
+
+// A saying is what is known of a path.
+type saying struct {
+	what  knowledge
+	entry *Entry // nil of a folder that no entry tells of
+	layer int    // of the entry
+
+	// rank is how many layers that are not known are below the one that says it; those
+	// above may say something else.
+	rank int
+
+	// there is the rank of the last that says whether there is anything: what is put into
+	// a folder says so of the folder, and not whose it is.
+	there int
+
+	// emptied is the rank of what took away what lower layers have in the folder.
+	emptied int
+
+	// loose tells that something is there, and that it takes the layers below to know
+	// what: the folder that names go through, the file that a hard link leads to.
+	loose bool
+
+	// stray tells that it may not be there: the entry goes through a link, or there is
+	// only a mark in the folder.
+	stray bool
+}
+
+type knowledge uint8
+
+const (
+	nothing knowledge = iota // it is as the layers have it that are not known
+	present
+	absent
+)
+
+// look makes the views: of the merged trees where all layers are known.
+func (c *comparer) look(exact bool) error {
+	for i, s := range c.sides {
+		if !exact {
+			o, err := c.overlay(i)
+			if err != nil {
+				return err
+			}
+			s.view = o
+			continue
+		}
+		t, err := Merge(s.known)
+		if err != nil {
+			return err
+		}
+		s.view = treeView{t}
+	}
+	return nil
+}
+
+// compareFiles returns the files that differ, by path.
+func (c *comparer) compareFiles() []FileChange {
+	var all []FileChange
+	keep := func(path string, a, b saying) {
+		if f, differs := c.settle(a, b); differs && c.within(path) {
+			f.Path = path
+			all = append(all, f)
+		}
+	}
+	if a, ok := c.sides[0].view.(treeView); ok {
+		compareTrees(a, c.sides[1].view.(treeView), keep)
+	} else {
+		a, b := c.sides[0].view.(*overlay), c.sides[1].view.(*overlay)
+		compareNodes("", a.root, b.root, saying{}, saying{}, keep)
+	}
+	slices.SortFunc(all, func(a, b FileChange) int { return comparePaths(a.Path, b.Path) })
+	return all
+}
+
+// comparePaths sorts folders before what is in them, and that before what comes
+// after the folder.
+func comparePaths(a, b string) int {
+	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
+}
+
+// within reports whether path is among those that are compared.
+func (c *comparer) within(path string) bool {
+	return len(c.o.Paths) == 0 || slices.ContainsFunc(c.o.Paths, func(folder string) bool {
+		return folder == "" || path == folder || strings.HasPrefix(path, folder+"/")
+	})
+}
+
+// settle returns how what B says of a path differs from what A says.
+func (c *comparer) settle(a, b saying) (FileChange, bool) {
+	unknown := c.unknown()
+	f := FileChange{Was: a.entry, Now: b.entry, layers: [2]int{a.layer, b.layer}}
+	f.Unsettled = a.covered(a.there, unknown) || b.covered(b.there, unknown)
+	switch {
+	case a.what == nothing && b.what == nothing:
+		return f, false
+	case b.what == nothing && a.rank > 0, a.what == nothing && b.rank > 0:
+		return touched(f, a, b), true
+	}
+	switch {
+	case a.what == present && b.what == present:
+		f.Difference = Differs
+		f.Unsettled = a.covered(a.rank, unknown) || b.covered(b.rank, unknown)
+		f.Aspects = c.aspects(a.entry, b.entry)
+		if f.Aspects == 0 && !a.saysAs(b) || f.Aspects != 0 && (a.loose || b.loose) {
+			f.Aspects = 0
+			return touched(f, a, b), true
+		}
+		return f, f.Aspects != 0
+	case a.what == present:
+		f.Difference = OnlyA
+		return f, true
+	case b.what == present:
+		f.Difference = OnlyB
+		return f, true
+	case a.rank != b.rank && a.what != nothing && b.what != nothing:
+		return touched(f, a, b), true
+	}
+	return f, false
+}
+
+// touched makes of f one that the layers which are not known would settle.
+func touched(f FileChange, a, b saying) FileChange {
+	f.Difference, f.Unsettled = Touched, true
+	if a.what != nothing {
+		f.By += "A"
+	}
+	if b.what != nothing {
+		f.By += "B"
+	}
+	return f
+}
+
+// covered reports whether one of the unknown layers may say something else than s,
+// which is of that rank.
+func (s saying) covered(rank, unknown int) bool {
+	return s.stray || rank < unknown
+}
+
+// saysAs reports whether s and other, which have the same entry, come to the same
+// whatever the layers have that are not known.
+func (s saying) saysAs(other saying) bool {
+	folders := s.entry == nil || s.entry.IsDir()
+	return s.rank == other.rank && s.there == other.there && s.loose == other.loose && !s.stray && !other.stray && (!folders || s.emptied == other.emptied)
+}
+
+// unknown returns how many layers are not known. Both images have them.
+func (c *comparer) unknown() int {
+	n := 0
+	for _, known := range c.sides[0].known {
+		if known == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// implied is what a folder is taken for that no entry tells of.
+var implied = Entry{Type: tar.TypeDir, Mode: 0o755}
+
+// aspects returns what differs between two files.
+func (c *comparer) aspects(a, b *Entry) Aspects {
+	told := a != nil && b != nil
+	if a == nil {
+		a = &implied
+	}
+	if b == nil {
+		b = &implied
+	}
+	var differ Aspects
+	for aspect, same := range map[Aspects]bool{
+		AspectType:    a.Type == b.Type,
+		AspectContent: a.Digest == b.Digest || a.Type != b.Type,
+		AspectSize:    a.Size == b.Size || a.Type != b.Type,
+		AspectMode:    a.Mode == b.Mode || a.Type == tar.TypeSymlink && b.Type == tar.TypeSymlink,
+		AspectOwner:   a.UID == b.UID && a.GID == b.GID,
+		AspectTarget:  a.Type != b.Type || a.Link == b.Link && a.Major == b.Major && a.Minor == b.Minor,
+		AspectXattrs:  maps.Equal(a.Xattrs, b.Xattrs),
+		AspectTime:    c.o.Semantic || !told || sameTime(a.ModTime, b.ModTime),
+	} {
+		if !same {
+			differ |= aspect
+		}
+	}
+	return differ
+}
+
+// sameTime compares times as exactly as the one that is told less exactly: tables
+// of contents, and old tars, have whole seconds.
+func sameTime(a, b time.Time) bool {
+	return a.Equal(b) || (a.Nanosecond() == 0 || b.Nanosecond() == 0) && a.Unix() == b.Unix()
+}
+
+// A treeView is an image whose layers are all known.
+type treeView struct{ *Tree }
+
+func (v treeView) at(path string) saying {
+	f, err := v.Follow(path)
+	if err != nil {
+		return saying{what: absent}
+	}
+	return sayingOf(f)
+}
+
+func (v treeView) in(path string) []string {
+	f, err := v.Follow(path)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for below := range v.Below(f.Path) {
+		if name, ok := strings.CutPrefix(below.Path, f.Path+"/"); ok && !strings.Contains(name, "/") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func sayingOf(f File) saying { return saying{what: present, entry: f.Entry, layer: f.Layer} }
+
+// compareTrees calls keep for every path of two trees.
+func compareTrees(a, b treeView, keep func(path string, a, b saying)) {
+	was := map[string]saying{"": a.at("")}
+	for f := range a.All() {
+		was[f.Path] = sayingOf(f)
+	}
+	keep("", was[""], b.at(""))
+	delete(was, "")
+	for f := range b.All() {
+		before, ok := was[f.Path]
+		if !ok {
+			before = saying{what: absent}
+		}
+		keep(f.Path, before, sayingOf(f))
+		delete(was, f.Path)
+	}
+	for path, before := range was {
+		keep(path, before, saying{what: absent})
+	}
+}
+
+// typeNames are what the types of files are called in machine output.
+var typeNames = map[byte]string{
+	tar.TypeDir: "dir", tar.TypeReg: "file", tar.TypeSymlink: "symlink", tar.TypeLink: "hardlink",
+	tar.TypeChar: "char", tar.TypeBlock: "block", tar.TypeFifo: "fifo",
+}
+
+// TypeName returns what machine output calls the type of e.
+func (e *Entry) TypeName() string {
+	if name, ok := typeNames[e.Type]; ok {
+		return name
+	}
+	return fmt.Sprintf("%q", e.Type)
+}

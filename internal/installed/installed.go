@@ -1,0 +1,152 @@
+// Package installed reads what package managers note down about what they have
+// installed in a root file system, from the bytes of their files.
+package installed
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Manager is a package manager.
+type Manager string
+
+// The managers whose notes can be read.
+const (
+	Dpkg Manager = "dpkg" // https://wiki.debian.org/DpkgInternals
+	Apk  Manager = "apk"  // https://wiki.alpinelinux.org/wiki/Apk_spec
+	RPM  Manager = "rpm"  // https://rpm.org
+)
+
+// A Package is one that is installed.
+type Package struct {
+	Manager Manager `json:"manager"`
+	Name    string  `json:"name"`
+	Arch    string  `json:"arch,omitempty"`
+	Version string  `json:"version"`
+}
+
+// ErrUnread is notes that exist and cannot be read here.
+var ErrUnread = errors.New("packages of this kind are not read")
+
+// Folder is where Debian's distroless images have a file for each package, in
+// place of one file for all: https://github.com/GoogleContainerTools/distroless
+const Folder = "var/lib/dpkg/status.d"
+
+// files are the notes, by their path from the root.
+var files = map[string]Manager{
+	"var/lib/dpkg/status":               Dpkg,
+	"lib/apk/db/installed":              Apk,
+	"usr/lib/apk/db/installed":          Apk,
+	"var/lib/rpm/Packages":              RPM,
+	"var/lib/rpm/Packages.db":           RPM,
+	"var/lib/rpm/rpmdb.sqlite":          RPM,
+	"usr/lib/sysimage/rpm/Packages":     RPM,
+	"usr/lib/sysimage/rpm/Packages.db":  RPM,
+	"usr/lib/sysimage/rpm/rpmdb.sqlite": RPM,
+	"usr/share/rpm/Packages":            RPM,
+	"usr/share/rpm/rpmdb.sqlite":        RPM,
+}
+
+// Files returns the paths of all notes, those in [Folder] aside, in any order.
+func Files() []string {
+	all := make([]string, 0, len(files))
+	for path := range files {
+		all = append(all, path)
+	}
+	return all
+}
+
+// Of returns whose notes a file is, by its path from the root, and whether it is
+// such a file at all.
+func Of(path string) (Manager, bool) {
+	if name, ok := strings.CutPrefix(path, Folder+"/"); ok {
+		return Dpkg, !strings.Contains(name, "/") && !strings.HasSuffix(name, ".md5sums")
+	}
+	m, ok := files[path]
+	return m, ok
+}
+
+// CanRead reports whether the notes of m can be read here.
+func CanRead(m Manager) bool { return m != RPM }
+
+// Read returns the packages that raw, which is a file of m, says are installed. What
+// is of no use is passed over: a file may hold anything.
+func Read(m Manager, raw []byte) ([]Package, error) {
+	switch m {
+	case Dpkg:
+		return readDpkg(string(raw)), nil
+	case Apk:
+		return readApk(string(raw)), nil
+	case RPM:
+	}
+	return nil, fmt.Errorf("%s: %w", m, ErrUnread)
+}
+
+// readDpkg reads paragraphs of fields.
+// https://www.debian.org/doc/debian-policy/ch-controlfields.html#syntax-of-control-files
+func readDpkg(text string) []Package {
+	var all []Package
+	p, there := Package{Manager: Dpkg}, true
+	end := func() {
+		if p.Name != "" && p.Version != "" && there {
+			all = append(all, p)
+		}
+		p, there = Package{Manager: Dpkg}, true
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			end()
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.HasPrefix(line, " ") {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		switch name {
+		case "Package":
+			p.Name = strings.Clone(value)
+		case "Version":
+			p.Version = strings.Clone(value)
+		case "Architecture":
+			p.Arch = strings.Clone(value)
+		case "Status": // what is wanted, errors, and what is there
+			words := strings.Fields(value)
+			there = len(words) == 3 && words[2] == "installed"
+		}
+	}
+	end()
+	return all
+}
+
+// readApk reads paragraphs of fields that have one letter.
+func readApk(text string) []Package {
+	var all []Package
+	p := Package{Manager: Apk}
+	end := func() {
+		if p.Name != "" && p.Version != "" {
+			all = append(all, p)
+		}
+		p = Package{Manager: Apk}
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			end()
+			continue
+		}
+		name, value, _ := strings.Cut(line, ":")
+		switch name {
+		case "P":
+			p.Name = strings.Clone(value)
+		case "V":
+			p.Version = strings.Clone(value)
+		case "A":
+			p.Arch = strings.Clone(value)
+		}
+	}
+	end()
+	return all
+}
