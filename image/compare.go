@@ -217,7 +217,7 @@ func (c *comparer) compareLayers(ctx context.Context, result *Comparison) error 
 			result.Unread = append(result.Unread, c.sides[0].layers[p.at[0]].Descriptor)
 		}
 	}
-	if err := c.look(len(result.Unread) == 0); err != nil {
+	if err := c.look(); err != nil {
 		return err
 	}
 	var err error
@@ -317,7 +317,7 @@ func (c *comparer) readLayers(ctx context.Context, pairs []layerPair) error {
 }
 
 func (c *comparer) readLayer(ctx context.Context, src content.Source, d ocispec.Descriptor) (*Contents, error) {
-	contents, err := c.Reader.known(ctx, src, d, c.listed)
+	contents, err := c.known(ctx, src, d, c.listed)
 	if contents != nil || err != nil {
 		return contents, err
 	}

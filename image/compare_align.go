@@ -92,10 +92,10 @@ func longestCommon(a, b []layer) [][]int {
 	for i := range longest {
 		longest[i] = make([]int, len(b)+1)
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
+	for i, one := range slices.Backward(a) {
+		for j, other := range slices.Backward(b) {
 			longest[i][j] = max(longest[i+1][j], longest[i][j+1])
-			if a[i].diffID == b[j].diffID {
+			if one.diffID == other.diffID {
 				longest[i][j] = longest[i+1][j+1] + 1
 			}
 		}

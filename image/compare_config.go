@@ -68,7 +68,7 @@ func (s *settings) set(name, key, value string) {
 }
 
 // compareConfigs returns the settings that differ.
-func compareConfigs(a, b configFile, semantic bool) []SettingChange { //nolint:revive // an option of Compare
+func compareConfigs(a, b configFile, semantic bool) []SettingChange {
 	was, now := a.settings(semantic), b.settings(semantic)
 	var all []SettingChange
 	for _, name := range was.names {
@@ -86,7 +86,7 @@ func compareConfigs(a, b configFile, semantic bool) []SettingChange { //nolint:r
 }
 
 // differenceOf returns how what differs does, that A and B have or do not.
-func differenceOf(inA, inB bool) Difference { //nolint:revive // what was found out, not a switch
+func differenceOf(inA, inB bool) Difference {
 	switch {
 	case !inA:
 		return OnlyB
@@ -169,7 +169,7 @@ func object(v any) string {
 
 // compareHistory returns the steps that differ: those between the first that are
 // the same in both and the last ones that are.
-func compareHistory(a, b configFile, semantic bool) []SettingChange { //nolint:revive // an option of Compare
+func compareHistory(a, b configFile, semantic bool) []SettingChange {
 	was, now := a.lines(semantic), b.lines(semantic)
 	first := 0
 	for first < len(was) && first < len(now) && was[first] == now[first] {

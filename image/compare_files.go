@@ -134,21 +134,16 @@ const (
 )
 
 // look makes the views: of the merged trees where all layers are known.
-func (c *comparer) look(exact bool) error {
+func (c *comparer) look() (err error) {
 	for i, s := range c.sides {
-		if !exact {
-			o, err := c.overlay(i)
-			if err != nil {
-				return err
-			}
-			s.view = o
-			continue
+		if c.unknown() > 0 {
+			s.view, err = c.overlay(i)
+		} else {
+			s.view, err = treeOf(s.known)
 		}
-		t, err := Merge(s.known)
 		if err != nil {
 			return err
 		}
-		s.view = treeView{t}
 	}
 	return nil
 }
@@ -157,10 +152,12 @@ func (c *comparer) look(exact bool) error {
 func (c *comparer) compareFiles() []FileChange {
 	var all []FileChange
 	keep := func(path string, a, b saying) {
-		if f, differs := c.settle(a, b); differs && c.within(path) {
-			f.Path = path
-			all = append(all, f)
+		f, differs := c.settle(a, b)
+		if !differs || !c.within(path) || path == stargzName && (c.isTable(0, a) || c.isTable(1, b)) {
+			return
 		}
+		f.Path = path
+		all = append(all, f)
 	}
 	if a, ok := c.sides[0].view.(treeView); ok {
 		compareTrees(a, c.sides[1].view.(treeView), keep)
@@ -170,6 +167,13 @@ func (c *comparer) compareFiles() []FileChange {
 	}
 	slices.SortFunc(all, func(a, b FileChange) int { return comparePaths(a.Path, b.Path) })
 	return all
+}
+
+// isTable reports whether what an image has is the table of contents of an eStargz
+// layer that told what the layer has: it stands before the end of the tar or behind
+// it, as the layer was built, and is no part of the image either way.
+func (c *comparer) isTable(side int, s saying) bool {
+	return s.what == present && s.entry != nil && s.entry.Digest != "" && s.entry.Digest == c.sides[side].known[s.layer].Table
 }
 
 // comparePaths sorts folders before what is in them, and that before what comes
@@ -292,6 +296,11 @@ func sameTime(a, b time.Time) bool {
 
 // A treeView is an image whose layers are all known.
 type treeView struct{ *Tree }
+
+func treeOf(layers []*Contents) (view, error) {
+	t, err := Merge(layers)
+	return treeView{t}, err
+}
 
 func (v treeView) at(path string) saying {
 	f, err := v.Follow(path)

@@ -39,7 +39,7 @@ const (
 )
 
 // overlay returns what the known layers of a side say.
-func (c *comparer) overlay(side int) (*overlay, error) {
+func (c *comparer) overlay(side int) (view, error) {
 	o := &overlay{root: &mark{}}
 	rank, m := 0, meter{most: -1}
 	for i, contents := range c.sides[side].known {
@@ -77,7 +77,7 @@ func (o *overlay) clear(e *Entry, rank int) {
 // put places e, unless it is a mark itself.
 func (o *overlay) put(e *Entry, layer, rank int) error {
 	elems, err := split(e.Path)
-	if err == nil && elems != nil && elems[len(elems)-1] == opaque { // it is in a folder
+	if len(elems) > 0 && elems[len(elems)-1] == opaque { // it is in a folder
 		m := o.root
 		for _, name := range elems[:len(elems)-1] {
 			m = m.child(name)

@@ -18,28 +18,9 @@ const (
 // patch puts into files the difference of those that are small texts. Their layers
 // are read once more for that, each up to the last such file in it.
 func (c *comparer) patch(ctx context.Context, files []FileChange) error {
-	var wanted [2]map[int][]*Entry // by layer
-	wanted[0], wanted[1] = map[int][]*Entry{}, map[int][]*Entry{}
-	var patched []*FileChange
-	total := int64(0)
-	for i := range files {
-		f := &files[i]
-		if !f.patchable() || total+f.bytes() > maxPatchText {
-			continue
-		}
-		total += f.bytes()
-		patched = append(patched, f)
-		for side, e := range []*Entry{f.Was, f.Now} {
-			if e == nil || e.Size == 0 {
-				continue
-			}
-			if _, there := c.kept.get(e); !there {
-				wanted[side][f.layers[side]] = append(wanted[side][f.layers[side]], e)
-			}
-		}
-	}
-	for side := range wanted {
-		for layer, entries := range wanted[side] {
+	patched := patchables(files)
+	for side := range c.sides {
+		for layer, entries := range c.missing(side, patched) {
 			if err := c.fetch(ctx, side, layer, entries); err != nil {
 				return err
 			}
@@ -53,6 +34,34 @@ func (c *comparer) patch(ctx context.Context, files []FileChange) error {
 		}
 	}
 	return nil
+}
+
+// patchables returns the files whose texts may be compared, as many as may be.
+func patchables(files []FileChange) []*FileChange {
+	var all []*FileChange
+	total := int64(0)
+	for i := range files {
+		if f := &files[i]; f.patchable() && total+f.bytes() <= maxPatchText {
+			total += f.bytes()
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// missing returns, by layer, what an image has of files and what is not kept yet.
+func (c *comparer) missing(side int, files []*FileChange) map[int][]*Entry {
+	wanted := map[int][]*Entry{}
+	for _, f := range files {
+		e := [2]*Entry{f.Was, f.Now}[side]
+		if e == nil || e.Size == 0 {
+			continue
+		}
+		if _, there := c.kept.get(e); !there {
+			wanted[f.layers[side]] = append(wanted[f.layers[side]], e)
+		}
+	}
+	return wanted
 }
 
 // patchable reports whether f is of small files whose bytes differ.

@@ -33,7 +33,7 @@ func compared(t *testing.T, src content.Source, a, b content.Manifest, r image.R
 func changed(c *image.Comparison) []string {
 	var lines []string
 	for _, f := range c.Files {
-		line := f.Difference.String() + " " + f.Path
+		line := f.String() + " " + f.Path
 		if names := f.Aspects.Names(); len(names) > 0 {
 			line += " (" + strings.Join(names, " ") + ")"
 		}
@@ -111,6 +111,10 @@ func TestFilesAreCompared(t *testing.T) {
 			want: []string{"touched d by AB?", "added d/f"},
 		},
 		{
+			name: "the root", a: layers{{file("f", "0")}, {owned(folder("."), 0, 0, 0o700)}}, b: layers{{file("f", "0")}, {owned(folder("."), 0, 0, 0o755)}},
+			want: []string{"changed  (mode)"},
+		},
+		{
 			name: "a name more of a file that they share", a: layers{{file("f", "0")}, {hardlink("g", "f")}}, b: layers{{file("f", "0")}, {file("g", "0")}},
 			want: []string{"touched g by AB?"},
 		},
@@ -141,15 +145,7 @@ func TestAFullComparisonIsThatOfTheUnpackedImages(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(6, 6))
 	told, left := 0, 0
 	for range 60 {
-		var stacks [2]layers
-		for range 1 + rnd.IntN(4) {
-			one := randomLayer(rnd)
-			if rnd.IntN(2) == 0 { // both have it
-				stacks[0], stacks[1] = append(stacks[0], one), append(stacks[1], one)
-				continue
-			}
-			stacks[0], stacks[1] = append(stacks[0], one), append(stacks[1], randomLayer(rnd))
-		}
+		stacks := randomStacks(rnd)
 		models := [2]model{newModel(), newModel()}
 		for i, m := range models {
 			for _, l := range stacks[i] {
@@ -165,16 +161,9 @@ func TestAFullComparisonIsThatOfTheUnpackedImages(t *testing.T) {
 		}
 		part := compared(t, &b.place, ma, mb, image.Reader{}, image.CompareOptions{Parts: image.PartFiles})
 		settled := kinds(part, func(f image.FileChange) bool { return !f.Unsettled })
-		for path, kind := range settled {
-			if want[path] != kind {
-				t.Fatalf("%v\n%s is %q, and settled as %q", stacks, path, want[path], kind)
-			}
-		}
 		all := kinds(part, func(image.FileChange) bool { return true })
-		for path := range want {
-			if !covers(all, path) {
-				t.Fatalf("%v\n%s is left out of %v", stacks, path, all)
-			}
+		if wrong := wrongIn(settled, all, want); len(wrong) > 0 {
+			t.Fatalf("%v\n%v", stacks, wrong)
 		}
 		told += len(settled)
 		left += len(all) - len(settled)
@@ -182,6 +171,35 @@ func TestAFullComparisonIsThatOfTheUnpackedImages(t *testing.T) {
 	if told < 20 || left < 20 {
 		t.Errorf("%d were settled, %d were not: the images are no test", told, left)
 	}
+}
+
+// wrongIn returns the paths that are settled as what they are not, and those that are left out.
+func wrongIn(settled, all, want map[string]string) []string {
+	var wrong []string
+	for path, kind := range settled {
+		if want[path] != kind {
+			wrong = append(wrong, fmt.Sprintf("%s is %q, and settled as %q", path, want[path], kind))
+		}
+	}
+	for path := range want {
+		if !covers(all, path) {
+			wrong = append(wrong, path+" is left out")
+		}
+	}
+	return wrong
+}
+
+// randomStacks returns the layers of two images, some of which both have.
+func randomStacks(rnd *rand.Rand) (stacks [2]layers) {
+	for range 1 + rnd.IntN(4) {
+		one := randomLayer(rnd)
+		other := one
+		if rnd.IntN(2) == 0 {
+			other = randomLayer(rnd)
+		}
+		stacks[0], stacks[1] = append(stacks[0], one), append(stacks[1], other)
+	}
+	return stacks
 }
 
 // covers reports whether path, or a folder it is in that was touched, is among all:
@@ -203,7 +221,7 @@ func kinds(c *image.Comparison, keep func(image.FileChange) bool) map[string]str
 	all := map[string]string{}
 	for _, f := range c.Files {
 		if keep(f) {
-			all[f.Path] = f.Difference.String()
+			all[f.Path] = f.String()
 		}
 	}
 	return all
@@ -378,10 +396,15 @@ func TestSettingsAreCompared(t *testing.T) {
 		Env: []string{"B=2", "PATH=/bin", "C="}, Labels: map[string]string{"l": "2"}, User: "app", Volumes: map[string]struct{}{"/data": {}},
 	}, "FROM x", "ENV C=", "USER app")
 	want := []image.SettingChange{
-		{image.OnlyB, "user", "", "", "app"}, {image.OnlyA, "entrypoint", "", `["/app","<x>"]`, ""},
-		{image.OnlyA, "env", "A", "1", ""}, {image.OnlyB, "env", "C", "", ""},
-		{image.Differs, "label", "l", "1", "2"}, {image.OnlyA, "port", "80/tcp", "", ""}, {image.OnlyB, "volume", "/data", "", ""},
-		{image.Differs, "history", "2", "ENV A=1", "ENV C="}, {image.OnlyB, "history", "3", "", "USER app"},
+		{image.OnlyB, "user", "", "", "app"},
+		{image.OnlyA, "entrypoint", "", `["/app","<x>"]`, ""},
+		{image.OnlyA, "env", "A", "1", ""},
+		{image.OnlyB, "env", "C", "", ""},
+		{image.Differs, "label", "l", "1", "2"},
+		{image.OnlyA, "port", "80/tcp", "", ""},
+		{image.OnlyB, "volume", "/data", "", ""},
+		{image.Differs, "history", "2", "ENV A=1", "ENV C="},
+		{image.OnlyB, "history", "3", "", "USER app"},
 	}
 	c := compared(t, &b.place, one, two, image.Reader{}, image.CompareOptions{Semantic: true})
 	if diff := cmp.Diff(want, c.Settings); diff != "" {

@@ -20,6 +20,7 @@ type diffOptions struct {
 	ExitCode bool
 	Full     bool
 	Patch    bool
+	Whole    bool
 	All      bool
 	Only     []string
 
@@ -46,6 +47,7 @@ func newDiff(f *Factory) *cobra.Command {
 	flags.BoolVar(&o.Semantic, "semantic", false, "leave out when things were made, and the order of what has none")
 	flags.BoolVar(&o.ExitCode, "exit-code", false, "exit with 7 where the images differ, and with 0 where they do not")
 	flags.BoolVar(&o.Full, "full", false, "read layers that both images have, too, so that nothing is left unsettled")
+	flags.BoolVar(&o.Whole, "whole", false, "read layers in place of the tables of contents that they carry")
 	flags.BoolVar(&o.Patch, "patch", false, "show the text of small files that differ, as diff -u does; their layers are read once more for it")
 	flags.BoolVar(&o.All, "all", false, "show all of long lists")
 	flags.StringSliceVar(&o.Only, "only", nil, "compare `PARTS` only, of settings,packages,files")
@@ -88,6 +90,7 @@ func runDiff(ctx context.Context, f *Factory, args []string, o diffOptions) (_ r
 	if err != nil {
 		return render.Result{}, err
 	}
+	r.Whole = o.Whole
 	c, err := r.Compare(ctx, sides[0], sides[1], how)
 	if err != nil {
 		return render.Result{}, err

@@ -100,7 +100,7 @@ func newDiffResult(c *image.Comparison, names [2]string) DiffResult {
 		Layers:   make([]DiffLayer, len(c.Layers)),
 	}
 	for i, s := range c.Settings {
-		r.Settings[i] = DiffSetting{s.Difference.String(), s.Name, s.Key, s.Was, s.Now}
+		r.Settings[i] = DiffSetting{s.String(), s.Name, s.Key, s.Was, s.Now}
 	}
 	for i, p := range c.Packages {
 		r.Packages[i] = DiffPackage{p.Change, p.Manager, p.Name, p.Arch, p.Was, p.Now}
@@ -126,7 +126,7 @@ func newDiffResult(c *image.Comparison, names [2]string) DiffResult {
 
 func newDiffFile(f image.FileChange) DiffFile {
 	d := DiffFile{
-		Change: f.Difference.String(), Path: f.Path, What: f.Aspects.Names(), Was: newDiffFileSide(f.Was), Now: newDiffFileSide(f.Now),
+		Change: f.String(), Path: f.Path, What: f.Aspects.Names(), Was: newDiffFileSide(f.Was), Now: newDiffFileSide(f.Now),
 		Unsettled: f.Unsettled, By: f.By, Patch: f.Patch,
 	}
 	last := f.Now

@@ -93,7 +93,7 @@ func (r DiffResult) tables(o diffOptions) []render.Table {
 		{[]string{"", "LAYER", "SIZE"}, r.layerRows()},
 	}
 	for _, s := range sections {
-		if len(s.rows) > 0 && !(o.part && s.header[1] == "LAYER") {
+		if len(s.rows) > 0 && (!o.part || s.header[1] != "LAYER") {
 			all = append(all, render.Table{Header: s.header, Rows: slices.Values(o.shorten(s.rows))})
 		}
 	}
