@@ -13,6 +13,7 @@
 // without what they remove, verified, and clean whatever the layers hold.
 // A [Reader] tells what layers have without that: from a cache, from a table of
 // contents that a layer carries, or from the layer; a [Tree] is what they make
-// together, and what each does to the ones below it.
+// together, and what each does to the ones below it, and an [Analysis] what of
+// that is wasted and what could be done about it.
 // [Import] makes an image of such a tar, and puts it into a [content.Sink].
 package image

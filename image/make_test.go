@@ -59,8 +59,12 @@ func tarOf(entries ...entry) []byte {
 
 // of adds the image of layers that are each a list of entries, not compressed.
 func (b *builder) of(layers ...[]entry) content.Manifest {
+	return b.withConfig(ocispec.Image{}, layers...)
+}
+
+// withConfig is of with a config, that gets the layers.
+func (b *builder) withConfig(config ocispec.Image, layers ...[]entry) content.Manifest {
 	var all []ocispec.Descriptor
-	var config ocispec.Image
 	for _, entries := range layers {
 		raw := tarOf(entries...)
 		all = append(all, b.blob(ocispec.MediaTypeImageLayer, raw))

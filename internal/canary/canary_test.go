@@ -201,6 +201,7 @@ var cases = []verbCase{
 	{verb: "files", lines: []string{"files FROM/app:v1", "files --long --layer 1 FROM/app:v1"}},
 	{verb: "cat", lines: []string{"cat FROM/app:v1 usr/bin/tool", "cat --unverified FROM/app:v1 usr/bin/tool"}},
 	{verb: "diff", lines: []string{"diff FROM/app:v1 GIVEN/image.tar", "diff --full --json GIVEN/image.tar FROM/app:v1"}},
+	{verb: "analyze", lines: []string{"analyze FROM/app:v1", "analyze --compat dive FROM/app:v1"}},
 	{verb: "repos", lines: []string{"repos FROM"}},
 	{verb: "search", lines: []string{"search FROM/app"}},
 	{verb: "digest", lines: []string{"digest FROM/app:v1"}},

@@ -70,7 +70,7 @@ func addVerbs(root *cobra.Command, f *Factory) {
 		{groupMove, []*cobra.Command{newCopy(f), newPull(f), newPush(f), newSave(f), newLoad(f), newExport(f), newImport(f)}},
 		{groupLook, []*cobra.Command{
 			newInspect(f), newTree(f), newCheckBase(f), newTags(f), newRepos(f), newSearch(f), newHistory(f), newFiles(f), newCat(f), newDiff(f),
-			newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
+			newAnalyze(f), newDigest(f), newManifest(f), newConfig(f), newBlob(f), newExists(f), newValidate(f), newRateLimit(f),
 		}},
 		{groupStore, []*cobra.Command{newImages(f), newTag(f), newRemove(f), newPrune(f), newBackup(f), newRestore(f), newImage(f), newSystem(f)}},
 		{groupCare, []*cobra.Command{newDoctor(f), newWhich(f), newInfo(f), newLogin(f), newLogout(f), newCompletion(f), newVersion(f)}},

@@ -18,6 +18,7 @@ import (
 // schemas are made from the types of results; the scripts hold real output to
 // them. What is written by hand stands in handmade.
 var schemas = map[string]reflect.Type{
+	"analyze":        reflect.TypeFor[AnalyzeResult](),
 	"backup":         reflect.TypeFor[BackupResult](),
 	"blob":           reflect.TypeFor[BlobResult](),
 	"cat":            reflect.TypeFor[CatResult](),
@@ -50,6 +51,7 @@ var schemas = map[string]reflect.Type{
 	"version":        reflect.TypeFor[VersionResult](),
 	"which":          reflect.TypeFor[WhichResult](),
 
+	"analyze-dive":  reflect.TypeFor[DiveResult](),
 	"image-inspect": reflect.TypeFor[[]ImageInspectResult](),
 	"system-df":     reflect.TypeFor[UsageResult](), // of a line
 
