@@ -57,7 +57,7 @@ test-plain:
 	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m -p 1 $$plain; fi
 
 e2e: build ## the built binary against real registries and real clients; those that are missing are skipped and counted
-	.ci/tools registry crane
+	.ci/tools registry crane dive
 	cd e2e && WHERRY_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 20m
 
 lint: ## golangci-lint at its pinned version, here and in e2e, tidy modules, and the shell scripts' syntax
