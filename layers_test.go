@@ -59,8 +59,9 @@ var layers = []layer{
 
 	{"internal/term", lower},
 	{"internal/render", slices.Concat(lower, []string{"internal/term"})},
+	{"internal/report", []string{"image", "internal/term"}},
 	{"internal/cli", slices.Concat(lower, []string{
-		"internal/render", "internal/term", "internal/endpoint", "internal/backup", "internal/batch", "internal/retention",
+		"internal/render", "internal/term", "internal/report", "internal/endpoint", "internal/backup", "internal/batch", "internal/retention",
 		"internal/cloud", "internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
 		"internal/durable", // hands its Facts to registry and transfer
 		"internal/semver",  // what tags are as versions

@@ -78,3 +78,27 @@ func (l *Loss) add(c Change) {
 		l.Again += c.Was.Entry.Size
 	}
 }
+
+// A Stored file is one that a layer has the bytes of.
+type Stored struct {
+	Path  string
+	Layer int // that has it; the lowest is 0
+	Bytes int64
+	Lost  bool // to a later layer: it is no file of the image
+}
+
+// Stored returns the files that the layers of t have, each once and under one
+// name, those that are lost among them.
+func (t *Tree) Stored() []Stored {
+	var all []Stored
+	for _, f := range t.inodes() {
+		all = append(all, Stored{Path: f.Path, Layer: f.Layer, Bytes: f.Entry.Size})
+	}
+	names := links{}
+	for by := range t.layers {
+		for _, c := range names.lost(t.Changes(by)) {
+			all = append(all, Stored{Path: c.Path, Layer: c.Was.Layer, Bytes: c.Was.Entry.Size, Lost: true})
+		}
+	}
+	return all
+}

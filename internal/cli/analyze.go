@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -47,6 +48,7 @@ type AnalyzedLayer struct {
 	Added      int           `json:"added"`  // paths
 	Changed    int           `json:"changed"`
 	Removed    int           `json:"removed"`
+	Created    *time.Time    `json:"created,omitempty"`
 	Command    string        `json:"command,omitempty"`
 }
 
@@ -70,6 +72,7 @@ type analyzeOptions struct {
 	Platform Platform
 	Whole    bool
 	Top      int
+	HTML     string // file
 	Compat   choice[compat]
 	Rules    ruleFlags
 }
@@ -84,13 +87,14 @@ func newAnalyze(f *Factory) *cobra.Command {
 			"wasted are counted as dive does. Sizes are those of files, unpacked; COMPRESSED is that of a layer as it is stored.\n" +
 			"What a layer has is remembered by its digest, so that the second time no layer is read.\n" +
 			"With --ci, --ci-config or a limit of its own the exit code is 6 where the image is not good enough.",
-		Example: "  wherry analyze nginx:1.27\n  wherry analyze --json ./images.tar | jq '.advice[].text'\n" +
+		Example: "  wherry analyze nginx:1.27\n  wherry analyze --json ./images.tar | jq '.advice[].text'\n  wherry analyze --html report.html nginx:1.27\n" +
 			"  wherry analyze --highest-wasted-bytes 20MB --lowest-efficiency 0.95 ghcr.io/org/app:2",
 		Args: exactArgs(1),
 	}
 	flags := cmd.Flags()
 	flags.Var(&o.Platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
 	flags.IntVar(&o.Top, "top", 15, "show `N` of the paths that waste most")
+	flags.StringVar(&o.HTML, "html", "", "write a page with a map of the files to `FILE` as well")
 	flags.BoolVar(&o.Whole, "whole", false, "read layers in place of the tables of contents that they carry")
 	flags.Var(&o.Compat, "compat", "write the JSON of another `TOOL`: dive")
 	o.Rules.bind(flags)
@@ -120,6 +124,11 @@ func runAnalyze(ctx context.Context, f *Factory, p *place, o analyzeOptions) (re
 	result.Name = p.at.String()
 	result.Rules = judge(rules, a.Waste)
 	failed := brokenRules(result.Rules)
+	if o.HTML != "" {
+		if _, err := writeFile(o.HTML, result.page().Write); err != nil {
+			return render.Result{}, err
+		}
+	}
 	if o.Compat.value == compatDive {
 		shown, err := diveRender(f, a, m)
 		if err != nil {
@@ -141,6 +150,9 @@ func analyzeResult(a *image.Analysis, m content.Manifest) AnalyzeResult {
 		stored := m.Layers()[i]
 		l := AnalyzedLayer{
 			Layer: i + 1, Digest: stored.Digest, Size: contents.Size(), Compressed: stored.Size, Command: commandLine(a.Steps[i].CreatedBy),
+		}
+		if at := a.Steps[i].Created; !at.IsZero() {
+			l.Created = &at
 		}
 		for _, c := range a.Tree.Changes(i) {
 			switch c.Kind {
