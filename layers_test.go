@@ -60,8 +60,9 @@ var layers = []layer{
 	{"internal/term", lower},
 	{"internal/render", slices.Concat(lower, []string{"internal/term"})},
 	{"internal/report", []string{"image", "internal/term"}},
+	{"internal/explore", []string{"image", "internal/term"}},
 	{"internal/cli", slices.Concat(lower, []string{
-		"internal/render", "internal/term", "internal/report", "internal/endpoint", "internal/backup", "internal/batch", "internal/retention",
+		"internal/render", "internal/term", "internal/report", "internal/explore", "internal/endpoint", "internal/backup", "internal/batch", "internal/retention",
 		"internal/cloud", "internal/doctor", "internal/policy", "internal/scan", "internal/build", "bundle", "serve",
 		"internal/durable", // hands its Facts to registry and transfer
 		"internal/semver",  // what tags are as versions
@@ -86,6 +87,7 @@ var guests = map[string][]string{
 	"github.com/Azure":                       {"internal/cloud"},
 	"golang.org/x/oauth2":                    {"internal/cloud"},
 	"github.com/moby/buildkit":               {"internal/build"},
+	"charm.land":                             {"internal/explore"},
 	"github.com/spf13/cobra":                 {"internal/cli"},
 	"github.com/spf13/pflag":                 {"internal/cli"},
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -73,6 +74,7 @@ type analyzeOptions struct {
 	Whole    bool
 	Top      int
 	HTML     string // file
+	Browse   bool
 	Compat   choice[compat]
 	Rules    ruleFlags
 }
@@ -87,13 +89,14 @@ func newAnalyze(f *Factory) *cobra.Command {
 			"wasted are counted as dive does. Sizes are those of files, unpacked; COMPRESSED is that of a layer as it is stored.\n" +
 			"What a layer has is remembered by its digest, so that the second time no layer is read.\n" +
 			"With --ci, --ci-config or a limit of its own the exit code is 6 where the image is not good enough.",
-		Example: "  wherry analyze nginx:1.27\n  wherry analyze --json ./images.tar | jq '.advice[].text'\n  wherry analyze --html report.html nginx:1.27\n" +
+		Example: "  wherry analyze nginx:1.27\n  wherry analyze --json ./images.tar | jq '.advice[].text'\n  wherry analyze --html report.html nginx:1.27\n  wherry analyze -i nginx:1.27\n" +
 			"  wherry analyze --highest-wasted-bytes 20MB --lowest-efficiency 0.95 ghcr.io/org/app:2",
 		Args: exactArgs(1),
 	}
 	flags := cmd.Flags()
 	flags.Var(&o.Platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
 	flags.IntVar(&o.Top, "top", 15, "show `N` of the paths that waste most")
+	flags.BoolVarP(&o.Browse, "interactive", "i", false, "browse layers and files on the full screen of a terminal")
 	flags.StringVar(&o.HTML, "html", "", "write a page with a map of the files to `FILE` as well")
 	flags.BoolVar(&o.Whole, "whole", false, "read layers in place of the tables of contents that they carry")
 	flags.Var(&o.Compat, "compat", "write the JSON of another `TOOL`: dive")
@@ -104,6 +107,9 @@ func newAnalyze(f *Factory) *cobra.Command {
 func runAnalyze(ctx context.Context, f *Factory, p *place, o analyzeOptions) (render.Result, error) {
 	rules, err := o.Rules.rules()
 	if err != nil {
+		return render.Result{}, err
+	}
+	if err := o.checkBrowse(f); err != nil {
 		return render.Result{}, err
 	}
 	m, err := p.only(ctx, o.Platform)
@@ -128,6 +134,9 @@ func runAnalyze(ctx context.Context, f *Factory, p *place, o analyzeOptions) (re
 		if _, err := writeFile(o.HTML, result.page().Write); err != nil {
 			return render.Result{}, err
 		}
+	}
+	if o.Browse {
+		return render.Result{}, errors.Join(f.browse(ctx, result), failed)
 	}
 	if o.Compat.value == compatDive {
 		shown, err := diveRender(f, a, m)
