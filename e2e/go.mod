@@ -7,7 +7,6 @@ require github.com/google/go-containerregistry v0.22.1
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/chzyer/readline v1.5.1 // indirect
-	github.com/distribution/reference v0.6.0 // indirect
 	github.com/docker/go-units v0.5.0 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/manifoldco/promptui v0.9.0 // indirect
