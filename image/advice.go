@@ -109,8 +109,8 @@ var tools = []kind{
 		"usr/lib/gcc", "usr/libexec/gcc", "usr/lib/llvm", "usr/local/go", "usr/lib/go", "usr/local/rustup", "~/.rustup", "usr/lib/rustlib",
 	}},
 	{what: "programs for building", has: func(name string) bool {
-		dir, base := splitPath(name)
-		return (dir == "usr/bin" || dir == "usr/local/bin" || dir == "bin") && isBuilder(base)
+		dir, base := path.Split(name)
+		return (dir == "usr/bin/" || dir == "usr/local/bin/" || dir == "bin/") && isBuilder(base)
 	}},
 	{what: "headers", below: []string{"usr/include", "usr/local/include"}},
 	{what: "static libraries", has: func(name string) bool {

@@ -98,7 +98,7 @@ func (t tally) add(below *shelf, path string, n *shelf, layer int) {
 		if was == nil {
 			return
 		}
-		path, size = removed, was.total()
+		path, size = removed, was.total(layer)
 	}
 	c := t[path]
 	if c == nil {
@@ -118,6 +118,9 @@ func removedBy(path string) (string, bool) { return (&Entry{Path: path}).Whiteou
 type shelf struct {
 	entry    *Entry // nil where none tells of it
 	children map[string]*shelf
+
+	sum   int64 // bytes of all below it, as
+	known int   // that layer found it; 0 is none yet
 }
 
 // shelve returns the root of what c has. Of entries with the same name the last
@@ -154,34 +157,26 @@ func (n *shelf) child(name string) *shelf {
 // before the folder.
 func (n *shelf) walk(path string, do func(path string, n *shelf)) {
 	for _, name := range slices.Sorted(maps.Keys(n.children)) {
+		c := n.children[name]
 		child := strings.TrimPrefix(path+"/"+name, "/")
-		n.children[name].walk(child, do)
-		do(child, n.children[name])
+		c.walk(child, do)
+		do(child, c)
 	}
 }
 
 // stack puts a layer on top of n.
 func (n *shelf) stack(top *shelf) {
-	top.walk("", func(path string, upper *shelf) {
-		if removed, ok := removedBy(path); ok {
-			dir, base := splitPath(removed)
-			if at := n.at(dir); at != nil {
-				delete(at.children, base)
-			}
-			return
+	for _, name := range slices.Sorted(maps.Keys(top.children)) {
+		upper := top.children[name]
+		if len(upper.children) > 0 {
+			n.child(name).stack(upper)
 		}
-		at := n
-		for name := range strings.SplitSeq(path, "/") {
-			at = at.child(name)
+		if removed, ok := removedBy(name); ok {
+			delete(n.children, removed)
+			continue
 		}
-		at.entry = upper.entry
-	})
-}
-
-// splitPath returns the folder of a path and its name there.
-func splitPath(path string) (dir, base string) {
-	at := strings.LastIndexByte(path, '/')
-	return path[:max(at, 0)], path[at+1:]
+		n.child(name).entry = upper.entry
+	}
 }
 
 // at returns what is at path, nil where there is nothing.
@@ -205,13 +200,23 @@ func (n *shelf) size() int64 {
 }
 
 // total returns the bytes of all that is in a folder; nothing of what is none.
-func (n *shelf) total() int64 {
+// While one layer is counted what is below it stays as it is, and is added up once,
+// however often the layer removes a part of it.
+func (n *shelf) total(layer int) int64 {
 	if n.entry == nil || !n.entry.IsDir() {
 		return 0
 	}
-	var sum int64
-	n.walk("", func(_ string, below *shelf) { sum += below.size() })
-	return sum
+	return n.below(layer)
+}
+
+func (n *shelf) below(layer int) int64 {
+	if n.known != layer {
+		n.known, n.sum = layer, 0
+		for _, c := range n.children {
+			n.sum += c.size() + c.below(layer)
+		}
+	}
+	return n.sum
 }
 
 // Walk calls do for all that c has and the folders on the way there, in the order

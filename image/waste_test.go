@@ -124,6 +124,26 @@ func TestUserWasteIsOfWhatIsAboveTheLowestLayer(t *testing.T) {
 	}
 }
 
+// A layer may remove folders that are in one another, each of which has all that
+// is below it: that is added up once.
+func TestNestedWhiteoutsAreCheap(t *testing.T) {
+	const deep, many = 200, 500
+	below, above := &image.Contents{}, &image.Contents{}
+	path := "a"
+	for range deep {
+		below.Entries = append(below.Entries, image.Entry{Path: path, Type: tar.TypeDir})
+		above.Entries = append(above.Entries, image.Entry{Path: path + "/.wh.a", Type: tar.TypeReg})
+		path += "/a"
+	}
+	for i := range many {
+		below.Entries = append(below.Entries, image.Entry{Path: fmt.Sprint(path, "/", i), Type: tar.TypeReg, Size: 1})
+	}
+	layers := []*image.Contents{below, above}
+	if n := testing.AllocsPerRun(1, func() { image.WasteOf(layers) }); n > 20*(deep+many) {
+		t.Errorf("%.0f allocations for %d entries", n, 2*deep+many)
+	}
+}
+
 func TestWalkHasWhatIsInAFolderFirst(t *testing.T) {
 	c := &image.Contents{Entries: []image.Entry{
 		{Path: "b/c", Type: tar.TypeReg},

@@ -39,12 +39,12 @@ func Map(files []image.Stored) *Node {
 	root := &dir{}
 	for _, f := range files {
 		d := root
-		d.add(f)
 		for name := range strings.SplitSeq(f.Path, "/") {
 			d = d.child(name)
-			d.add(f)
 		}
+		d.add(f)
 	}
+	root.sum()
 	for least := root.bytes/20_000 + 1; ; least *= 2 {
 		if root.count(least) <= mostNodes {
 			return root.node("/", least)
@@ -73,6 +73,22 @@ func (d *dir) add(f image.Stored) {
 	d.files++
 	if f.Lost {
 		d.lost += f.Bytes
+	}
+}
+
+// sum gives folders what is in them.
+func (d *dir) sum() {
+	for _, c := range d.children {
+		c.sum()
+		d.bytes += c.bytes
+		d.lost += c.lost
+		d.files += c.files
+		if d.layers == nil {
+			d.layers = map[int]int64{}
+		}
+		for layer, bytes := range c.layers {
+			d.layers[layer] += bytes
+		}
 	}
 }
 
