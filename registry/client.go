@@ -242,9 +242,33 @@ func (l *lanes) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		key.reach = l.host.reachable()
 	}
-	key.trusts, key.rootCAs = settings.SkipVerify, settings.RootCAs
+	key.trusts = settings.SkipVerify
+	if !key.trusts && settings.Roots != nil && l.client.overTLS(req) {
+		var err error
+		if key.rootCAs, err = settings.Roots(); err != nil {
+			return nil, refuse(req, &rootsError{err})
+		}
+	}
 	return l.client.transport(key).RoundTrip(req)
 }
+
+// overTLS reports whether a request goes over TLS, be it to its proxy alone.
+func (c *Client) overTLS(req *http.Request) bool {
+	if req.URL.Scheme == "https" || c.Proxy == nil {
+		return req.URL.Scheme == "https"
+	}
+	proxy, err := c.Proxy(req)
+	return err == nil && proxy != nil && proxy.Scheme == "https" // the transport tells of errors
+}
+
+// A rootsError is that nobody can tell whom to trust.
+type rootsError struct{ err error }
+
+func (e *rootsError) Error() string { return e.err.Error() }
+func (e *rootsError) Unwrap() error { return e.err }
+
+// Permanent says that trying again cannot help.
+func (e *rootsError) Permanent() bool { return true }
 
 // refuse ends a request as every RoundTripper does.
 func refuse(req *http.Request, err error) error {

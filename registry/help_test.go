@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"crypto/x509"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -20,6 +21,11 @@ func client(tb testing.TB) *registry.Client {
 	c := &registry.Client{Backoff: time.Millisecond, Keychain: keychain{"ann", "secret"}}
 	tb.Cleanup(c.Close)
 	return c
+}
+
+// trust is what a host's settings say of whom to trust.
+func trust(roots *x509.CertPool) func() (*x509.CertPool, error) {
+	return func() (*x509.CertPool, error) { return roots, nil }
 }
 
 func repository(tb testing.TB, c *registry.Client, server *testregistry.Registry, name string) *registry.Repository {

@@ -189,8 +189,8 @@ func (v visit) canaries() (shown []string) {
 func (n *internet) client(tb testing.TB, cred registry.Credential, own *registry.Host) (*registry.Client, *bytes.Buffer) {
 	tb.Helper()
 	var out bytes.Buffer
-	other := &registry.Host{RootCAs: n.roots}
-	own.RootCAs = n.roots
+	other := &registry.Host{Roots: trust(n.roots)}
+	own.Roots = trust(n.roots)
 	c := &registry.Client{
 		Backoff: time.Millisecond, Retries: 2, Dial: n.dial, ForeignLayers: registry.ForeignFetch,
 		Log: slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})),

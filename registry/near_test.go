@@ -227,7 +227,7 @@ func TestATokenServerNeedsACertificateOfItsOwn(t *testing.T) {
 		if host == "r.example" {
 			return own, nil
 		}
-		return &registry.Host{RootCAs: x509.NewCertPool()}, nil
+		return &registry.Host{Roots: trust(x509.NewCertPool())}, nil
 	}
 	_, err := n.repository(t, c).Manifest(t.Context(), "v1")
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); !unknown || !strings.Contains(err.Error(), "a.example") {

@@ -13,10 +13,15 @@ import (
 // A Host has the settings of one host. The zero Host is what most have. It must
 // not be changed once a [Client] has it: which one it is tells hosts apart.
 type Host struct {
-	PlainHTTP  bool           // http, never https
-	AllowHTTP  bool           // http where the host does not speak https
-	SkipVerify bool           // do not check the host's certificate
-	RootCAs    *x509.CertPool // nil is the system's
+	PlainHTTP  bool // http, never https
+	AllowHTTP  bool // http where the host does not speak https
+	SkipVerify bool // do not check the host's certificate
+
+	// Roots returns who is trusted, nil for whom the system trusts; it must always
+	// return the same pool. It is called when a request is to go over TLS, to the
+	// host or to its proxy, and may take the time to parse certificates. nil is
+	// whom the system trusts.
+	Roots func() (*x509.CertPool, error)
 
 	Certificates []tls.Certificate // shown to a host that wants to know who we are
 	Header       http.Header       // sent with every request to the host's own origin, and nowhere else

@@ -75,7 +75,7 @@ func TestAnAddressIsContactedUnderTheNameOfItsHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	const name = "example.com" // which the certificate is for
-	set(c, name, registry.Host{RootCAs: known.RootCAs, Address: server.Host()})
+	set(c, name, registry.Host{Roots: known.Roots, Address: server.Host()})
 	if err := reads(t, c, name); err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func (h *host) sendSettling(req *http.Request) (*http.Response, error) {
 		case h.settled() != "":
 			discard(answer)
 			return h.keep(req, resp, err)
-		case speaksTLS(err):
+		case forbidsHTTP(err):
 			discard(answer)
 			return nil, h.transportError(withScheme(req, "https"), err)
 		case err == nil:
@@ -93,6 +93,13 @@ func discard(resp *http.Response) {
 	if resp != nil {
 		httpx.Drain(resp.Body)
 	}
+}
+
+// forbidsHTTP reports whether no plain http is tried after an attempt over TLS
+// that failed so: the other side speaks TLS, or it is we who could not.
+func forbidsHTTP(err error) bool {
+	_, ours := errors.AsType[*rootsError](err)
+	return ours || speaksTLS(err)
 }
 
 // speaksTLS reports whether a connection failed although the other side speaks

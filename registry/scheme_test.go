@@ -42,7 +42,7 @@ func trusting(tb testing.TB, server *testregistry.Registry) *registry.Client {
 	if !roots.AppendCertsFromPEM(server.CertificatePEM()) {
 		tb.Fatal("no certificate")
 	}
-	c.Hosts = func(string) (*registry.Host, error) { return &registry.Host{RootCAs: roots}, nil }
+	c.Hosts = func(string) (*registry.Host, error) { return &registry.Host{Roots: trust(roots)}, nil }
 	return c
 }
 
@@ -107,7 +107,7 @@ func TestAHostThatWantsACertificateIsNotAskedInHTTPThen(t *testing.T) {
 			roots := x509.NewCertPool()
 			roots.AddCert(server.Certificate())
 			c := client(t)
-			own := &registry.Host{RootCAs: roots}
+			own := &registry.Host{Roots: trust(roots)}
 			c.Hosts = func(string) (*registry.Host, error) { return own, nil }
 			repo, err := c.Repository(server.Listener.Addr().String(), "app")
 			if err != nil {

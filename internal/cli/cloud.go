@@ -22,7 +22,7 @@ func (f *Factory) newCloud() (*cloud.Keychain, error) {
 		return nil, err
 	}
 	return &cloud.Keychain{
-		Env: f.Env, Home: f.home(), RootCAs: tls.RootCAs,
+		Env: f.Env, Home: f.home(), Roots: tls.Roots,
 		Proxy: func(req *http.Request) (*url.URL, error) { return view.Proxy(req.URL).Value.URL(), nil },
 	}, nil
 }

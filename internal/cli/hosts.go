@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"crypto/x509"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -178,7 +177,7 @@ func (f *Factory) givenRoots() ([]config.Value[string], error) {
 		if err != nil {
 			return nil, namedFile("--ca", err)
 		}
-		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		if !config.HasCertificate(pem) {
 			return nil, usagef("--ca %s: no certificate in it", path)
 		}
 		absolute, err := filepath.Abs(path)

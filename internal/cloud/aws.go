@@ -76,7 +76,10 @@ func (s session) awsConfig() (aws.Config, error) {
 			return aws.Config{}, err
 		}
 	}
-	t := s.transport(pem)
+	t, err := s.transport(pem)
+	if err != nil {
+		return aws.Config{}, err
+	}
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) {
 		tr.Proxy, tr.DialContext, tr.TLSClientConfig = t.Proxy, t.DialContext, t.TLSClientConfig
 		tr.DisableKeepAlives = true // nobody closes them

@@ -32,7 +32,7 @@ type Keychain struct {
 	Home string                   // the user's home folder; "" is none
 
 	Proxy   func(*http.Request) (*url.URL, error)                                // nil is none; a machine's own metadata is never asked through it
-	RootCAs *x509.CertPool                                                       // who is trusted; nil is whom the system trusts
+	Roots   func() (*x509.CertPool, error)                                       // tells who is trusted, once somebody has to be; nil is whom the system trusts
 	Connect func(ctx context.Context, network, address string) (net.Conn, error) // nil is what net.Dialer does
 	System  fs.FS                                                                // tells what machine this is; nil is the root of this one
 	Now     func() time.Time                                                     // nil is time.Now

@@ -124,7 +124,7 @@ func (w *world) requests() []string {
 // keychain returns one in an environment; HOME is its home.
 func (w *world) keychain(env map[string]string) *cloud.Keychain {
 	return &cloud.Keychain{
-		Env: func(name string) string { return env[name] }, Home: env["HOME"], RootCAs: w.roots, System: vendor("QEMU", "Standard PC"),
+		Env: func(name string) string { return env[name] }, Home: env["HOME"], Roots: func() (*x509.CertPool, error) { return w.roots, nil }, System: vendor("QEMU", "Standard PC"),
 		Connect: func(ctx context.Context, network, address string) (net.Conn, error) {
 			to := w.secure.Listener.Addr()
 			if strings.HasSuffix(address, ":80") {

@@ -40,7 +40,10 @@ const (
 // logIn asks the cloud that p is a registry of.
 func (k *Keychain) logIn(ctx context.Context, p place) (login, error) {
 	s := session{Keychain: k, place: p, broke: &trip{}}
-	t := s.transport(nil)
+	t, err := s.transport(nil)
+	if err != nil {
+		return login{}, err
+	}
 	defer t.CloseIdleConnections()
 	s.client = &http.Client{Transport: &noting{next: t, trip: s.broke}, CheckRedirect: stay}
 	switch p.registry {
@@ -109,12 +112,18 @@ func (n *noting) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // transport trusts those that pem has, too.
-func (s session) transport(pem []byte) *http.Transport {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.RootCAs}
-	if pem != nil {
-		c.RootCAs = withRoots(s.RootCAs, pem)
+func (s session) transport(pem []byte) (*http.Transport, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.Roots != nil {
+		var err error
+		if c.RootCAs, err = s.Roots(); err != nil {
+			return nil, err
+		}
 	}
-	return httpx.NewTransport(httpx.Dial{TLS: c, Proxy: s.proxy, Timeout: metadataTimeout, Connect: s.Connect})
+	if pem != nil {
+		c.RootCAs = withRoots(c.RootCAs, pem)
+	}
+	return httpx.NewTransport(httpx.Dial{TLS: c, Proxy: s.proxy, Timeout: metadataTimeout, Connect: s.Connect}), nil
 }
 
 // proxy returns what leads to a cloud. What a machine has to say about itself is

@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -27,7 +28,8 @@ type exam struct {
 	limits Limits
 	role   role
 	at     registry.Endpoint
-	host   registry.Host // the settings
+	host   registry.Host  // the settings
+	roots  *x509.CertPool // whom they trust; nil is whom the system does
 	client *registry.Client
 	plain  *http.Transport // for what is asked without a client
 
@@ -86,6 +88,9 @@ func (d *Doctor) exam(r role, at registry.Endpoint, t target) (*exam, error) {
 	}
 	if settings != nil {
 		x.host = *settings
+	}
+	if x.roots, err = rootsOf(&x.host); err != nil {
+		return nil, err
 	}
 	x.tune(t)
 	x.plain = httpx.NewTransport(httpx.Dial{TLS: x.tls(), HTTP1: true, Proxy: client.Proxy, Connect: x.dial})

@@ -13,14 +13,24 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/wherry-dev/wherry/registry"
 )
 
 // tls returns how connections to the host that is examined are secured.
 func (x *exam) tls() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12, RootCAs: x.host.RootCAs, Certificates: x.host.Certificates, Time: x.doctor.Now,
+		MinVersion: tls.VersionTLS12, RootCAs: x.roots, Certificates: x.host.Certificates, Time: x.doctor.Now,
 		InsecureSkipVerify: x.host.SkipVerify, //nolint:gosec // the user said so, for this host
 	}
+}
+
+// rootsOf returns whom connections to a host trust, nil for whom the system trusts.
+func rootsOf(settings *registry.Host) (*x509.CertPool, error) {
+	if settings.Roots == nil {
+		return nil, nil //nolint:nilnil // what crypto/tls wants for the system's
+	}
+	return settings.Roots()
 }
 
 // A handshake is what was seen of one.
@@ -101,13 +111,17 @@ func (x *exam) shake(ctx context.Context, conn net.Conn, p place) handshake {
 }
 
 func verify(chain []*x509.Certificate, p place, now time.Time) error {
+	roots, err := rootsOf(p.settings)
+	if err != nil {
+		return err
+	}
 	o := x509.VerifyOptions{
-		DNSName: p.url.Hostname(), Roots: p.settings.RootCAs, Intermediates: x509.NewCertPool(), CurrentTime: now,
+		DNSName: p.url.Hostname(), Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: now,
 	}
 	for _, c := range chain[1:] {
 		o.Intermediates.AddCert(c)
 	}
-	_, err := chain[0].Verify(o)
+	_, err = chain[0].Verify(o)
 	return err
 }
 

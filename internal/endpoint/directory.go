@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/wherry-dev/wherry/registry"
@@ -12,7 +13,8 @@ import (
 
 // A Directory tells a registry client what the configuration says: its Host,
 // Route and Proxy are what [registry.Client] asks. Certificates are read when a
-// host is first asked for. It must not be copied after use.
+// host is first asked for, and those of authorities parsed when they are needed,
+// once for all hosts that trust the same files. It must not be copied after use.
 type Directory struct {
 	View *config.View
 
@@ -93,8 +95,23 @@ func (d *Directory) host(e config.Endpoint) (*registry.Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.share(host, s.TrustFiles())
 	d.known = append(d.known, knownHost{s, e.Path, host})
 	return host, nil
+}
+
+// share gives a host the roots of one that trusts the same files, so that they
+// are parsed once. d.mu is held.
+func (d *Directory) share(host *registry.Host, files []string) {
+	if len(files) == 0 {
+		return
+	}
+	for _, k := range d.known {
+		if slices.Equal(k.settings.TrustFiles(), files) {
+			host.Roots = k.host.Roots
+			return
+		}
+	}
 }
 
 // newHost reads the certificates that settings name.
@@ -105,7 +122,7 @@ func newHost(s config.Host, path string) (*registry.Host, error) {
 	}
 	h := registry.Host{
 		PlainHTTP: s.PlainHTTP.Value, AllowHTTP: s.AllowHTTP.Value, SkipVerify: s.SkipVerify.Value,
-		RootCAs: tls.RootCAs, Certificates: tls.Certificates, Address: s.Address.Value,
+		Roots: tls.Roots, Certificates: tls.Certificates, Address: s.Address.Value,
 		DialTimeout: s.DialTimeout.Value, Concurrency: s.Concurrency.Value, RequestsPerSecond: s.RequestsPerSecond.Value,
 	}
 	if header := s.Header(); len(header) > 0 {

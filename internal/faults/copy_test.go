@@ -78,7 +78,7 @@ func newScene(t *testing.T, pair faults.Pair, img testimage.Image, config testre
 			t.Fatal(err)
 		}
 	}
-	s.trusting = &registry.Host{RootCAs: s.roots(config.TLS)}
+	s.trusting = &registry.Host{Roots: trust(s.roots(config.TLS))}
 	hosts := map[string]*registry.Host{s.faulty.Host(): s.trusting, s.faulty.StorageHost(): s.trusting}
 	s.client = &registry.Client{
 		Dial:     s.net.dial,
@@ -104,6 +104,11 @@ func (s *scene) roots(tls bool) *x509.CertPool { //nolint:revive // what there i
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(s.faulty.CertificatePEM())
 	return pool
+}
+
+// trust is what a host's settings say of whom to trust.
+func trust(pool *x509.CertPool) func() (*x509.CertPool, error) {
+	return func() (*x509.CertPool, error) { return pool, nil }
 }
 
 func (s *scene) close() {

@@ -243,7 +243,7 @@ func TestProxiesInTheWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			at.User = url.UserPassword("ann", "s3cret")
-			host := &registry.Host{RootCAs: r.ClientTLS().RootCAs}
+			host := &registry.Host{Roots: trust(r.ClientTLS().RootCAs)}
 			c := &registry.Client{
 				Backoff: time.Nanosecond,
 				Proxy:   func(*http.Request) (*url.URL, error) { return at, nil },

@@ -80,7 +80,7 @@ func strike(t *testing.T, c faults.Case) {
 	s := newScene(t, c.Pair, imageOf(c), config, c.AtSource())
 	defer s.close()
 	if c.Untrusted {
-		s.trusting.RootCAs = x509.NewCertPool()
+		s.trusting.Roots = trust(x509.NewCertPool())
 	}
 	began := time.Now()
 	err = s.run(t.Context())

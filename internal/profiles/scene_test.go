@@ -97,8 +97,8 @@ func (s *scene) has(key string) bool {
 func (s *scene) client(c registry.Credential) *registry.Client {
 	settings := &registry.Host{}
 	if s.server.URL()[:5] == "https" {
-		settings.RootCAs = x509.NewCertPool()
-		settings.RootCAs.AppendCertsFromPEM(s.server.CertificatePEM())
+		roots := s.server.ClientTLS().RootCAs
+		settings.Roots = func() (*x509.CertPool, error) { return roots, nil }
 	}
 	client := &registry.Client{
 		Keychain: registry.CredentialFunc(func(context.Context, string, string) (registry.Credential, error) { return c, nil }),

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -81,64 +79,6 @@ func (h Host) Header() http.Header {
 		}
 	}
 	return header
-}
-
-// TLS reads the certificates and returns how connections to the host are
-// secured. Without settings it is the empty configuration: the system decides.
-// A file that is not there, or is not what it should be, is a [*SettingError].
-func (h Host) TLS() (*tls.Config, error) {
-	// Whoever skips verification was told to by a setting that names this host.
-	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.SkipVerify.Value} //nolint:gosec // see above
-	files := slices.Clone(h.CA.Value)
-	from := slices.Repeat([]Origin{h.CA.From}, len(files))
-	for _, root := range h.Roots {
-		files, from = append(files, root.Value), append(from, root.From)
-	}
-	for i, file := range files {
-		raw, err := readPEM(file, from[i])
-		if err != nil {
-			return nil, err
-		}
-		if c.RootCAs == nil {
-			if c.RootCAs, err = x509.SystemCertPool(); err != nil {
-				return nil, fmt.Errorf("certificates of the system: %w", err)
-			}
-		}
-		if !c.RootCAs.AppendCertsFromPEM(raw) {
-			return nil, &SettingError{from[i], fmt.Errorf("%s (%s): no certificate in it", file, from[i])}
-		}
-	}
-	for _, pair := range h.Client.Value {
-		certificate, err := readPEM(pair.Certificate, h.Client.From)
-		if err != nil {
-			return nil, err
-		}
-		key, err := readPEM(pair.Key, h.Client.From)
-		if err != nil {
-			return nil, err
-		}
-		both, err := tls.X509KeyPair(certificate, key)
-		if err != nil {
-			return nil, &SettingError{h.Client.From, fmt.Errorf("%s and %s (%s): %s", pair.Certificate, pair.Key, h.Client.From,
-				oneLine(err.Error(), "tls: "))}
-		}
-		c.Certificates = append(c.Certificates, both)
-	}
-	return c, nil
-}
-
-// readPEM reads a file of certificates or a key, which a setting names.
-func readPEM(path string, from Origin) ([]byte, error) {
-	raw, err := readFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, &SettingError{from, fmt.Errorf("%s (%s): %w", path, from, content.ErrNotFound)}
-	case err != nil && from.File != path:
-		return nil, &SettingError{from, fmt.Errorf("%s: %w", from, err)}
-	case err != nil:
-		return nil, &SettingError{from, err}
-	}
-	return raw, nil
 }
 
 // A SettingError is a setting that cannot be used: the file that it names is not

@@ -20,11 +20,18 @@ import (
 // get asks a server with the settings that a machine has for its host.
 func (m machine) get(t *testing.T, server *httptest.Server) error {
 	t.Helper()
-	c, err := m.load(t).Host(strings.TrimPrefix(server.URL, "https://")).TLS()
+	settings := m.load(t).Host(strings.TrimPrefix(server.URL, "https://"))
+	c, err := settings.TLS()
 	if err != nil {
 		return err
 	}
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true}}
+	secure := &tls.Config{Certificates: c.Certificates, InsecureSkipVerify: settings.SkipVerify.Value}
+	if c.Roots != nil {
+		if secure.RootCAs, err = c.Roots(); err != nil {
+			return err
+		}
+	}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: secure, DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -119,12 +126,18 @@ func TestCertificatesThatAreNoneAreNamedWithTheirSetting(t *testing.T) {
 	}{
 		{"missing", "{ca: nowhere.pem}", "nowhere.pem (own.yaml:2): "},
 		{"empty", "{ca: empty.pem}", "empty.pem (own.yaml:2): no certificate in it"},
+		{"of something else", "{ca: other.pem}", "other.pem (own.yaml:2): no certificate in it"},
+		{"a certificate that is none", "{ca: broken.pem}", "broken.pem (own.yaml:2): no certificate in it"},
 		{"a pair that is none", "{clientCertificate: empty.pem}", "empty.pem and empty.pem (own.yaml:2): "},
 		{"a pair without a key", "{clientCertificate: empty.pem, clientKey: nowhere.key}", "nowhere.key (own.yaml:2): "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMachine(t, map[string]string{"own.yaml": "registries:\n  a.example: " + tt.own + "\n", "empty.pem": ""})
+			m := newMachine(t, map[string]string{
+				"own.yaml": "registries:\n  a.example: " + tt.own + "\n", "empty.pem": "",
+				"other.pem":  "-----BEGIN THING-----\nYQ==\n-----END THING-----\n",
+				"broken.pem": "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n",
+			})
 			_, err := m.load(t).Host("a.example").TLS()
 			wrong, ok := errors.AsType[*config.SettingError](err)
 			if !ok || wrong.From.Line != 2 || !strings.HasPrefix(m.short(err.Error()), tt.want) {
@@ -136,7 +149,7 @@ func TestCertificatesThatAreNoneAreNamedWithTheirSetting(t *testing.T) {
 		})
 	}
 	c, err := config.Host{}.TLS()
-	if err != nil || c.RootCAs != nil || c.InsecureSkipVerify || len(c.Certificates) > 0 {
+	if err != nil || c.Roots != nil || len(c.Certificates) > 0 {
 		t.Errorf("without settings: %+v, %v", c, err)
 	}
 }
@@ -153,5 +166,32 @@ func TestFilesAreOnlyNamedUntilTheyAreNeeded(t *testing.T) {
 	}
 	if _, err := v.Host("b.example").TLS(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatWasLookedAtIsTrusted(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	m := newMachine(t, map[string]string{
+		"own.yaml": "registries:\n  a.example: {ca: ca.pem}\n",
+		"ca.pem":   "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n" + certificate,
+	})
+	c, err := m.load(t).Host("a.example").TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(m.path("ca.pem")); err != nil {
+		t.Fatal(err)
+	}
+	roots, err := c.Roots()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Certificate().Verify(x509.VerifyOptions{Roots: roots}); err != nil {
+		t.Error(err)
+	}
+	if again, err := c.Roots(); again != roots || err != nil {
+		t.Errorf("the second time: another pool, or %v", err)
 	}
 }
