@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A foreignVerb is a command of docker that is about something wherry does not have.
+// A foreignVerb is a command of docker that is about something wherry does not have,
+// or does not do yet.
 type foreignVerb struct {
 	words string // "ps", "container prune"
 	lacks string // what it is about
@@ -23,6 +24,9 @@ const (
 	lacksSwarm      = "wherry has no swarm"
 	lacksCache      = "wherry has no build cache"
 	lacksDaemon     = "wherry has no daemon"
+	lacksBuild      = "wherry builds no images yet"
+	lacksTrust      = "wherry neither signs nor verifies signatures yet"
+	lacksScan       = "wherry does not scan images yet"
 )
 
 // foreignVerbs are all of them. Of the words of a command line the longest row that
@@ -63,13 +67,22 @@ var foreignVerbs = []foreignVerb{
 	{"stack", lacksSwarm, "docker stack"},
 	{"swarm", lacksSwarm, "docker swarm"},
 
+	{"build", lacksBuild, "buildah build, podman build or docker build, and wherry load for what they save"},
 	{"builder", "wherry has no builder", "buildah, nerdctl builder or docker builder"},
+	{"builder build", lacksBuild, "buildah build, podman build or docker builder build"},
 	{"builder prune", lacksCache + ", so there is nothing to prune", ""},
 	{"buildx", "wherry has no builder", "buildah, nerdctl build or docker buildx"},
+	{"buildx build", lacksBuild, "buildah build, nerdctl build or docker buildx build"},
 	{"buildx imagetools", "wherry needs no builder for that", "wherry inspect, wherry manifest create or wherry copy"},
 	{"buildx imagetools create", "wherry needs no builder for that", "wherry manifest create and wherry manifest push"},
 	{"buildx imagetools inspect", "wherry needs no builder for that", "wherry inspect"},
 	{"buildx prune", lacksCache + ", so there is nothing to prune", ""},
+
+	{"scan", lacksScan, "trivy image, grype or docker scout cves"},
+	{"scout", lacksScan, "trivy image, grype or docker scout"},
+	{"trust", lacksTrust, "cosign or docker trust"},
+	{"trust inspect", lacksTrust, "cosign verify or docker trust inspect; wherry tree lists the signatures there are"},
+	{"trust sign", lacksTrust, "cosign sign or docker trust sign"},
 
 	{"context", lacksDaemon + " to be told where it is", "docker context"},
 	{"plugin", lacksDaemon + " that could have plugins", "docker plugin"},
