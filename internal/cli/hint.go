@@ -25,6 +25,9 @@ func (f *Factory) hint(err error) string {
 	if errors.As(err, &usage) && usage.command != "" {
 		return "see: " + usage.command + " --help"
 	}
+	if _, ok := errors.AsType[InterruptedError](err); !ok {
+		err = foremost(err)
+	}
 	if hint := f.mistaken(err); hint != "" {
 		return hint
 	}
@@ -212,7 +215,7 @@ func (f *Factory) missing(err error, host string) string {
 		return ""
 	}
 	list := "wherry tags " + host + "/" + e.Repository
-	if e.Ref == "latest" && !f.typed(":latest") {
+	if e.Ref == "latest" && !slices.ContainsFunc(f.blamed(err), func(arg string) bool { return strings.HasSuffix(arg, ":latest") }) {
 		return "no tag was given, which means latest; the tags there are: " + list
 	}
 	return "the tags there are: " + list
@@ -225,11 +228,6 @@ func (f *Factory) conflict(err error, host string) string {
 		return host + " takes no index some of whose images are missing; run the same command without --sparse"
 	}
 	return ""
-}
-
-// typed reports whether an argument ends with s.
-func (f *Factory) typed(s string) bool {
-	return slices.ContainsFunc(f.arguments(), func(arg string) bool { return strings.HasSuffix(arg, s) })
 }
 
 func (f *Factory) arguments() []string {
@@ -245,7 +243,7 @@ func (f *Factory) mistaken(err error) string {
 	if !isOneOf(content.ErrNotFound, content.ErrUnauthorized, content.ErrDenied, content.ErrUnavailable)(err) && !isUsage(err) {
 		return ""
 	}
-	for _, arg := range f.arguments() {
+	for _, arg := range f.blamed(err) {
 		if file, name := fileBefore(arg); file != "" {
 			return file + " is a file; an image in it is docker-archive:" + file + ":" + name + " or oci-archive:" + file + ":" + name
 		}

@@ -20,7 +20,7 @@ func (f *Factory) network(err error, host string) string {
 	if e.Speaks() == "https" {
 		return host + " speaks https; leave --plain-http out, in the configuration file too"
 	}
-	why := "wherry doctor " + f.patient(host) + " finds out why"
+	why := "wherry doctor " + f.patient(err, host) + " finds out why"
 	if cure := f.networkCure(e, host); cure != "" {
 		return cure + "; " + why
 	}
@@ -51,10 +51,10 @@ func wantsCertificate(err error) bool {
 }
 
 // patient returns what a doctor is to look at where host failed: the image, or the
-// registry, of the command line that it is about.
-func (f *Factory) patient(host string) string {
+// registry, of the command line that err is about.
+func (f *Factory) patient(err error, host string) string {
 	var first string
-	for _, arg := range f.arguments() {
+	for _, arg := range f.blamed(err) {
 		e, err := endpoint.Parse(arg)
 		switch {
 		case err != nil || e.Transport != endpoint.Registry:

@@ -179,6 +179,30 @@ func TestHintsKnowWhatSomeRegistriesRefuse(t *testing.T) {
 	}
 }
 
+func TestAHintIsAboutTheFailureWithTheExitCode(t *testing.T) {
+	missing := &registry.Error{Method: http.MethodGet, URL: "https://q.test/v2/a/manifests/v1", Repository: "a", Ref: "v1", Status: http.StatusNotFound}
+	refusal := &registry.Error{URL: "https://r.test/v2/b/manifests/v1", Status: http.StatusUnauthorized}
+	down := &registry.Error{URL: "https://s.test/v2/c/manifests/v1", Err: errors.New("refused")}
+	const tags, login = "the tags there are: wherry tags q.test/a", "log in with: wherry login r.test (some registries say so, too, where a repository does not exist)"
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"the second", errors.Join(missing, refusal), login},
+		{"the first", errors.Join(refusal, missing), login},
+		{"of those that are left", &PartlyError{errors.Join(down, missing)}, tags},
+		{"one that names its argument", errors.Join(about("s.test/c:v1", down), about("q.test/a:v1", missing)), tags},
+		{"its argument", about("s.test/c:v1", down), "wherry doctor s.test/c:v1 finds out why"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := testFactory(t, nil).hint(tt.err); got != tt.want {
+				t.Errorf("hint %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWhatLooksLikeAHostIsTakenForOne(t *testing.T) {
 	for arg, want := range map[string]bool{
 		"localhost:5": true, "r.test:80": true, "registry:5000": true, "[::1]:5000": false,

@@ -114,10 +114,10 @@ func newImageInspect(f *Factory) *cobra.Command {
 			if err == nil {
 				found = append(found, &one)
 			}
-			errs = append(errs, err)
+			errs = append(errs, about(arg, err))
 		}
 		raw, err := json.MarshalIndent(found, "", "    ")
-		return render.Result{Value: found, Raw: f.exact(append(raw, '\n'))}, errors.Join(append(errs, err)...)
+		return render.Result{Value: found, Raw: f.exact(append(raw, '\n'))}, errors.Join(partly(errs, len(found)), err)
 	})
 }
 
