@@ -34,7 +34,9 @@ var corpus = []string{
 func evil(from string) string { return from + strings.Join(corpus, "|") + "|end" }
 
 // evilName is evil without what the name of a file cannot hold.
-func evilName(from string) string { return strings.NewReplacer("\x00", "", "/", "").Replace(evil(from)) }
+func evilName(from string) string {
+	return strings.NewReplacer("\x00", "", "/", "").Replace(evil(from))
+}
 
 // obeyed returns where the first character of out is that must not reach a terminal,
 // or the first byte that is no UTF-8; -1 where there is none.
