@@ -139,7 +139,15 @@ var corpusRows = []corpusRow{
 	{args: "search --config DIR/hub.yaml -q x", shows: []string{"found"}},
 	{args: "search --config DIR/hub.yaml --json --no-trunc x", shows: []string{"found", "description"}, form: forPrograms},
 	{args: "search HOST/repository", shows: []string{"repository"}},
-	// diff and analyze stand here when there are such verbs.
+	{args: "diff HOST/files:v1 HOST/wasted:v1", shows: []string{"file", "folder"}},
+	{args: "diff --json HOST/files:v1 HOST/wasted:v1", shows: []string{"file"}, form: forPrograms},
+	{args: "diff --only settings --all HOST/files:v1 HOST/wasted:v1", shows: []string{"env", "label", "step"}},
+	{args: "diff --patch HOST/files:v1 HOST/wasted:v1 etc/issue", shows: []string{"text"}, form: asItIs},
+	{args: "diff HOST/files:v1 HOST/hostile:v1", shows: []string{"file"}, fails: true},
+	{args: "analyze HOST/wasted:v1", shows: []string{"wasted", "step"}},
+	{args: "analyze --json HOST/wasted:v1", shows: []string{"wasted", "step"}, form: forPrograms},
+	{args: "analyze --compat dive HOST/wasted:v1", shows: []string{"wasted", "step"}, form: forPrograms},
+	{args: "analyze HOST/hostile:v1", shows: []string{"file"}, fails: true},
 }
 
 // That the escaper is what makes this pass is seen by its work: of each word the
@@ -261,6 +269,7 @@ func putCorpus(t *testing.T, r *testregistry.Registry) ocispec.Descriptor {
 	file := hostile.TarLayer(testimage.Gzip, testimage.Tar(testimage.Entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: strings.ReplaceAll(evil("file"), "\x00", "") + "/../x", Mode: 0o644}}))
 	hostile.Done(hostile.Image(host.String(), file)).PutTo(r, "hostile", "v1")
 	putCorpusFiles(r)
+	putCorpusWaste(t, r)
 	testimage.Single(3).PutTo(r, "warned", "v1")
 	r.SetFaults(evilAnswers(t)...)
 	return root
@@ -277,9 +286,39 @@ func putCorpusFiles(r *testregistry.Registry) {
 		testimage.Entry{Header: tar.Header{Name: evilName("folder"), Typeflag: tar.TypeDir}},
 		testimage.Entry{Header: tar.Header{Name: evilName(".wh.removed")}},
 		testimage.Entry{Header: tar.Header{Name: "etc/motd"}, Body: []byte(evil("content") + "\xff\xfe")},
+		testimage.Entry{Header: tar.Header{Name: "etc/issue"}, Body: []byte(evilName("text") + "\n")},
 		testimage.Entry{Header: tar.Header{Name: "etc/link", Typeflag: tar.TypeSymlink, Linkname: "/" + evilName("file")}},
 	))
 	b.Done(b.Image(content.HostPlatform().String(), layer)).PutTo(r, "files", "v1")
+}
+
+// putCorpusWaste puts the corpus into an image whose layers have a file twice, and into
+// what its config says of it.
+func putCorpusWaste(t *testing.T, r *testregistry.Registry) {
+	t.Helper()
+	b := testimage.Builder{Seed: 5}
+	var layers []ocispec.Descriptor
+	var diffIDs, history []any
+	for i := range 2 {
+		layer := b.TarLayer(testimage.Gzip, testimage.Tar(
+			testimage.Entry{Header: tar.Header{Name: evilName("wasted")}, Body: bytes.Repeat([]byte{byte(i)}, 1<<20)},
+			testimage.Entry{Header: tar.Header{Name: "etc/issue"}, Body: []byte("a text\n")},
+		))
+		layers, diffIDs = append(layers, layer.Descriptor), append(diffIDs, layer.DiffID)
+		history = append(history, map[string]any{"created_by": evil("step")})
+	}
+	host := content.HostPlatform()
+	config, err := json.Marshal(map[string]any{
+		"os": host.OS, "architecture": host.Architecture, "history": history, "rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
+		"config": map[string]any{"Env": []string{evil("env") + "=1"}, "Labels": map[string]string{"key": evil("label")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Done(b.Manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: b.Blob(ocispec.MediaTypeImageConfig, config), Layers: layers,
+	})).PutTo(r, "wasted", "v1")
 }
 
 // evilAnswers are those of a registry that has the corpus in names, errors and headers.
