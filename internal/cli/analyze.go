@@ -70,13 +70,13 @@ type AdviceResult struct {
 }
 
 type analyzeOptions struct {
-	Platform Platform
-	Whole    bool
-	Top      int
-	HTML     string // file
-	Browse   bool
-	Compat   choice[compat]
-	Rules    ruleFlags
+	layerFlags
+
+	Top    int
+	HTML   string // file
+	Browse bool
+	Compat choice[compat]
+	Rules  ruleFlags
 }
 
 func newAnalyze(f *Factory) *cobra.Command {
@@ -94,11 +94,10 @@ func newAnalyze(f *Factory) *cobra.Command {
 		Args: exactArgs(1),
 	}
 	flags := cmd.Flags()
-	flags.Var(&o.Platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
+	o.bind(flags)
 	flags.IntVar(&o.Top, "top", 15, "show `N` of the paths that waste most")
 	flags.BoolVarP(&o.Browse, "interactive", "i", false, "browse layers and files on the full screen of a terminal")
 	flags.StringVar(&o.HTML, "html", "", "write a page with a map of the files to `FILE` as well")
-	flags.BoolVar(&o.Whole, "whole", false, "read layers in place of the tables of contents that they carry")
 	flags.Var(&o.Compat, "compat", "write the JSON of another `TOOL`: dive")
 	o.Rules.bind(flags)
 	return f.RunStored(cmd, func(ctx context.Context, p *place) (render.Result, error) { return runAnalyze(ctx, f, p, o) })
@@ -112,16 +111,14 @@ func runAnalyze(ctx context.Context, f *Factory, p *place, o analyzeOptions) (re
 	if err := o.checkBrowse(f); err != nil {
 		return render.Result{}, err
 	}
-	m, err := p.only(ctx, o.Platform)
+	m, err := o.image(ctx, f, p)
 	if err != nil {
 		return render.Result{}, err
 	}
-	f.warnAmbiguous(m)
-	r, err := f.layerReader()
+	r, err := o.reader(f)
 	if err != nil {
 		return render.Result{}, err
 	}
-	r.Whole = o.Whole
 	a, err := r.Analyze(ctx, p, m)
 	if err != nil {
 		return render.Result{}, p.fail(err)

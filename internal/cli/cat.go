@@ -26,9 +26,9 @@ type CatResult struct {
 }
 
 type catOptions struct {
-	Platform   Platform
+	layerFlags
+
 	Output     string
-	Whole      bool
 	Unverified bool
 }
 
@@ -47,9 +47,8 @@ func newCat(f *Factory) *cobra.Command {
 		Args: exactArgs(2),
 	}
 	flags := cmd.Flags()
-	flags.Var(&o.Platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
+	o.bind(flags)
 	flags.StringVarP(&o.Output, "output", "o", "", "write to `FILE`")
-	flags.BoolVar(&o.Whole, "whole", false, "read layers in place of the tables of contents that they carry")
 	flags.BoolVar(&o.Unverified, "unverified", false, "write the file as soon as it is met with and read no more of its layer: nobody has checked it then")
 	return f.RunInside(cmd, func(ctx context.Context, p *place, rest []string) (render.Result, error) {
 		return runCat(ctx, f, p, rest[0], o)
@@ -60,16 +59,15 @@ func runCat(ctx context.Context, f *Factory, p *place, name string, o catOptions
 	if o.Output == "" && f.Flags.asked() {
 		return render.Result{}, usagef("the file itself is on standard output; use -o FILE to have a result there")
 	}
-	m, err := p.only(ctx, o.Platform)
+	m, err := o.image(ctx, f, p)
 	if err != nil {
 		return render.Result{}, err
 	}
-	f.warnAmbiguous(m)
-	r, err := f.layerReader()
+	r, err := o.reader(f)
 	if err != nil {
 		return render.Result{}, err
 	}
-	r.Whole, r.Unverified = o.Whole, o.Unverified
+	r.Unverified = o.Unverified
 	var file image.File
 	write := func(w io.Writer) error {
 		file, err = r.Cat(ctx, w, p, m, name)

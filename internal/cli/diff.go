@@ -15,12 +15,12 @@ import (
 )
 
 type diffOptions struct {
-	Platform Platform
+	layerFlags
+
 	Semantic bool
 	ExitCode bool
 	Full     bool
 	Patch    bool
-	Whole    bool
 	All      bool
 	Only     []string
 
@@ -43,11 +43,10 @@ func newDiff(f *Factory) *cobra.Command {
 		Args: minArgs(2),
 	}
 	flags := cmd.Flags()
-	flags.Var(&o.Platform, "platform", "of the images for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
+	o.bind(flags)
 	flags.BoolVar(&o.Semantic, "semantic", false, "leave out when things were made, and the order of what has none")
 	flags.BoolVar(&o.ExitCode, "exit-code", false, "exit with 7 where the images differ, and with 0 where they do not")
 	flags.BoolVar(&o.Full, "full", false, "read layers that both images have, too, so that nothing is left unsettled")
-	flags.BoolVar(&o.Whole, "whole", false, "read layers in place of the tables of contents that they carry")
 	flags.BoolVar(&o.Patch, "patch", false, "show the text of small files that differ, as diff -u does; their layers are read once more for it")
 	flags.BoolVar(&o.All, "all", false, "show all of long lists")
 	flags.StringSliceVar(&o.Only, "only", nil, "compare `PARTS` only, of settings,packages,files")
@@ -79,18 +78,16 @@ func runDiff(ctx context.Context, f *Factory, args []string, o diffOptions) (_ r
 	var sides [2]image.Side
 	var names [2]string
 	for i, p := range places {
-		m, err := p.only(ctx, o.Platform)
+		m, err := o.image(ctx, f, p)
 		if err != nil {
 			return render.Result{}, err
 		}
-		f.warnAmbiguous(m)
 		sides[i], names[i] = image.Side{Source: p, Manifest: m}, p.at.String()
 	}
-	r, err := f.layerReader()
+	r, err := o.reader(f)
 	if err != nil {
 		return render.Result{}, err
 	}
-	r.Whole = o.Whole
 	c, err := r.Compare(ctx, sides[0], sides[1], how)
 	if err != nil {
 		return render.Result{}, err

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"iter"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/image"
-	"github.com/wherry-dev/wherry/internal/durable"
 	"github.com/wherry-dev/wherry/internal/render"
 )
 
@@ -44,10 +42,10 @@ type FileResult struct {
 }
 
 type filesOptions struct {
-	Platform Platform
-	Long     bool
-	Layer    string
-	Whole    bool
+	layerFlags
+
+	Long  bool
+	Layer string
 }
 
 func newFiles(f *Factory) *cobra.Command {
@@ -66,26 +64,23 @@ func newFiles(f *Factory) *cobra.Command {
 		Args: cobra.MatchAll(minArgs(1), upToArgs(2)),
 	}
 	flags := cmd.Flags()
-	flags.Var(&o.Platform, "platform", "of the image for `PLATFORM`, os/arch[/variant], in an index; this machine's by default")
+	o.bind(flags)
 	flags.BoolVarP(&o.Long, "long", "l", false, "show mode, owner, size, time and layer of each path")
 	flags.StringVar(&o.Layer, "layer", "", "one `LAYER` as it is, by its number from 1, the lowest, or by the beginning of its digest")
-	flags.BoolVar(&o.Whole, "whole", false, "read layers in place of the tables of contents that they carry")
 	return f.RunInside(cmd, func(ctx context.Context, p *place, rest []string) (render.Result, error) {
 		return runFiles(ctx, f, p, rest, o)
 	})
 }
 
 func runFiles(ctx context.Context, f *Factory, p *place, rest []string, o filesOptions) (render.Result, error) {
-	m, err := p.only(ctx, o.Platform)
+	m, err := o.image(ctx, f, p)
 	if err != nil {
 		return render.Result{}, err
 	}
-	f.warnAmbiguous(m)
-	r, err := f.layerReader()
+	r, err := o.reader(f)
 	if err != nil {
 		return render.Result{}, err
 	}
-	r.Whole = o.Whole
 	list := p.listTree
 	if o.Layer != "" {
 		list = p.listLayer
@@ -95,19 +90,6 @@ func runFiles(ctx context.Context, f *Factory, p *place, rest []string, o filesO
 		return render.Result{}, p.fail(err)
 	}
 	return o.render(f, files), nil
-}
-
-// layerReader returns what reads layers, with what is remembered of them.
-func (f *Factory) layerReader() (image.Reader, error) {
-	dir, err := f.spoolFolder()
-	if err != nil {
-		return image.Reader{}, err
-	}
-	r := image.Reader{TempDir: dir}
-	if cache := f.cacheFolder(); cache != "" {
-		r.Cache = &durable.Cache{Dir: filepath.Join(cache, "wherry", "contents")}
-	}
-	return r, nil
 }
 
 // listTree returns the files of image m, those at and below name.

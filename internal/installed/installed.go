@@ -94,17 +94,7 @@ func readDpkg(text string) []Package {
 		}
 		p, there = Package{Manager: Dpkg}, true
 	}
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" {
-			end()
-			continue
-		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.HasPrefix(line, " ") {
-			continue
-		}
-		value = strings.TrimSpace(value)
+	paragraphs(text, end, func(name, value string) {
 		switch name {
 		case "Package":
 			p.Name = strings.Clone(value)
@@ -116,8 +106,7 @@ func readDpkg(text string) []Package {
 			words := strings.Fields(value)
 			there = len(words) == 3 && words[2] == "installed"
 		}
-	}
-	end()
+	})
 	return all
 }
 
@@ -131,13 +120,7 @@ func readApk(text string) []Package {
 		}
 		p = Package{Manager: Apk}
 	}
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" {
-			end()
-			continue
-		}
-		name, value, _ := strings.Cut(line, ":")
+	paragraphs(text, end, func(name, value string) {
 		switch name {
 		case "P":
 			p.Name = strings.Clone(value)
@@ -146,7 +129,22 @@ func readApk(text string) []Package {
 		case "A":
 			p.Arch = strings.Clone(value)
 		}
+	})
+	return all
+}
+
+// paragraphs calls field for the fields of each paragraph, whatever a field has in
+// further lines left out, and end behind each of them.
+func paragraphs(text string, end func(), field func(name, value string)) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		name, value, ok := strings.Cut(line, ":")
+		switch {
+		case line == "":
+			end()
+		case ok && !strings.HasPrefix(line, " "):
+			field(name, strings.TrimSpace(value))
+		}
 	}
 	end()
-	return all
 }
