@@ -34,7 +34,7 @@ var chunkedPrefixes = []string{"io.github.containers.", "io.containers."}
 // that as they are stored.
 const (
 	maxTable      = 64 << 20  // bytes in the layer
-	maxTableJ     = 512 << 20 // bytes of its JSON, which is never in memory as a whole
+	maxTableJSON  = 512 << 20 // bytes of its JSON, which is never in memory as a whole
 	maxTableEntry = 4 << 20   // bytes of the JSON of one entry
 )
 
@@ -147,7 +147,7 @@ func (t table) readStargz(ctx context.Context, src content.Source, d ocispec.Des
 	if err != nil {
 		return unreadable(err)
 	}
-	if h.Name != stargzName || h.Size > maxTableJ {
+	if h.Name != stargzName || h.Size > maxTableJSON {
 		return fmt.Errorf("%.100q of %d bytes is none: %w", h.Name, h.Size, content.ErrInvalid)
 	}
 	verified, err := content.VerifyReader(tr, ocispec.Descriptor{Digest: t.digest, Size: h.Size})

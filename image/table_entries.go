@@ -72,8 +72,8 @@ func (a *allowance) Read(p []byte) (int, error) {
 	n, err := a.r.Read(p[:min(int64(len(p)), a.left+1)])
 	a.left -= int64(n)
 	a.all += int64(n)
-	if a.left < 0 || a.all > maxTableJ {
-		return 0, fmt.Errorf("an entry of more than %d bytes, or more than %d for all: %w", int64(maxTableEntry), int64(maxTableJ), content.ErrInvalid)
+	if a.left < 0 || a.all > maxTableJSON {
+		return 0, fmt.Errorf("an entry of more than %d bytes, or more than %d for all: %w", int64(maxTableEntry), int64(maxTableJSON), content.ErrInvalid)
 	}
 	return n, err
 }

@@ -164,7 +164,8 @@ func listPages(ctx context.Context, tags int, get func(ctx context.Context, page
 			return cmp.Or(err, checkListed(all))
 		})
 	}
-	return all, g.Wait()
+	err = g.Wait()
+	return all, err
 }
 
 // checkListed holds a listing to the limits of lists.

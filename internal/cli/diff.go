@@ -93,7 +93,7 @@ func runDiff(ctx context.Context, f *Factory, args []string, o diffOptions) (_ r
 		return render.Result{}, err
 	}
 	result := newDiffResult(c, names)
-	f.saySettled(c)
+	f.warnUnsettled(c)
 	if o.ExitCode && !c.Same() {
 		err = &silentError{errDiffers}
 	}
@@ -144,8 +144,8 @@ func (f *Factory) lookStored(ctx context.Context, args []string, policy pullPoli
 	return all, nil
 }
 
-// saySettled says what could not be compared.
-func (f *Factory) saySettled(c *image.Comparison) {
+// warnUnsettled says what could not be compared.
+func (f *Factory) warnUnsettled(c *image.Comparison) {
 	var size int64
 	for _, d := range c.Unread {
 		size += d.Size

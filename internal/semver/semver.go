@@ -7,13 +7,14 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/Masterminds/semver/v3"
 )
 
 // maxLone is how many digits a tag has that is one number: one with more is a
 // date or the number of a build.
-const maxLone = 5
+const maxLone = 4
 
 // A Version is a version as a tag has it. The zero Version must not be used.
 type Version struct {
@@ -34,7 +35,7 @@ func Parse(tag string) (Version, bool) {
 	var v Version
 	switch strings.Count(numbers, ".") {
 	case 0:
-		if len(numbers) > maxLone {
+		if len(numbers) > maxLone || isMonthAndDay(suffix) {
 			return Version{}, false
 		}
 	case 3:
@@ -50,14 +51,20 @@ func Parse(tag string) (Version, bool) {
 	return v, err == nil
 }
 
+// isMonthAndDay reports whether s begins with what a date has behind its year.
+func isMonthAndDay(s string) bool {
+	if len(s) < len("-01-02") {
+		return false
+	}
+	_, err := time.Parse("-01-02", s[:len("-01-02")])
+	return err == nil
+}
+
 // Compare returns -1, 0 or 1: a pre-release comes before its release.
 // https://semver.org/spec/v2.0.0.html#spec-item-11
 func (v Version) Compare(w Version) int {
 	return cmp.Or(v.first.Compare(w.first), cmp.Compare(v.fourth, w.fourth))
 }
-
-// IsPre reports whether v is a pre-release, as a suffix makes it.
-func (v Version) IsPre() bool { return v.first.Prerelease() != "" }
 
 // A Range is a condition on versions. The zero Range must not be used.
 type Range struct{ all *semver.Constraints }

@@ -7,12 +7,12 @@ import (
 )
 
 func TestWhatATagIsAsAVersion(t *testing.T) {
-	for _, tag := range []string{"1", "v1", "V1.2", "1.2.3", "1.2.3.4", "24.04", "1.27-alpine", "1.0.0-rc.1", "1.2.3+build-7", "12345", "1.27.20240101"} {
+	for _, tag := range []string{"1", "v1", "V1.2", "1.2.3", "1.2.3.4", "24.04", "1.27-alpine", "1.0.0-rc.1", "1.2.3+build-7", "2022", "2022-latest", "2024.01.15", "1.27.20240101"} {
 		if _, ok := Parse(tag); !ok {
 			t.Errorf("%s is no version", tag)
 		}
 	}
-	for _, tag := range []string{"", "v", "latest", "vlatest", "1.", ".1", "1..2", "1.2.3.4.5", "1.2-", "1a", "20260101", "1234567", "20260101-alpine", "-1", "1.x", strings.Repeat("9", 20) + ".1"} {
+	for _, tag := range []string{"", "v", "latest", "vlatest", "1.", ".1", "1..2", "1.2.3.4.5", "1.2-", "1a", "20260101", "12345", "2026-01-02", "2026-01-02-alpine", "1234567", "20260101-alpine", "-1", "1.x", strings.Repeat("9", 20) + ".1"} {
 		if v, ok := Parse(tag); ok {
 			t.Errorf("%q is %+v", tag, v)
 		}
