@@ -23,7 +23,7 @@ RACE    := $(if $(HAVE_CC),-race)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: build ## copy, inspect, tags, save and load a real image through a registry of its own on loopback
+demo: build ## copy a real image and look into it, through registries of its own on loopback; on a terminal they stay until Ctrl-C
 	$(GO) run ./internal/demo
 
 build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and ACR by itself, as releases do

@@ -64,7 +64,11 @@ func (s *stage) play(ctx context.Context) error {
 		{"Copy an image for two platforms from one registry to the other, byte for byte.", "copy " + from + "/library/alpine:3.20 " + to + "/mirror/alpine:3.20"},
 		{"Again: all is there, so nothing moves.", "copy " + from + "/library/alpine:3.20 " + to + "/mirror/alpine:3.20"},
 		{"Look at it without pulling it.", "inspect " + to + "/mirror/alpine:3.20"},
-		{"What tags are there?", "tags " + to + "/mirror/alpine"},
+		{"What tags are there, and what are they?", "tags -l " + from + "/library/alpine"},
+		{"What is in it, from which layer?", "files -l --platform linux/amd64 " + to + "/mirror/alpine:3.20 etc/apk"},
+		{"One file of it.", "cat --platform linux/amd64 " + to + "/mirror/alpine:3.20 etc/alpine-release"},
+		{"How do the two images differ?", "diff --only settings,packages " + from + "/library/alpine:3.20-amd64 " + from + "/library/alpine:3.20-arm64"},
+		{"What takes the space?", "analyze --platform linux/amd64 " + to + "/mirror/alpine:3.20"},
 		{"Save it to a file that docker load, podman load and OCI tools read.", "save --platform all -o alpine.tar " + to + "/mirror/alpine:3.20"},
 		{"Load the file into a registry; no daemon takes part.", "load -i alpine.tar --to " + from + "/loaded"},
 		{"One platform only, into an OCI layout on disk.", "copy --platform linux/amd64 alpine.tar oci:layout:alpine"},
@@ -77,7 +81,17 @@ func (s *stage) play(ctx context.Context) error {
 		}
 	}
 	fmt.Println("\nThat was all: no daemon, no root, and nothing stays behind.")
+	s.stay(ctx)
 	return nil
+}
+
+// stay keeps the registries for who sits before a terminal and wants to try more.
+func (s *stage) stay(ctx context.Context) {
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return
+	}
+	fmt.Printf("\nThe registries stay until Ctrl-C, for commands in another window:\n  %s inspect %s/library/alpine:3.20\n", s.binary, s.origin.Host())
+	<-ctx.Done()
 }
 
 // wherry runs the binary where the audience sees it.
