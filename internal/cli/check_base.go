@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/wherry-dev/wherry/content"
@@ -141,16 +140,8 @@ type baseCheck struct {
 	platform Platform // that was given
 }
 
-// pick returns what index has for the platform that was given, or else for the one
-// that the image is for.
-func (c *baseCheck) pick(ctx context.Context, index content.Manifest) (ocispec.Descriptor, error) {
-	want, err := c.wanted(ctx)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	return content.PickPlatform(index, want)
-}
-
+// wanted returns the platform that was given, or else the one that the image is
+// for.
 func (c *baseCheck) wanted(ctx context.Context) (content.Platform, error) {
 	if c.platform.given {
 		return c.platform.Platform, nil
@@ -196,29 +187,43 @@ func (c *baseCheck) byDigest(ctx context.Context, r *CheckBaseResult, base image
 	if err != nil {
 		return err
 	}
-	d, err := c.pick(ctx, index)
+	want, err := c.wanted(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := content.PickPlatform(index, want)
 	if errors.Is(err, content.ErrNotFound) {
 		return nil // not for this platform any more
 	}
 	if err != nil {
-		return err
+		return p.fail(err)
 	}
-	r.Now, r.Current = d.Digest, d.Digest == base.Digest
-	if !r.Current {
-		r.Now, r.Current = now.Digest, c.had(ctx, p, base.Digest, d.Digest)
+	if d.Digest == base.Digest {
+		r.Now, r.Current = d.Digest, true
+		return nil
 	}
-	return nil
+	r.Current, err = had(ctx, p, base.Digest, want, d.Digest)
+	return err
 }
 
-// had reports whether index was, which may be gone, had the same image for the
-// platform.
-func (c *baseCheck) had(ctx context.Context, p *place, was, image digest.Digest) bool {
+// had reports whether index was of p had image for the platform. An index that is
+// gone, and what is no index, had none; any other failure to look is an error.
+func had(ctx context.Context, p *place, was digest.Digest, platform content.Platform, image digest.Digest) (bool, error) {
 	index, err := p.Manifest(ctx, was.String())
-	if err != nil || !index.IsIndex() {
-		return false
+	if errors.Is(err, content.ErrNotFound) {
+		return false, nil
 	}
-	d, err := c.pick(ctx, index)
-	return err == nil && d.Digest == image
+	if err != nil {
+		return false, p.fail(err)
+	}
+	if !index.IsIndex() {
+		return false, nil
+	}
+	d, err := content.PickPlatform(index, platform)
+	if errors.Is(err, content.ErrNotFound) {
+		return false, nil
+	}
+	return d.Digest == image, p.fail(err)
 }
 
 // byLayers compares the layers of the image with those of each of bases.

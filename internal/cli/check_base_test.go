@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -53,6 +54,26 @@ func TestTheDigestOfABaseMayBeThatOfItsIndexOrOfItsImage(t *testing.T) {
 				t.Errorf("says %+v, %v", result, err)
 			}
 		})
+	}
+}
+
+// Where the index that was cannot be looked at, nobody knows if the base is out of
+// date.
+func TestABaseThatCannotBeLookedAtIsNotOutOfDate(t *testing.T) {
+	r := testregistry.Start(t, testregistry.Config{})
+	b := testimage.Builder{Seed: 1}
+	amd64, arm64, newer := b.Image("linux/amd64"), b.Image("linux/arm64", b.Layer(testimage.Gzip, 100)), b.Image("linux/arm64", b.Layer(testimage.Gzip, 200))
+	old, now := b.Index(amd64, arm64), b.Index(amd64, newer)
+	b.Done(now).PutTo(r, "base", "1")
+	putBased(r, map[string]string{ocispec.AnnotationBaseImageName: r.Host() + "/base:1", ocispec.AnnotationBaseImageDigest: old.Digest.String()})
+	for status, code := range map[int64]int{
+		http.StatusForbidden: exitUnauthorized, http.StatusTooManyRequests: exitRateLimited, http.StatusServiceUnavailable: exitNetwork,
+	} {
+		r.SetFaults(testregistry.Fault{Kind: testregistry.KindManifest, Ref: old.Digest.String(), Effect: testregistry.Answer, N: status})
+		got := run(t, "check-base", "--retries", "1", "--platform", "linux/amd64", r.Host()+"/app:v1")
+		if got.code != code || got.out != "" || !strings.Contains(got.errors, "base:1") {
+			t.Errorf("%d: exit code %d, want %d, %s%s", status, got.code, code, got.out, got.errors)
+		}
 	}
 }
 
