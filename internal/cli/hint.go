@@ -250,6 +250,9 @@ func (f *Factory) mistaken(err error) string {
 		if isUsage(err) && !errors.As(err, &reference) && f.runs("tags") && looksLikeHost(arg) {
 			return "the repositories of a registry: wherry repos " + arg
 		}
+		if _, wrong := endpoint.ParseHost(arg); isUsage(err) && wrong == nil && f.runs("search") && isHostAlone(arg) {
+			return "to search a registry: wherry search " + arg + "/TERM; all its repositories: wherry repos " + arg
+		}
 	}
 	return ""
 }

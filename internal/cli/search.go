@@ -56,6 +56,9 @@ func newSearch(f *Factory) *cobra.Command {
 			return render.Result{}, usagef("--limit %d is not between 1 and %d", o.Limit, registry.MostFound)
 		}
 		found, err := f.search(ctx, args[0], o, filter)
+		if err != nil && len(found) == 0 {
+			return render.Result{}, err
+		}
 		return o.listing(found), err
 	})
 }
@@ -94,8 +97,15 @@ func (f *Factory) search(ctx context.Context, arg string, o searchOptions, filte
 	return prefixed(host, found), nil
 }
 
-// splitSearch takes the host off, which is Docker Hub where there is none.
+// splitSearch takes the host off, which is Docker Hub where there is none. A host
+// alone is refused: Docker Hub shall not learn what a private registry is called.
 func splitSearch(arg string) (host, term string, err error) {
+	if isHostAlone(arg) {
+		if _, err := parseHost(arg); err != nil {
+			return "", "", err
+		}
+		return "", "", usagef("%+q is a registry, and there is no term to search for in it", arg)
+	}
 	host, term = registry.DockerHub, arg
 	if first, rest, both := strings.Cut(arg, "/"); both && (strings.ContainsAny(first, ".:") || first == "localhost") {
 		if host, err = parseHost(first); err != nil {
@@ -107,6 +117,11 @@ func splitSearch(arg string) (host, term string, err error) {
 		return "", "", usagef("there is nothing to search for in %+q", arg)
 	}
 	return host, term, nil
+}
+
+// isHostAlone reports whether arg can only be a registry, with no term after it.
+func isHostAlone(arg string) bool {
+	return !strings.Contains(arg, "/") && (strings.Contains(arg, ":") || arg == "localhost")
 }
 
 // searchCatalog looks for the term in the names that a registry lists.
