@@ -13,8 +13,6 @@ import (
 	"github.com/wherry-dev/wherry/internal/render"
 )
 
-const compatDive compat = 2
-
 // DiveResult is what `dive --json` writes of an image, and so does `wherry analyze
 // --compat dive` (docs/schemas/analyze-dive.json).
 // https://github.com/wagoodman/dive/blob/v0.13.1/runtime/export/export.go

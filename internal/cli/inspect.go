@@ -16,6 +16,7 @@ const (
 	compatSkopeo compat = iota + 1
 	compatCrane
 	compatBuildx
+	compatDive
 )
 
 type inspectOptions struct {
