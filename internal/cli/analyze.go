@@ -77,6 +77,7 @@ type analyzeOptions struct {
 	Browse bool
 	Compat choice[compat]
 	Rules  ruleFlags
+	pull   choice[pullPolicy]
 }
 
 func newAnalyze(f *Factory) *cobra.Command {
@@ -97,20 +98,45 @@ func newAnalyze(f *Factory) *cobra.Command {
 	o.bind(flags)
 	flags.IntVar(&o.Top, "top", 15, "show `N` of the paths that waste most")
 	flags.BoolVarP(&o.Browse, "interactive", "i", false, "browse layers and files on the full screen of a terminal")
-	flags.StringVar(&o.HTML, "html", "", "write a page with a map of the files to `FILE` as well")
+	flags.StringVar(&o.HTML, "html", "", "write a page with a map of the files to `FILE` as well; not to standard output")
 	flags.Var(&o.Compat, "compat", "write the JSON of another `TOOL`: dive")
 	o.Rules.bind(flags)
-	return f.RunStored(cmd, func(ctx context.Context, p *place) (render.Result, error) { return runAnalyze(ctx, f, p, o) })
+	bindPull(flags, &o.pull)
+	f.completeStored(cmd, 1, cobra.ShellCompDirectiveDefault)
+	return f.Run(cmd, func(ctx context.Context, args []string) (render.Result, error) { return runAnalyze(ctx, f, args, o) })
 }
 
-func runAnalyze(ctx context.Context, f *Factory, p *place, o analyzeOptions) (render.Result, error) {
-	rules, err := o.Rules.rules()
+// runAnalyze looks at the flags first: of an image nothing is read for a command
+// line that means nothing.
+func runAnalyze(ctx context.Context, f *Factory, args []string, o analyzeOptions) (_ render.Result, err error) {
+	rules, err := o.check(f)
 	if err != nil {
 		return render.Result{}, err
 	}
-	if err := o.checkBrowse(f); err != nil {
+	places, err := f.lookStored(ctx, args, o.pull.value)
+	if err != nil {
 		return render.Result{}, err
 	}
+	p := places[0]
+	defer func() { err = errors.Join(err, p.Close()) }()
+	return o.analyze(ctx, f, p, rules)
+}
+
+// check refuses flags that mean nothing, and returns the limits that they ask for.
+func (o analyzeOptions) check(f *Factory) ([]limit, error) {
+	switch {
+	case o.Top < 0:
+		return nil, usagef("--top %d is less than none", o.Top)
+	case o.HTML == "-":
+		return nil, usagef("--html writes a file, and not to standard output")
+	}
+	if err := o.checkBrowse(f); err != nil {
+		return nil, err
+	}
+	return o.Rules.rules()
+}
+
+func (o analyzeOptions) analyze(ctx context.Context, f *Factory, p *place, rules []limit) (render.Result, error) {
 	m, err := o.image(ctx, f, p)
 	if err != nil {
 		return render.Result{}, err

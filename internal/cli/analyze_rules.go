@@ -104,7 +104,7 @@ func readRules(name string) (map[string]string, error) {
 	}
 	raw, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, usagef("--ci-config: %w", err)
 	}
 	var file struct {
 		Rules map[string]any `json:"rules"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -84,12 +85,16 @@ func (p *place) pour(ctx context.Context, d ocispec.Descriptor, w io.Writer) err
 
 // writeFile has write write a file that gets its name when all is right, and
 // returns its size. What is there and is no file, a pipe or a device, is written
-// to as it is.
+// to as it is. That there is no folder for it is no [fs.ErrNotExist], which would
+// say that the image is not there.
 func writeFile(path string, write func(io.Writer) error) (size int64, err error) {
 	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
 		return writeInto(path, write)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("%s cannot be written: there is no folder %s", path, filepath.Dir(path))
+	}
 	if err != nil {
 		return 0, err
 	}
