@@ -14,7 +14,8 @@ import (
 // exitHelp stands at the end of every command's help.
 const exitHelp = `Exit codes:
   0 done · 1 failed · 2 usage · 3 partly done · 4 not found · 5 not authorised
-  6 refused: content that is broken, hostile or unverified · 7 differs
+  6 refused: content that is broken, hostile, unverified or beyond a limit of analyze
+  7 differs: check-base, diff --exit-code
   8 rate limited, run again later · 9 network · 10 no space
   129 hung up · 130 interrupted · 141 output not read · 143 terminated
 `
