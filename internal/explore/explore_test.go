@@ -133,6 +133,29 @@ func TestKeysLeadThroughAnImage(t *testing.T) {
 	}
 }
 
+// What is open in a tree is remembered while a few others are shown, and no longer:
+// trees are large.
+func TestAFewTreesAreKept(t *testing.T) {
+	tests := []struct {
+		name string
+		keys []string
+		want string
+	}{
+		{"after three others", []string{"down", "a", "a", "down", "home"}, "▸ usr/"},
+		{"after four others", []string{"down", "a", "down", "a", "home"}, "▾ usr/"},
+		{"shown again in between", []string{"down", "a", "home", "down", "down", "a", "home"}, "▸ usr/"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := explore.New(shop(t))
+			got := files(t, m, append([]string{"tab", "left", "tab"}, tt.keys...)...)
+			if !strings.Contains(got, tt.want) {
+				t.Errorf("no %q in\n%s", tt.want, got)
+			}
+		})
+	}
+}
+
 func TestALineTellsAboutWhatIsChosen(t *testing.T) {
 	m := explore.New(shop(t))
 	m.Update(tea.WindowSizeMsg{Width: 120, Height: 24})

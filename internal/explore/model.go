@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,11 +16,20 @@ const (
 	files
 )
 
+func (s side) other() side {
+	switch s {
+	case layers:
+		return files
+	default:
+		return layers
+	}
+}
+
 // A Model is what is shown and what is chosen in it. Its layer 0 is all of them.
 type Model struct {
 	img    Image
 	forest *forest
-	grown  map[view]*grown // what has been shown, with what is open in it
+	grown  []*grown // what was shown last, the latest at the end, with what is open in it
 
 	width, height int
 	focus         side
@@ -38,11 +48,17 @@ type view struct {
 	whole bool
 }
 
-// A grown tree knows how it is sorted.
+// A grown tree knows what it is of and how it is sorted.
 type grown struct {
-	root  *node
-	order order
+	view
+
+	root    *node
+	order   order
+	trouble string // why it could not be made
 }
+
+// mostGrown is how many trees are kept: each may have all files of an image.
+const mostGrown = 4
 
 // A cursor is a place in a list, and the first line of it that is seen.
 type cursor struct{ at, first int }
@@ -58,7 +74,7 @@ func (c *cursor) move(to, n, seen int) {
 
 // New returns a model of img.
 func New(img Image) *Model {
-	m := &Model{img: img, forest: newForest(img), grown: map[view]*grown{}, width: 80, height: 24}
+	m := &Model{img: img, forest: newForest(img), width: 80, height: 24}
 	m.show()
 	return m
 }
@@ -122,7 +138,7 @@ func (m *Model) pressed(key string) tea.Cmd {
 	case "q":
 		return tea.Quit
 	case "tab", "shift+tab":
-		m.focus = layers + files - m.focus
+		m.focus = m.focus.other()
 	case "/":
 		m.typing, m.focus = true, files
 	case "esc":
@@ -131,7 +147,7 @@ func (m *Model) pressed(key string) tea.Cmd {
 		m.whole = !m.whole
 		m.show()
 	case "s":
-		m.order = bySize + byName - m.order
+		m.order = m.order.other()
 		m.show()
 	case "enter", "space", "right", "l", "left", "h":
 		m.fold(key)
@@ -218,31 +234,45 @@ func (m *Model) show() {
 // rerow finds the rows that are to be shown.
 func (m *Model) rerow() {
 	v := view{m.layer.at, m.whole || m.layer.at == 0}
-	g := m.grown[v]
-	if g == nil {
-		g = &grown{m.grow(v), m.order}
-		g.root.sort(g.order)
-		m.grown[v] = g
-	}
+	g := m.tree(v)
 	if g.order != m.order {
 		g.order = m.order
 		g.root.sort(g.order)
 	}
+	m.trouble = g.trouble
 	m.rows = g.root.rows(strings.ToLower(m.filter))
 	m.top.move(m.top.at, len(m.rows), m.seen())
 }
 
+// tree returns the tree of a view, which is kept until a few others were shown.
+func (m *Model) tree(v view) *grown {
+	i := slices.IndexFunc(m.grown, func(g *grown) bool { return g.view == v })
+	if i >= 0 {
+		g := m.grown[i]
+		m.grown = append(slices.Delete(m.grown, i, i+1), g)
+		return g
+	}
+	if len(m.grown) == mostGrown {
+		m.grown = slices.Delete(m.grown, 0, 1)
+	}
+	g := m.grow(v)
+	m.grown = append(m.grown, g)
+	return g
+}
+
 // grow makes a tree. What cannot be made is told, and empty.
-func (m *Model) grow(v view) *node {
-	if !v.whole {
-		return m.forest.changes(v.layer)
+func (m *Model) grow(v view) *grown {
+	g := &grown{view: v, order: m.order}
+	if v.whole {
+		var err error
+		if g.root, err = m.forest.whole(v.layer); err != nil {
+			g.root, g.trouble = &node{}, err.Error()
+		}
+	} else {
+		g.root = m.forest.changes(v.layer)
 	}
-	root, err := m.forest.whole(v.layer)
-	if err != nil {
-		m.trouble = err.Error()
-		return &node{}
-	}
-	return root
+	g.root.sort(g.order)
+	return g
 }
 
 // seen returns how many lines of a list there is room for.

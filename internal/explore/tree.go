@@ -158,6 +158,15 @@ const (
 	byName
 )
 
+func (o order) other() order {
+	switch o {
+	case bySize:
+		return byName
+	default:
+		return bySize
+	}
+}
+
 func (o order) String() string {
 	if o == byName {
 		return "name"
