@@ -321,7 +321,7 @@ func (c *comparer) readLayer(ctx context.Context, src content.Source, d ocispec.
 	if contents != nil || err != nil {
 		return contents, err
 	}
-	caught := newCatch(func(e *Entry) bool {
+	caught := newCatch(c.kept, func(e *Entry) bool {
 		m, ok := installed.Of(e.Path)
 		return ok && installed.CanRead(m) && c.o.has(PartPackages)
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 
@@ -15,45 +16,61 @@ import (
 	"github.com/wherry-dev/wherry/content"
 )
 
-// What is read of files into memory, where two images are compared.
-const (
-	maxKeptFile = 64 << 20  // bytes of one file
-	maxKept     = 128 << 20 // bytes of those that are kept of one layer
-)
+// maxKept is how many bytes of files are in memory, of all layers of two images that
+// are compared. The notes of dpkg about a whole desktop have 10 MB.
+const maxKept = 32 << 20
 
-// errLarge is a file that is too large to be read into memory.
-var errLarge = errors.New("it is too large")
+// errLarge is a file that is too large to be read into memory, with the others.
+var errLarge = errors.New("it is too large, or there are too many of its kind")
 
-// keptFiles are the bytes of files that were met with while layers were read. The
-// zero keptFiles has none. It is safe for concurrent use.
+// keptFiles are the bytes of files that were met with while layers were read, as many
+// as fit into maxKept. The zero keptFiles has none. It is safe for concurrent use.
 type keptFiles struct {
-	mu  sync.Mutex
-	all map[*Entry][]byte
+	mu    sync.Mutex
+	taken int64 // bytes that are kept, or will be
+	all   map[*Entry][]byte
 }
 
 // A catch is what is kept of one layer while it is read.
 type catch struct {
 	wanted func(*Entry) bool
-	total  int64
+	kept   *keptFiles            // has the room
 	all    map[int]*bytes.Buffer // by the number of the entry
 }
 
-func newCatch(wanted func(*Entry) bool) *catch {
-	return &catch{wanted: wanted, all: map[int]*bytes.Buffer{}}
+func newCatch(kept *keptFiles, wanted func(*Entry) bool) *catch {
+	return &catch{wanted: wanted, kept: kept, all: map[int]*bytes.Buffer{}}
 }
 
 // take is a [capture]. Where a layer is read again it takes the same files again.
 func (c *catch) take(i int, e *Entry) (io.Writer, error) {
 	if before := c.all[i]; before != nil {
-		c.total -= int64(before.Len())
+		c.kept.leave(int64(before.Cap()))
 		delete(c.all, i)
 	}
-	if !c.wanted(e) || e.Size > maxKeptFile || c.total+e.Size > maxKept {
-		return nil, nil //nolint:nilnil // nobody wants it
+	if !c.wanted(e) || !c.kept.reserve(e.Size) {
+		return nil, nil //nolint:nilnil // nobody wants it, or there is no room
 	}
-	c.total += e.Size
-	c.all[i] = new(bytes.Buffer)
+	c.all[i] = bytes.NewBuffer(make([]byte, 0, e.Size))
 	return c.all[i], nil
+}
+
+// reserve makes room for n bytes, and reports whether there is any.
+func (k *keptFiles) reserve(n int64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if n > maxKept-k.taken {
+		return false
+	}
+	k.taken += n
+	return true
+}
+
+// leave gives back room for n bytes.
+func (k *keptFiles) leave(n int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.taken -= n
 }
 
 // add adds what was caught of a layer that has those contents.
@@ -61,13 +78,19 @@ func (k *keptFiles) add(contents *Contents, c *catch) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, raw := range c.all {
-		if i >= len(contents.Entries) {
-			continue // of a reading that was corrupt
+		if i < len(contents.Entries) && digest.FromBytes(raw.Bytes()) == contents.Entries[i].Digest {
+			k.put(&contents.Entries[i], raw.Bytes())
+			continue
 		}
-		if e := &contents.Entries[i]; digest.FromBytes(raw.Bytes()) == e.Digest {
-			k.put(e, raw.Bytes())
-		}
+		k.taken -= int64(raw.Cap()) // it is of a reading that was corrupt
 	}
+}
+
+// only forgets all but the bytes of some entries.
+func (k *keptFiles) only(wanted map[*Entry]bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.all, func(e *Entry, _ []byte) bool { return !wanted[e] })
 }
 
 func (k *keptFiles) put(e *Entry, raw []byte) {
@@ -85,13 +108,10 @@ func (k *keptFiles) get(e *Entry) ([]byte, bool) {
 }
 
 // bytesOf returns the bytes of a file of an image, which is an entry of the layer
-// with that number.
+// with that number. Whoever calls it sees to it that they fit into memory.
 func (c *comparer) bytesOf(ctx context.Context, side, layer int, e *Entry) ([]byte, error) {
 	if raw, ok := c.kept.get(e); ok || e.Size == 0 {
 		return raw, nil
-	}
-	if e.Size > maxKeptFile {
-		return nil, errLarge
 	}
 	if err := c.fetch(ctx, side, layer, []*Entry{e}); err != nil {
 		return nil, err
@@ -115,7 +135,8 @@ func (c *comparer) fetch(ctx context.Context, side, n int, entries []*Entry) err
 		}
 		err := l.read(ctx, s.Source, c.MaxUnpacked, io.Discard, func(h *tar.Header, body io.Reader) error {
 			path := clean(h.Name)
-			if len(left[path]) == 0 || !isRegular(h.Typeflag) || h.Size > maxKeptFile {
+			// A table of contents may have told another size than the file has.
+			if !isRegular(h.Typeflag) || !slices.ContainsFunc(left[path], func(e *Entry) bool { return e.Size == h.Size }) {
 				return nil
 			}
 			return c.keepOf(left, path, body)
@@ -137,7 +158,7 @@ func (c *comparer) fetch(ctx context.Context, side, n int, entries []*Entry) err
 // keepOf keeps body where it is that of an entry that is left, and takes those off.
 // A name may stand in a layer several times.
 func (c *comparer) keepOf(left map[string][]*Entry, path string, body io.Reader) error {
-	raw, err := io.ReadAll(io.LimitReader(body, maxKeptFile))
+	raw, err := io.ReadAll(body)
 	if err != nil {
 		return err
 	}

@@ -44,14 +44,21 @@ type packageFile struct {
 // comparePackages returns the packages that differ.
 func (c *comparer) comparePackages(ctx context.Context) ([]PackageChange, []UnlistedPackages, error) {
 	files, unlisted := c.packageFiles()
+	differ, large := c.fitting(files)
+	unlisted = append(unlisted, large...)
 	var all [2]map[installed.Package][]string
-	for side := range files {
+	skip := skipped(large)
+	total := 0
+	for side := range differ {
 		all[side] = map[installed.Package][]string{}
-		for d, f := range files[side] {
-			if _, both := files[1-side][d]; both {
+		for _, f := range differ[side] {
+			if m, _ := installed.Of(f.path); skip[m] {
 				continue
 			}
 			packages, err := c.packagesIn(ctx, side, f)
+			if total += len(packages); total > installed.MaxPackages {
+				err = errLarge
+			}
 			if errors.Is(err, installed.ErrUnread) || errors.Is(err, errLarge) {
 				unlisted = append(unlisted, UnlistedPackages{f.path, err})
 				continue
@@ -66,14 +73,49 @@ func (c *comparer) comparePackages(ctx context.Context) ([]PackageChange, []Unli
 			}
 		}
 	}
-	// Where one of two files is not read, all that the other has would seem to be new.
+	slices.SortFunc(unlisted, func(a, b UnlistedPackages) int { return strings.Compare(a.Path, b.Path) })
+	return comparePackageLists(all[0], all[1], skipped(unlisted)), unlisted, nil
+}
+
+// skipped returns the managers whose packages cannot be compared: where one of two
+// files is not read, all that the other has would seem to be new.
+func skipped(unlisted []UnlistedPackages) map[installed.Manager]bool {
 	skip := map[installed.Manager]bool{}
 	for _, u := range unlisted {
 		m, _ := installed.Of(u.Path)
 		skip[m] = skip[m] || u.Err != nil
 	}
-	slices.SortFunc(unlisted, func(a, b UnlistedPackages) int { return strings.Compare(a.Path, b.Path) })
-	return comparePackageLists(all[0], all[1], skip), unlisted, nil
+	return skip
+}
+
+// fitting returns the files that one image alone has, by path, as many as fit into
+// memory together, and those that do not. What else was kept of the layers is
+// forgotten.
+func (c *comparer) fitting(files [2]map[digest.Digest]packageFile) (differ [2][]packageFile, large []UnlistedPackages) {
+	total, wanted := int64(0), map[*Entry]bool{}
+	for side := range files {
+		for d, f := range files[side] {
+			if _, both := files[1-side][d]; !both {
+				differ[side] = append(differ[side], f)
+			}
+		}
+		slices.SortFunc(differ[side], func(a, b packageFile) int { return strings.Compare(a.path, b.path) })
+		differ[side] = slices.DeleteFunc(differ[side], func(f packageFile) bool {
+			m, _ := installed.Of(f.path)
+			if !installed.CanRead(m) { // no byte of it is read
+				return false
+			}
+			if f.entry.Size > maxKept-total {
+				large = append(large, UnlistedPackages{f.path, errLarge})
+				return true
+			}
+			total += f.entry.Size
+			wanted[f.entry] = true
+			return false
+		})
+	}
+	c.kept.only(wanted)
+	return differ, large
 }
 
 // packageFiles returns the files of each image that say which packages are

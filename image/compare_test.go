@@ -235,6 +235,42 @@ func TestPackagesOfEachManagerAreCompared(t *testing.T) {
 	}
 }
 
+// What is met with of lists of packages is kept up to a size for all layers together:
+// what has no room is read again where it counts.
+func TestListsOfPackagesAreKeptWhileThereIsRoom(t *testing.T) {
+	var b builder
+	var config ocispec.Image
+	var layers []ocispec.Descriptor
+	for _, body := range []string{dpkg("x 1") + strings.Repeat(" ", 31<<20), dpkg("x 2") + strings.Repeat(" ", 1<<20)} {
+		raw := tarOf(file("var/lib/dpkg/status", body))
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(raw))
+		layers = append(layers, b.blob(ocispec.MediaTypeImageLayerZstd, packed(zstandard, raw)))
+	}
+	src := &counted{Source: &b.place}
+	got := compared(t, src, b.of([]entry{file("f", "f")}), b.image(config, layers...), image.Reader{Jobs: 1, MaxUnpacked: 1 << 30}, image.CompareOptions{Parts: image.PartPackages})
+	if len(got.Packages) != 1 || got.Packages[0].Now != "2" || len(got.Unlisted) > 0 {
+		t.Errorf("got %v, not listed %v", got.Packages, got.Unlisted)
+	}
+	if n := src.opened[layers[1].Digest]; n != 2 {
+		t.Errorf("the upper layer was read %d times: what is kept has no bound", n)
+	}
+}
+
+func TestListsOfPackagesThatAreTooLargeTogetherAreNotCompared(t *testing.T) {
+	of := func(mib int, sum digest.Digest) string {
+		return fmt.Sprintf(`{"version":1,"entries":[{"type":"reg","name":"var/lib/dpkg/status","size":%d,"offset":1,"digest":%q}]}`, mib<<20, sum)
+	}
+	var b builder
+	config := ocispec.Image{RootFS: ocispec.RootFS{DiffIDs: []digest.Digest{sumOf("one")}}}
+	one := b.image(config, lying(&b, of(17, sumOf("1"))))
+	config.RootFS.DiffIDs = []digest.Digest{sumOf("two")}
+	two := b.image(config, lying(&b, of(16, sumOf("2"))))
+	got := compared(t, &b.place, one, two, image.Reader{MaxUnpacked: 1 << 30}, image.CompareOptions{Parts: image.PartPackages})
+	if len(got.Packages) > 0 || len(got.Unlisted) != 1 || got.Unlisted[0].Err == nil {
+		t.Errorf("got %v, not listed %v", got.Packages, got.Unlisted)
+	}
+}
+
 func TestSettingsAreCompared(t *testing.T) {
 	var b builder
 	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)

@@ -67,20 +67,29 @@ func Of(path string) (Manager, bool) {
 	return m, ok
 }
 
+// MaxPackages is how many packages one file may tell of. A whole desktop has 5000.
+const MaxPackages = 50_000
+
 // CanRead reports whether the notes of m can be read here.
 func CanRead(m Manager) bool { return m != RPM }
 
 // Read returns the packages that raw, which is a file of m, says are installed. What
-// is of no use is passed over: a file may hold anything.
+// is of no use is passed over: a file may hold anything. One that tells of more than
+// MaxPackages is ErrUnread.
 func Read(m Manager, raw []byte) ([]Package, error) {
+	var all []Package
 	switch m {
 	case Dpkg:
-		return readDpkg(string(raw)), nil
+		all = readDpkg(string(raw))
 	case Apk:
-		return readApk(string(raw)), nil
+		all = readApk(string(raw))
 	case RPM:
+		return nil, fmt.Errorf("%s: %w", m, ErrUnread)
 	}
-	return nil, fmt.Errorf("%s: %w", m, ErrUnread)
+	if len(all) > MaxPackages {
+		return nil, fmt.Errorf("%s: more than %d packages: %w", m, MaxPackages, ErrUnread)
+	}
+	return all, nil
 }
 
 // readDpkg reads paragraphs of fields.
@@ -89,7 +98,7 @@ func readDpkg(text string) []Package {
 	var all []Package
 	p, there := Package{Manager: Dpkg}, true
 	end := func() {
-		if p.Name != "" && p.Version != "" && there {
+		if p.Name != "" && p.Version != "" && there && len(all) <= MaxPackages {
 			all = append(all, p)
 		}
 		p, there = Package{Manager: Dpkg}, true
@@ -115,7 +124,7 @@ func readApk(text string) []Package {
 	var all []Package
 	p := Package{Manager: Apk}
 	end := func() {
-		if p.Name != "" && p.Version != "" {
+		if p.Name != "" && p.Version != "" && len(all) <= MaxPackages {
 			all = append(all, p)
 		}
 		p = Package{Manager: Apk}

@@ -1,6 +1,7 @@
 package installed_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -28,6 +29,16 @@ func TestVersionsAreComparedAsTheManagerDoes(t *testing.T) {
 		if got := installed.Compare(tt.m, tt.was, tt.now); got != tt.want {
 			t.Errorf("%s %s, %s: %d, want %d", tt.m, tt.was, tt.now, got, tt.want)
 		}
+	}
+}
+
+func TestNotesTellOfSoManyPackagesOnly(t *testing.T) {
+	const one = "P:x\nV:1\n\n"
+	if all, err := installed.Read(installed.Apk, []byte(strings.Repeat(one, installed.MaxPackages))); err != nil || len(all) != installed.MaxPackages {
+		t.Errorf("got %d packages, %v", len(all), err)
+	}
+	if _, err := installed.Read(installed.Apk, []byte(strings.Repeat(one, installed.MaxPackages+1))); !errors.Is(err, installed.ErrUnread) {
+		t.Errorf("got %v", err)
 	}
 }
 
