@@ -32,7 +32,8 @@ type CompareOptions struct {
 	// Parts are what is compared; 0 is all of it.
 	Parts Parts
 
-	// Paths are the files, and folders with what is in them, that are compared; none is all.
+	// Paths are the files, and folders with what is in them, that are compared; none is
+	// all. One that neither image has is an error, [content.ErrNotFound].
 	Paths []string
 
 	// Patch asks for the text of small files that differ: it is read from their layers.
@@ -70,6 +71,10 @@ type Comparison struct {
 	// Unlisted are files that say which packages are installed, differ, and could not be
 	// compared, and why.
 	Unlisted []UnlistedPackages
+
+	// Unsought are those Paths of which nobody knows whether the images have them: layers
+	// that both have would tell, and were not read.
+	Unsought []string
 }
 
 // Same reports whether nothing that was compared differs. The digests of the
@@ -98,10 +103,10 @@ func (p LayerPair) Shared() bool { return p.A.Digest != "" && p.B.Digest != "" }
 // from the cache; where it is not there, and not asked for, what would take it to know
 // is left unsettled, see [FileChange].
 //
-// Images of one digest are the same, and nothing is read of them. The classes of
+// Images of one digest are the same, and nothing is read of them, where Paths are none. The classes of
 // errors are those of [Reader.Tree].
 func (r Reader) Compare(ctx context.Context, a, b Side, o CompareOptions) (*Comparison, error) {
-	if a.Manifest.Digest() == b.Manifest.Digest() {
+	if a.Manifest.Digest() == b.Manifest.Digest() && len(o.Paths) == 0 {
 		return compareOne(a.Manifest)
 	}
 	c := &comparer{Reader: r, o: o, sides: [2]*side{{Side: a}, {Side: b}}, listed: new(atomic.Int64), kept: &keptFiles{}}
@@ -116,7 +121,8 @@ func (r Reader) Compare(ctx context.Context, a, b Side, o CompareOptions) (*Comp
 	if o.has(PartSettings) {
 		result.Settings = compareConfigs(c.sides[0].config, c.sides[1].config, o.Semantic)
 	}
-	if !o.has(PartFiles|PartPackages) || !slices.ContainsFunc(result.Layers, func(p LayerPair) bool { return !p.Shared() }) {
+	differ := slices.ContainsFunc(result.Layers, func(p LayerPair) bool { return !p.Shared() })
+	if !o.has(PartFiles|PartPackages) || !differ && len(o.Paths) == 0 {
 		return result, nil
 	}
 	return result, c.compareLayers(ctx, result)
@@ -222,6 +228,9 @@ func (c *comparer) compareLayers(ctx context.Context, result *Comparison) error 
 	}
 	var err error
 	if c.o.has(PartFiles) {
+		if result.Unsought, err = c.seek(); err != nil {
+			return err
+		}
 		result.Files = c.compareFiles()
 	}
 	if c.o.has(PartPackages) {

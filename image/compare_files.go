@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/wherry-dev/wherry/content"
 )
 
 // A Difference is what became of a file, or a setting, between two images.
@@ -186,6 +188,37 @@ func comparePaths(a, b string) int {
 func (c *comparer) within(path string) bool {
 	return len(c.o.Paths) == 0 || slices.ContainsFunc(c.o.Paths, func(folder string) bool {
 		return folder == "" || path == folder || strings.HasPrefix(path, folder+"/")
+	})
+}
+
+// seek returns the paths asked for of which nobody knows whether there is anything. It
+// is [content.ErrNotFound] where one is in neither image.
+func (c *comparer) seek() (unsought []string, err error) {
+	unknown := c.unknown()
+	for _, path := range c.o.Paths {
+		a, b := c.sides[0].view.at(path), c.sides[1].view.at(path)
+		gone := func(s saying) bool { return s.what == absent && !s.covered(s.there, unknown) }
+		switch {
+		case path == "", a.what == present, b.what == present, c.link(path):
+		case gone(a) && gone(b):
+			return nil, fmt.Errorf("%.200q: neither image has such a file: %w", path, content.ErrNotFound)
+		default:
+			unsought = append(unsought, path)
+		}
+	}
+	return unsought, nil
+}
+
+// link reports whether an image, of which all is known, has a link at path, wherever it
+// leads to.
+func (c *comparer) link(path string) bool {
+	return slices.ContainsFunc(c.sides[:], func(s *side) bool {
+		tree, ok := s.view.(treeView)
+		if !ok {
+			return false
+		}
+		_, err := tree.Lookup(path)
+		return err == nil
 	})
 }
 

@@ -271,6 +271,17 @@ func TestListsOfPackagesThatAreTooLargeTogetherAreNotCompared(t *testing.T) {
 	}
 }
 
+func TestPathsThatNeitherImageHasAreNotFound(t *testing.T) {
+	var b builder
+	one, two := b.of([]entry{file("f", "1")}), b.of([]entry{file("f", "2"), symlink("l", "nowhere")})
+	for path, want := range map[string]error{"f": nil, "l": nil, "": nil, "g": content.ErrNotFound, "f/g": content.ErrNotFound} {
+		_, err := image.Reader{}.Compare(t.Context(), image.Side{Source: &b.place, Manifest: one}, image.Side{Source: &b.place, Manifest: two}, image.CompareOptions{Paths: []string{path}})
+		if !errors.Is(err, want) {
+			t.Errorf("%q: got %v", path, err)
+		}
+	}
+}
+
 func TestSettingsAreCompared(t *testing.T) {
 	var b builder
 	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)

@@ -154,6 +154,9 @@ func (f *Factory) warnUnsettled(c *image.Comparison) {
 		f.Note("%s that both images have %s not read, so that some of what differs is not settled (?); --full reads %s",
 			count(n, "layer"), map[bool]string{true: "was", false: "were"}[n == 1], term.Size(size))
 	}
+	for _, path := range c.Unsought {
+		f.Warn("whether the images have %s is not known: layers that both have were not read; --full reads them", path)
+	}
 	var told []string
 	for _, u := range c.Unlisted {
 		if u.Err != nil && !slices.Contains(told, u.Err.Error()) {
