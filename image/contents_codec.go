@@ -148,7 +148,8 @@ func decodeContents(raw []byte) (*Contents, error) {
 	d := &decoder{rest: rest}
 	c := &Contents{Layer: digest.Digest(d.text()), Table: digest.Digest(d.text()), DiffID: digest.Digest(d.text()), Unpacked: d.number()}
 	n := d.number()
-	if n < 0 || n > int64(len(d.rest)) { // each has several bytes
+	const least = 8 // bytes of an entry
+	if n < 0 || n > maxListed || n > int64(len(d.rest)/least) {
 		return nil, errNoContents
 	}
 	c.Entries = make([]Entry, n)

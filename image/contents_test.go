@@ -4,12 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -304,6 +306,25 @@ func TestContentsThatAreBrokenOnDiskAreReadAgain(t *testing.T) {
 		if src.opened[d.Digest] != 1 || len(got.Entries) != len(want.Entries) {
 			t.Errorf("%.20q: opened %d times, %d entries", raw, src.opened[d.Digest], len(got.Entries))
 		}
+	}
+}
+
+func TestContentsOnDiskThatPromiseEntriesTakeLittleMemory(t *testing.T) {
+	var b builder
+	d := b.layer(file("f", "f"))
+	cache := &memoryCache{}
+	_, err := image.Reader{Cache: cache}.Contents(t.Context(), &b.place, d)
+	must(err)
+	key, _ := cache.only()
+	head := binary.AppendVarint([]byte("wherry contents 1\n\x00\x00\x00\x00"), 1<<20)
+	cache.Store(key, packed(zstandard, append(head, make([]byte, 1<<20)...)))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = image.Reader{Cache: cache}.Contents(t.Context(), &b.place, d)
+	must(err)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+		t.Errorf("took %d bytes", n)
 	}
 }
 
