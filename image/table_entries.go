@@ -3,7 +3,6 @@ package image
 import (
 	"archive/tar"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -81,8 +80,11 @@ func (a *allowance) Read(p []byte) (int, error) {
 // intoEntries reads a table up to its first entry.
 func intoEntries(dec *json.Decoder) error {
 	t, err := dec.Token()
-	if err != nil || t != json.Delim('{') {
-		return errors.Join(fmt.Errorf("no table: %w", content.ErrInvalid), err)
+	if err != nil {
+		return err
+	}
+	if t != json.Delim('{') {
+		return fmt.Errorf("no table: %w", content.ErrInvalid)
 	}
 	for dec.More() {
 		key, err := dec.Token()
@@ -91,8 +93,11 @@ func intoEntries(dec *json.Decoder) error {
 		}
 		if key == "entries" {
 			t, err := dec.Token()
-			if err != nil || t != json.Delim('[') {
-				return errors.Join(fmt.Errorf("no entries: %w", content.ErrInvalid), err)
+			if err != nil {
+				return err
+			}
+			if t != json.Delim('[') {
+				return fmt.Errorf("no entries: %w", content.ErrInvalid)
 			}
 			return nil
 		}

@@ -1,14 +1,19 @@
 package image_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/image"
 )
 
@@ -117,5 +122,23 @@ func TestTablesThatDoNotTellEnoughArePassedOver(t *testing.T) {
 	got, err := image.Reader{}.Contents(t.Context(), &b.place, lying(&b, `{"version":1,"entries":[{"type":"dir","name":"d"}]}`))
 	if err != nil || got.Table == "" || got.Entries[0].Path != "d" {
 		t.Errorf("a table that tells enough is not read: %+v, %v", got, err)
+	}
+}
+
+// A dropped is a place that answers, and breaks off before the first byte of a part.
+type dropped struct{ content.Source }
+
+func (p dropped) Open(ctx context.Context, d ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
+	if r.Off == 0 {
+		return p.Source.Open(ctx, d, r)
+	}
+	return io.NopCloser(iotest.ErrReader(content.ErrUnavailable)), nil
+}
+
+func TestATableThatBreaksOffIsNotPassedOver(t *testing.T) {
+	var b builder
+	_, err := image.Reader{}.Contents(t.Context(), dropped{&b.place}, lying(&b, `{"version":1,"entries":[]}`))
+	if !errors.Is(err, content.ErrUnavailable) {
+		t.Errorf("got %v", err)
 	}
 }
