@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,12 @@ import (
 	"github.com/wherry-dev/wherry/internal/httpx"
 )
 
-// maxReferrers is more than refer to any manifest; a list that goes on beyond is
-// not worth its memory.
-const maxReferrers = 1 << 14
+// What refers to one manifest is less than this; a list that goes on beyond is not
+// worth its memory, nor its requests.
+const (
+	maxReferrers     = 1 << 14
+	maxReferrerPages = 1 << 8 // registries give 50 in a page, or more
+)
 
 // Referrers implements [content.ReferrerLister]: from the referrers API, or
 // where a registry has none from the fallback tag. That a host has no such API
@@ -70,13 +74,13 @@ func (r *Repository) listed(ctx context.Context, subject digest.Digest, artifact
 		}
 		seen := map[digest.Digest]bool{}
 		var end listEnd
-		first := true
+		pages := 0
 		for raw, err := range r.host.pages(httpx.Stay(ctx), r.referrersCall(subject, artifactType), r.host.client.Limits.Effective().ManifestSize) {
-			if first && r.host.answers(FallbackTag) && r.lacksReferrers(err) {
+			if pages == 0 && r.host.answers(FallbackTag) && r.lacksReferrers(err) {
 				err = errNoReferrersAPI
 			}
-			first = false
-			if err != nil {
+			pages++
+			if err = cmp.Or(err, r.checkPages(subject, pages)); err != nil {
 				yield(ocispec.Descriptor{}, err)
 				return
 			}
@@ -91,6 +95,14 @@ func (r *Repository) listed(ctx context.Context, subject digest.Digest, artifact
 			}
 		}
 	}
+}
+
+// checkPages refuses a list that goes on and on.
+func (r *Repository) checkPages(subject digest.Digest, pages int) error {
+	if pages <= maxReferrerPages {
+		return nil
+	}
+	return fmt.Errorf("referrers of %s in %s have more than %d pages: %w", subject, r, maxReferrerPages, content.ErrInvalid)
 }
 
 func (r *Repository) referrersCall(subject digest.Digest, artifactType string) call {

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,8 +13,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/content/contenttest"
 	"github.com/wherry-dev/wherry/internal/testregistry"
+	"github.com/wherry-dev/wherry/internal/testregistry/testimage"
 	"github.com/wherry-dev/wherry/registry"
 )
 
@@ -137,5 +140,26 @@ func TestThatAHostHasNoReferrersAPIIsRemembered(t *testing.T) {
 				t.Errorf("the tag was looked up %d times, want 4", n)
 			}
 		})
+	}
+}
+
+func TestAListOfReferrersThatGoesOnAndOnIsLeft(t *testing.T) {
+	server := testregistry.Start(t, testregistry.Config{PageSize: 1})
+	b := testimage.Builder{Seed: 1}
+	root := b.Image("linux/amd64", b.Layer(testimage.Gzip, 10))
+	for i := range 300 {
+		b.Refer(root, fmt.Sprintf("application/vnd.test.%d", i))
+	}
+	b.Done(root).PutTo(server, "app", "v1")
+	server.Reset()
+	var listed int
+	var last error
+	for _, err := range repository(t, client(t), server, "app").Referrers(t.Context(), root.Digest, "") {
+		if last = err; err == nil {
+			listed++
+		}
+	}
+	if asked := server.Count(testregistry.Is(http.MethodGet, testregistry.KindReferrers)); !errors.Is(last, content.ErrInvalid) || listed != 256 || asked > 257 {
+		t.Errorf("%d were listed with %d requests, and then %v", listed, asked, last)
 	}
 }
