@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -84,7 +85,8 @@ func TestCloudsThatFailAreToldWithAWayOut(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	want := "renew that identity (gcloud auth application-default login, say), or log in with: wherry login " + garHost + "; WHERRY_NO_CLOUD=1 leaves identities of clouds out"
-	if got := f.hint(errors.Join(err, content.ErrUnauthorized)); got != want {
+	refused := fmt.Errorf("credentials for %s: %w: %w", garHost, err, content.ErrUnauthorized) // as registry has it
+	if got := f.hint(refused); got != want {
 		t.Errorf("hint %q", got)
 	}
 }
