@@ -32,7 +32,8 @@ type tagReader struct {
 	f       *Factory
 	client  *registry.Client // nil where the place is no registry
 	listing listingUse
-	all     int // tags of the place, as far as they were listed
+	all     int  // tags of the place, as far as they were listed
+	fresh   bool // nothing is known of the repository's images, and it costs no more to get them
 
 	shelf   *content.Shelf
 	images  memo[imageFacts]
@@ -48,8 +49,11 @@ func (f *Factory) newTagReader(p *place, use listingUse, all int) (*tagReader, e
 		return r, nil
 	}
 	var err error
-	r.client, err = f.Client()
-	return r, err
+	if r.client, err = f.Client(); err != nil {
+		return nil, err
+	}
+	r.fresh = !r.knows() && !r.countsPulls()
+	return r, nil
 }
 
 // imageFacts are what is told of an image or index.
@@ -88,7 +92,11 @@ func (r *tagReader) read(ctx context.Context, rows []*tagRow, flag string) error
 	if flag != "" {
 		r.sayCost(flag, len(rows), costOfFacts)
 	}
-	return r.each(ctx, rows, r.describeRow)
+	err := r.each(ctx, rows, r.describeRow)
+	if slices.ContainsFunc(rows, func(row *tagRow) bool { return row.err == nil }) {
+		r.know()
+	}
+	return err
 }
 
 // each calls find for rows, several at once.
@@ -116,18 +124,30 @@ func (r *tagReader) each(ctx context.Context, rows []*tagRow, find func(context.
 
 // describeRow finds out what is told of a tag. Of one that a listing told of
 // without its digest that is all that is missing.
-func (r *tagReader) describeRow(ctx context.Context, row *tagRow) (err error) {
+func (r *tagReader) describeRow(ctx context.Context, row *tagRow) error {
 	row.told = true
-	if row.Digest == "" {
-		row.Digest, err = r.digestOf(ctx, row.Tag)
-	}
+	read, err := r.lookUp(ctx, row)
 	if err != nil || row.Listing != "" {
 		return err
 	}
-	facts, err := r.images.get(row.Digest, func() (imageFacts, error) { return r.recall(ctx, row.Digest) })
+	facts, err := r.images.get(row.Digest, func() (imageFacts, error) { return r.recall(ctx, row.Digest, read) })
 	row.Created, row.Size, row.Platforms, row.odd = facts.config.created, facts.size, facts.platforms, facts.odd
 	row.Error = facts.missing
 	return err
+}
+
+// lookUp finds out what digest a tag has, where that is not known yet, and returns
+// what reads its manifest, or has.
+func (r *tagReader) lookUp(ctx context.Context, row *tagRow) (read func() (content.Manifest, error), err error) {
+	if row.Digest == "" && row.Listing == "" && r.fresh {
+		m, err := r.Manifest(ctx, row.Tag)
+		row.Digest = m.Digest()
+		return func() (content.Manifest, error) { return m, nil }, err
+	}
+	if row.Digest == "" {
+		row.Digest, err = r.digestOf(ctx, row.Tag)
+	}
+	return func() (content.Manifest, error) { return r.shelf.Manifest(ctx, row.Digest.String()) }, err
 }
 
 // unread is the error of a listing some of whose tags could not be read, of all
@@ -158,8 +178,9 @@ func (r *tagReader) digestOf(ctx context.Context, tag string) (digest.Digest, er
 	return m.Digest(), err
 }
 
-func (r *tagReader) describe(ctx context.Context, d digest.Digest) (imageFacts, error) {
-	m, err := r.shelf.Manifest(ctx, d.String())
+// describe finds out what is told of the image or index that read returns.
+func (r *tagReader) describe(ctx context.Context, read func() (content.Manifest, error)) (imageFacts, error) {
+	m, err := read()
 	if err != nil {
 		return imageFacts{}, err
 	}

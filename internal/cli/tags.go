@@ -55,11 +55,12 @@ func newTags(f *Factory) *cobra.Command {
 		Short:   "List the tags of a repository, or the names in a layout or archive",
 		Long: "List the tags of a repository, or the names in a layout or archive, in the order that these have them in. With -l digest,\n" +
 			"creation time, size and platforms as well: they are asked for of the tags that are shown alone, from the registry's own\n" +
-			"listing where it has one, else with a HEAD a tag and, of an image that was not looked at before, its manifest (which\n" +
-			"registries count as a pull) with those of its platforms, and a config. --sort created or size and --since ask that of\n" +
-			"all tags that the other conditions leave, --digest a HEAD of each. Versions are tags such as v1.27 or 1.27-alpine, whose\n" +
-			"suffix makes a pre-release: --semver has those only where it names one, as '>=1.2-0' does. Through a pipe the columns\n" +
-			"of -l have tabs between them, no header, and sizes in bytes; a tag that cannot be read has its reason in the sixth.",
+			"listing where it has one, else with a HEAD a tag and, of an image that was not looked at before, its manifest with those\n" +
+			"of its platforms, and a config; of a repository that nobody looked at before, without the HEAD, unless its registry counts\n" +
+			"manifests as pulls. --sort created or size and --since ask that of all tags that the other conditions leave, --digest a\n" +
+			"HEAD of each. Versions are tags such as v1.27 or 1.27-alpine, whose suffix makes a pre-release: --semver has those only\n" +
+			"where it names one, as '>=1.2-0' does. Through a pipe the columns of -l have tabs between them, no header, and sizes in\n" +
+			"bytes; a tag that cannot be read has its reason in the sixth.",
 		Example: "  wherry tags ghcr.io/org/app\n  wherry tags oci:images\n  wherry tags -l --sort semver -n 20 nginx\n" +
 			"  wherry tags --semver '>=1.2 <2' --match '/^v/' ghcr.io/org/app\n  wherry tags -l --sort created --since 30d ghcr.io/org/app\n" +
 			"  wherry tags --digest sha256:… ghcr.io/org/app\n  wherry tags --format '{{join .Tags \" \"}}' ./images.tar",

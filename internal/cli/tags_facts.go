@@ -24,11 +24,12 @@ type keptImage struct {
 
 func keptKey(d digest.Digest) string { return "image " + d.String() }
 
-// recall returns what a former run found out about a digest, or finds it out. A
-// digest stands for the same for ever, but for what of its index is not there.
-func (r *tagReader) recall(ctx context.Context, d digest.Digest) (imageFacts, error) {
+// recall returns what a former run found out about a digest, or finds it out from
+// the manifest that read returns. A digest stands for the same for ever, but for
+// what of its index is not there.
+func (r *tagReader) recall(ctx context.Context, d digest.Digest, read func() (content.Manifest, error)) (imageFacts, error) {
 	if r.client == nil || r.client.Facts == nil {
-		return r.describe(ctx, d)
+		return r.describe(ctx, read)
 	}
 	if text, known := r.client.Facts.Fact(keptKey(d)); known {
 		var kept keptImage
@@ -36,7 +37,7 @@ func (r *tagReader) recall(ctx context.Context, d digest.Digest) (imageFacts, er
 			return imageFacts{config: configFacts{created: kept.Created}, size: kept.Size, platforms: kept.Platforms, odd: kept.Odd}, nil
 		}
 	}
-	facts, err := r.describe(ctx, d)
+	facts, err := r.describe(ctx, read)
 	if err != nil || facts.missing != "" {
 		return facts, err
 	}
@@ -47,14 +48,40 @@ func (r *tagReader) recall(ctx context.Context, d digest.Digest) (imageFacts, er
 	return facts, err
 }
 
+// knows reports whether images of the repository were looked at before. Where they
+// were, most are known by their digests, which a HEAD tells; where they were not,
+// each manifest has to be got anyway, and tells its digest as well.
+func (r *tagReader) knows() bool {
+	if r.client.Facts == nil {
+		return false
+	}
+	_, known := r.client.Facts.Fact(r.knownKey())
+	return known
+}
+
+// know has runs to come know that images of the repository were looked at.
+func (r *tagReader) know() {
+	if r.fresh && r.client.Facts != nil {
+		r.client.Facts.Remember(r.knownKey(), "")
+	}
+}
+
+func (r *tagReader) knownKey() string { return "tags " + r.at.Host + "/" + r.at.Repository }
+
 // A tagLister is what a registry has that lists its tags in a way of its own.
 type tagLister interface {
 	HasListing(tags int) (by string, requests int, may bool)
 	Listing(ctx context.Context, tags int) (registry.TagListing, error)
 }
 
-// A tag that nothing is known of costs a HEAD, a manifest and a config at least.
-const leastRequests = 3
+// leastRequests is what a tag costs that nothing is known of: a manifest and a
+// config at least, and a HEAD before where others may be known.
+func (r *tagReader) leastRequests() int {
+	if r.fresh {
+		return 2
+	}
+	return 3
+}
 
 // askListing takes what is told of rows from the registry's own listing, where
 // that costs less than reading them. Nothing depends on it.
@@ -64,7 +91,7 @@ func (r *tagReader) askListing(ctx context.Context, rows []*tagRow) {
 		return
 	}
 	by, requests, may := lister.HasListing(r.all)
-	if !may || requests > leastRequests*len(rows) {
+	if !may || requests > r.leastRequests()*len(rows) {
 		return
 	}
 	r.listing = listingNever // again
@@ -126,7 +153,7 @@ func (r *tagReader) sayCost(flag string, tags int, c cost) {
 	}
 	line := fmt.Sprintf("%s looks at all %d tags: %d requests", flag, tags, tags)
 	if c == costOfFacts {
-		line += fmt.Sprintf(", and up to %d more for images that were not looked at before", 2*tags)
+		line += fmt.Sprintf(", and up to %d more for images that were not looked at before", (r.leastRequests()-1)*tags)
 		if r.countsPulls() {
 			line += fmt.Sprintf(", of which %s counts %d as pulls", r.at.Host, tags)
 		}
