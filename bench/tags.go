@@ -178,8 +178,8 @@ func (b *bench) minimal(ctx context.Context, repository string, d depth) (sample
 	g.SetLimit(minimalAtOnce)
 	for _, tag := range list.Tags {
 		g.Go(func() error {
-			_, err := ask(ctx, http.MethodHead, "/manifests/"+tag)
-			if err != nil || d == digests {
+			if d == digests {
+				_, err := ask(ctx, http.MethodHead, "/manifests/"+tag)
 				return err
 			}
 			raw, err := ask(ctx, http.MethodGet, "/manifests/"+tag)
