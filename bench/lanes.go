@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -48,8 +47,8 @@ var links = scenario{
 		r.Table = [][]string{{"there and back", "a connection", "in total", "pauses", "resets", "size", "best fixed", "found", "at once", "share"}}
 		var shares []float64
 		for n := range b.links {
-			shape := drawLink(rnd)
-			size := int64(fastest(shape) * linkTime.Seconds())
+			shape := testlink.Draw(rnd, mostOfLink)
+			size := shape.Rate(laneCounts[0]) * int64(linkTime/time.Second)
 			img, err := s.make(fmt.Sprintf("links%d", n), size)
 			if err != nil {
 				return err
@@ -73,40 +72,6 @@ var links = scenario{
 // hasLanes asks wherry for help about a flag.
 func hasLanes(ctx context.Context, t tool) bool {
 	return exec.CommandContext(ctx, t.path, "copy", "--lanes", "1", "--help").Run() == nil
-}
-
-// drawLink draws a link: what it is like is spread evenly over orders of magnitude.
-func drawLink(rnd *rand.Rand) testlink.Shape {
-	between := func(low, high float64) float64 { return low * math.Pow(high/low, rnd.Float64()) }
-	s := testlink.Shape{RTT: time.Duration(between(5, 150) * float64(time.Millisecond)).Round(time.Millisecond), Seed: rnd.Uint64()}
-	if rnd.IntN(4) > 0 {
-		s.PerConn = int64(between(2e6, 40e6))
-	}
-	if s.PerConn == 0 || rnd.IntN(4) > 0 {
-		s.Total = int64(between(15e6, mostOfLink))
-	}
-	if s.Total == 0 && int64(laneCounts[0])*s.PerConn > mostOfLink {
-		s.Total = mostOfLink // else the machine is what is found out
-	}
-	if rnd.IntN(2) == 0 {
-		s.Pauses = testlink.Pauses{Every: int64(between(10e6, 100e6)), Min: 100 * time.Millisecond, Max: 2 * time.Second}
-	}
-	if rnd.IntN(2) == 0 {
-		s.Resets = testlink.Resets{Every: int64(between(20e6, 200e6))}
-	}
-	return s
-}
-
-// fastest is the most bytes a second that a link lets through with as many lanes as are tried.
-func fastest(s testlink.Shape) float64 {
-	rate := mostOfLink
-	if s.Total > 0 {
-		rate = float64(s.Total)
-	}
-	if s.PerConn > 0 {
-		rate = min(rate, float64(laneCounts[0])*float64(s.PerConn))
-	}
-	return rate
 }
 
 // linkCells are a link's first cells.

@@ -290,9 +290,12 @@ func (l *lane) piece(p []byte) (int, error) {
 		return 0, nil
 	}
 	asked := time.Now()
+	if l.host != nil {
+		l.host.line.waits(l, asked)
+	}
 	n, err := st.rc.Read(p[:most])
 	if l.host != nil {
-		l.host.line.moved(int64(n), time.Since(asked))
+		l.host.line.moved(l, int64(n), time.Since(asked))
 	}
 	if st.share != nil {
 		st.share.Add(p[:n])

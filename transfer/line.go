@@ -26,7 +26,7 @@ func (l *lines) to(host string) *line {
 	}
 	if l.byHost[host] == nil {
 		known := borne{facts: l.facts, host: host}
-		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes, bears: known.recall()}, borne: known, wishes: map[*spread]float64{}}
+		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes, bears: known.recall()}, borne: known, wishes: map[*spread]float64{}, silent: map[*lane]time.Time{}}
 	}
 	return l.byHost[host]
 }
@@ -64,6 +64,7 @@ type line struct {
 	tuner  tuner
 	now    gauge
 	open   int                 // answers that are being read
+	silent map[*lane]time.Time // from when on a lane that waits for bytes is silent
 	wishes map[*spread]float64 // seconds of work that another lane could share, of those that could use one
 }
 
@@ -122,12 +123,37 @@ func (l *line) pass() {
 	l.now.at = now
 }
 
-// moved counts n bytes of one lane, which it waited for.
-func (l *line) moved(n int64, waited time.Duration) {
+// waits notes that a lane waits for bytes from now on: it is silent where none come
+// for longer than an answer may take.
+func (l *line) waits(who *lane, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.silent[who] = now.Add(glance + l.now.delay)
+}
+
+// moved counts n bytes of one lane, which it waited for. While it was silent it was
+// no lane.
+func (l *line) moved(who *lane, n int64, waited time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	silent := max(0, time.Since(l.silent[who]))
+	delete(l.silent, who)
 	l.now.bytes += n
-	l.now.waited += waited
+	l.now.waited += waited - silent
+	l.now.flow -= silent
+}
+
+// gauge returns what the line has done until now.
+func (l *line) gauge() gauge {
+	l.pass()
+	now := l.now
+	for _, from := range l.silent {
+		if now.at.After(from) {
+			now.silent++
+			now.flow -= now.at.Sub(from)
+		}
+	}
+	return now
 }
 
 // admit reports whether s, which has so many seconds of work to share, may have one
@@ -142,7 +168,7 @@ func (l *line) admit(s *spread, wish float64) bool {
 		return false
 	}
 	l.wishes[s] = wish
-	if l.now.lanes+l.now.coming >= l.tuner.most {
+	if l.now.lanes+l.now.coming >= l.tuner.allowed() {
 		return false
 	}
 	for _, other := range l.wishes {
@@ -161,24 +187,21 @@ func (l *line) forget(s *spread) {
 	delete(l.wishes, s)
 }
 
-func (l *line) tune() {
-	l.pass()
-	l.tuner.look(l.now)
-}
+func (l *line) tune() { l.tuner.look(l.gauge()) }
 
 // surplus reports whether there are more lanes than the line is worth.
 func (l *line) surplus() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tune()
-	return l.now.lanes > l.tuner.most
+	return l.now.lanes > l.tuner.allowed()
 }
 
 // single reports whether the line is worth one lane only, as far as is known.
 func (l *line) single() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tuner.most <= 1
+	return l.tuner.allowed() <= 1
 }
 
 // busy returns how many lanes the line has, those that come among them.

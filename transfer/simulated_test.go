@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -25,12 +24,11 @@ type link struct {
 	most  int           // connections at once, beyond which it answers 429; 0 is no limit
 	queue int           // connections at once, beyond which it does not answer; 0 is no limit
 
-	pause, breaks float64 // how likely that is before each grain
-	own           bool    // that limit is one of our settings
-	plain         bool    // gives no spans
-	counts        bool    // gives numbers in place of zeros
-	gone          bool    // cannot be asked
-	dead          bool    // breaks before the first byte
+	own    bool // that limit is one of our settings
+	plain  bool // gives no spans
+	counts bool // gives numbers in place of zeros
+	gone   bool // cannot be asked
+	dead   bool // breaks before the first byte
 }
 
 // grain is how many bytes come at once, as out of a socket. Of few large pieces one
@@ -42,7 +40,6 @@ const grain = 32 << 10
 type simulated struct {
 	link
 	name string
-	rnd  *rand.Rand
 
 	mu      sync.Mutex
 	open    int // connections that are giving
@@ -134,11 +131,7 @@ func (b *simulatedBody) Read(p []byte) (int, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	n := min(int64(len(p)), b.end-b.off, grain)
-	wait, err := b.h.piece(n)
-	if err != nil {
-		return 0, err
-	}
-	if err := httpx.Wait(b.ctx, wait); err != nil {
+	if err := httpx.Wait(b.ctx, b.h.piece(n)); err != nil {
 		return 0, err
 	}
 	clear(p[:n])
@@ -150,7 +143,7 @@ func (b *simulatedBody) Read(p []byte) (int, error) {
 }
 
 // piece returns how long n bytes take now.
-func (h *simulated) piece(n int64) (time.Duration, error) {
+func (h *simulated) piece(n int64) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	rate := h.each
@@ -158,14 +151,7 @@ func (h *simulated) piece(n int64) (time.Duration, error) {
 		rate = min(rate, h.total/float64(h.open))
 	}
 	h.gave += n
-	took := time.Duration(float64(n) / rate * float64(time.Second))
-	if h.rnd != nil && h.rnd.Float64() < h.breaks {
-		took += 2 * h.delay // the source goes on by itself
-	}
-	if h.rnd != nil && h.rnd.Float64() < h.pause {
-		took += time.Duration(h.rnd.Int64N(int64(2 * time.Second)))
-	}
-	return took, nil
+	return time.Duration(float64(n) / rate * float64(time.Second))
 }
 
 func (b *simulatedBody) Close() error {

@@ -23,6 +23,7 @@ const (
 	leastLong = time.Second
 
 	tendEvery = 25 * time.Millisecond
+	mostJoins = 4         // lanes of one blob that join at once
 	pieceSize = 128 << 10 // bytes read at once
 )
 
@@ -195,11 +196,10 @@ func (s *spread) tend() {
 		h.line.forget(s) // what it would bring is not worth its connections
 	}
 	for _, h := range quick {
-		if !h.line.admit(s, s.work.wish(h.usual())) {
-			continue
+		for n := 0; n < mostJoins && h.line.admit(s, s.work.wish(h.usual())); n++ {
+			s.split()
+			s.add(&lane{spread: s, host: h, coming: true})
 		}
-		s.split()
-		s.add(&lane{spread: s, host: h, coming: true})
 	}
 	s.insist()
 }

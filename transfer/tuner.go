@@ -7,28 +7,35 @@ import (
 
 const (
 	mostLanes = 32        // of one host, all blobs together
+	few       = 4         // which hosts bear as a rule
 	fastLine  = 128 << 20 // bytes a second over one line, where more lanes have nothing to win
 
 	glance    = 150 * time.Millisecond // how long rates are measured
 	shortRest = time.Second            // after lanes that gained nothing, until more are tried again
 	longRest  = 30 * time.Second
+	longLoan  = 5 * time.Second // without need, until a lane that was lent goes
 )
 
 // A tuner finds how many lanes a host is worth. More are tried for as long as
 // each brings at least half of what those before it bring; what brings less is
-// taken back, and tried again after a rest. It is told the time and asks for
-// nothing.
+// taken back, but for one, and tried again after a rest. Beside these others stand
+// in for lanes that are silent. It is told the time and asks for nothing.
 type tuner struct {
 	fixed int // lanes, whatever they bring; 0 is to be found
-	most  int // lanes that may be at work
+	most  int // lanes that are to bring something
+	lent  int // lanes more, which stand in for those that are silent
 	bears int // lanes the host bears; 0 is not known
 
 	from   yield     // what a trial is compared with
+	held   int       // most at that time
+	spare  int       // of held, for the time that others have between two answers
 	trial  bool      // more lanes than those of from are being tried
+	asks   bool      // the one more asks whether the host bears more than few
 	tried  time.Time // when the last lane of the trial had begun
 	gained bool      // they brought more when they were last looked at
 	until  time.Time // no trial before
 	rest   time.Duration
+	needed time.Time // when all that were lent were last at work
 
 	begun gauge // what the look that is under way began with
 }
@@ -37,25 +44,28 @@ type tuner struct {
 type gauge struct {
 	at     time.Time
 	lanes  int           // that bytes come over
+	silent int           // of these, that nothing has come over for a while
 	coming int           // that wait for their first byte
 	delay  time.Duration // that the last of them waited for it
 	bytes  int64
-	flow   time.Duration // answers were open, all together
+	flow   time.Duration // answers were open and not silent, all together
 	waited time.Duration // of that, for the network
 }
 
 // A yield is what a number of lanes brings.
 type yield struct {
-	lanes int
-	rate  float64 // bytes a second
+	lanes   int
+	flowing float64 // of these on average, that had an answer and were not silent
+	rate    float64 // bytes a second
 }
 
-// each returns what one lane brings, 0 where that is not known.
+// each returns what one lane brings while it is not silent, 0 where that is not
+// known.
 func (y yield) each() float64 {
-	if y.lanes == 0 {
+	if y.flowing == 0 {
 		return 0
 	}
-	return y.rate / float64(y.lanes)
+	return y.rate / y.flowing
 }
 
 // look takes what the line has done until now, and decides now and then.
@@ -64,31 +74,45 @@ func (t *tuner) look(now gauge) {
 		t.most = t.bearable(t.fixed)
 	}
 	t.most = max(t.most, 1)
+	t.lend(now)
+	if t.asks && now.lanes > few && now.coming == 0 {
+		t.asks, t.most = false, t.bearable(2*few)
+	}
 	if now.lanes != t.begun.lanes {
 		t.begun, t.tried = now, now.at
 		return
 	}
-	if now.lanes == 0 || now.coming > 0 || now.at.Sub(t.begun.at) < glance {
-		return
-	}
-	if now.lanes > t.most && now.at.Before(t.until.Add(shortRest)) {
+	if now.lanes > t.allowed() && now.at.Before(t.until.Add(shortRest)) {
 		t.begun = now // those that are too many go when they are through: no trial begins with them
 		return
 	}
-	if now.bytes == t.begun.bytes {
-		return // the pause counts when it is over
+	if got, ok := t.measured(now); ok {
+		t.judge(now, got)
 	}
-	flow := now.flow - t.begun.flow
+}
+
+// measured returns what the lanes brought since the look began, where that can be
+// told.
+func (t *tuner) measured(now gauge) (got yield, ok bool) {
+	looked, flow := now.at.Sub(t.begun.at), now.flow-t.begun.flow
+	if now.lanes == 0 || now.coming > 0 || looked < glance {
+		return yield{}, false
+	}
+	if now.bytes == t.begun.bytes || flow <= 0 {
+		return yield{}, false // the pause counts when it is over
+	}
 	// Some may be between two answers, which leaves more to the others: that is
 	// waited for, unless nothing is known yet, or it is so all the time.
-	looked := now.at.Sub(t.begun.at)
 	full := float64(flow) >= 0.8*float64(now.lanes)*float64(looked)
 	if !full && t.from.lanes > 0 && looked < 6*glance {
-		return
+		return yield{}, false
 	}
-	got := yield{now.lanes, float64(now.bytes-t.begun.bytes) / flow.Seconds() * float64(now.lanes)}
-	busy := float64(now.waited-t.begun.waited) / float64(flow)
-	if t.trial && now.lanes > t.from.lanes && !t.gains(got) {
+	return yield{now.lanes, float64(flow) / float64(looked), float64(now.bytes-t.begun.bytes) / looked.Seconds()}, true
+}
+
+// judge decides after what the lanes brought.
+func (t *tuner) judge(now gauge, got yield) {
+	if t.trial && got.lanes > t.from.lanes && !t.gains(got) {
 		t.doubt(now, got)
 		return
 	}
@@ -97,24 +121,44 @@ func (t *tuner) look(now gauge) {
 		return
 	}
 	if t.trial {
-		t.rest = 0
+		t.rest, t.spare = 0, 0
 	}
+	busy := float64(now.waited-t.begun.waited) / float64(now.flow-t.begun.flow)
 	t.trial, t.gained, t.begun = false, false, now
 	if got.lanes == t.from.lanes {
-		// Some lines pause: the next trial is compared with what is usual.
+		// Some lines are not the same all the time: the next trial is compared with what is usual.
 		got.rate = (got.rate + 2*t.from.rate) / 3
+		got.flowing = (got.flowing + 2*t.from.flowing) / 3
 	}
-	t.from = got
+	t.from, t.held = got, min(t.most, got.lanes)
 	if t.fixed > 0 || now.at.Before(t.until) || got.rate > fastLine || busy < 0.5 {
 		return
 	}
-	t.grow(got.lanes)
+	t.grow()
 }
+
+// lend lets others stand in for lanes that are silent, and takes back what nobody
+// needed for a while.
+func (t *tuner) lend(now gauge) {
+	there := now.lanes + now.coming
+	switch left := there - now.silent - t.most; {
+	case t.fixed > 0:
+	case left == 0:
+		t.needed = now.at
+	case left > 0 && t.lent > 0 && now.at.Sub(t.needed) > longLoan:
+		t.lent, t.needed = t.lent-1, now.at
+	case left < 0 && now.silent > 0 && there >= t.allowed() && there < mostLanes && t.lent < max(few, 3*t.most):
+		t.lent, t.needed = t.lent+1, now.at
+	}
+}
+
+// allowed returns how many lanes there may be, the silent among them.
+func (t *tuner) allowed() int { return t.bearable(t.most + t.lent) }
 
 // gains reports whether the lanes that are tried bring half of what those before
 // them bring.
 func (t *tuner) gains(got yield) bool {
-	more := float64(got.lanes)/float64(t.from.lanes) - 1
+	more := got.flowing/t.from.flowing - 1
 	return got.rate/t.from.rate-1 >= more/2
 }
 
@@ -125,16 +169,16 @@ func (t *tuner) doubt(now gauge, got yield) {
 	if now.at.Sub(t.tried) < max(3*glance, 6*now.delay) {
 		return
 	}
-	worth := math.Ceil(got.rate/t.from.rate*float64(t.from.lanes) - 0.25)
-	t.most, t.trial = min(max(int(worth), t.from.lanes), got.lanes), false
+	worth := int(math.Ceil(got.rate/t.from.rate*float64(t.held-t.spare) - 0.25))
+	t.spare = 1
+	t.most, t.trial = min(max(worth+t.spare, t.held), t.most), false
 	t.rest = min(max(2*t.rest, shortRest), longRest)
 	t.until = now.at.Add(t.rest)
 }
 
 // grow tries more lanes.
-func (t *tuner) grow(lanes int) {
-	const few = 4 // which hosts bear as a rule
-	more := max(1, lanes)
+func (t *tuner) grow() {
+	lanes, more := t.held, max(1, t.held)
 	switch {
 	case t.rest > 0:
 		more = max(1, lanes/4)
@@ -147,7 +191,7 @@ func (t *tuner) grow(lanes int) {
 	if most <= lanes {
 		return
 	}
-	t.most, t.trial = most, true
+	t.most, t.trial, t.asks = most, true, lanes == few && t.rest == 0
 }
 
 // bearable returns lanes, or what the host bears where that is less.
@@ -161,11 +205,11 @@ func (t *tuner) bearable(lanes int) int {
 // refused notes that the host bears no more than lanes.
 func (t *tuner) refused(lanes int) {
 	t.bears = lanes
-	t.most, t.trial = min(t.most, t.bears), false
+	t.most, t.trial, t.asks = min(t.most, t.bears), false, false
 }
 
 // rested notes that there are to be no more than so many lanes for a while.
 func (t *tuner) rested(now time.Time, lanes int) {
-	t.most, t.trial = max(1, lanes), false
+	t.most, t.trial, t.asks = max(1, lanes), false, false
 	t.until = now.Add(shortRest)
 }

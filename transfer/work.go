@@ -12,9 +12,11 @@ import (
 
 const (
 	leastChunk = 128 << 10
-	mostChunk  = 16 << 20
+	mostChunk  = 64 << 20
 	leastSteal = 128 << 10 // bytes worth a request of their own near the end
 	mostMoves  = 8         // after which a chunk is not taken for slow any sooner
+
+	moment = 100 * time.Millisecond // how long a chunk is not yet said to be slow
 )
 
 // A chunk is a span that one lane reads.
@@ -23,31 +25,48 @@ type chunk struct {
 	asked    time.Time
 	begun    time.Time // when an answer came; zero until then
 	got      int64
+	last     time.Time          // when the last of these came
 	rate     float64            // bytes a second that were expected of the lane
 	moved    int                // times that a part of it went to another lane
 	drop     context.CancelFunc // ends the reading
 }
 
-// pace returns the bytes a second at which the chunk comes, as far as can be told: for
-// the first moments it is expected to come as others do, at the rate of b.
-func (c *chunk) pace(now time.Time, b bid) float64 {
-	moments := 100 * time.Millisecond << c.moved
+// silent returns for how long nothing of the chunk has come, 0 where that is no
+// surprise.
+func (c *chunk) silent(now time.Time, b bid) time.Duration {
+	since, due := c.last, glance+b.delay
+	if c.got == 0 {
+		since, due = c.asked, glance+3*b.delay
+	}
+	if silent := now.Sub(since); silent > due {
+		return silent
+	}
+	return 0
+}
+
+// doubt returns how long it takes to tell how a chunk comes: longer for one of which
+// a part went to another lane before.
+func (c *chunk) doubt() time.Duration { return moment << c.moved }
+
+// eta returns how long the rest of the chunk will take: at the pace it came at, which
+// for the first moments is expected to be that of others, the rate of b, and where
+// nothing comes as long again as nothing has come.
+func (c *chunk) eta(now time.Time, b bid) time.Duration {
 	flowing := now.Sub(c.asked) - 2*b.delay
 	if !c.begun.IsZero() {
 		flowing = now.Sub(c.begun)
 	}
-	return (float64(c.got) + b.rate*moments.Seconds()) / (max(flowing, 0) + moments).Seconds()
-}
-
-// eta returns how long the rest of the chunk will take at its pace.
-func (c *chunk) eta(now time.Time, b bid) time.Duration {
-	return time.Duration(float64(c.end-c.off) / c.pace(now, b) * float64(time.Second))
+	pace := (float64(c.got) + b.rate*c.doubt().Seconds()) / (max(flowing, 0) + c.doubt()).Seconds()
+	return c.silent(now, b) + time.Duration(float64(c.end-c.off)/pace*float64(time.Second))
 }
 
 // fair returns how many of the last bytes of c a lane with bid b has to take over
 // for both to end at once, 0 where that wins little.
 func (c *chunk) fair(now time.Time, b bid) int64 {
-	little := 200 * time.Millisecond << c.moved
+	little := 2 * moment
+	if c.silent(now, b) == 0 {
+		little = 2 * c.doubt()
+	}
 	left, eta := c.end-c.off, c.eta(now, b)
 	if left <= 0 || eta <= b.delay+little {
 		return 0
@@ -236,6 +255,7 @@ func (w *work) arrived(c *chunk, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.got += int64(n)
+	c.last = time.Now()
 	c.off = min(c.off+int64(n), c.end)
 }
 
@@ -319,7 +339,7 @@ func (w *work) wish(b bid) float64 {
 	now, n, rate := time.Now(), w.todo.Bytes(), 0.0
 	for _, c := range w.taken {
 		n += c.fair(now, b)
-		rate += c.pace(now, b)
+		rate += float64(c.end-c.off) / (c.eta(now, b) + time.Nanosecond).Seconds()
 	}
 	return float64(n) / cmp.Or(rate, b.rate)
 }
