@@ -145,7 +145,12 @@ func (o analyzeOptions) analyze(ctx context.Context, f *Factory, p *place, rules
 	if err != nil {
 		return render.Result{}, err
 	}
-	a, err := r.Analyze(ctx, p, m)
+	shown, err := f.reading()
+	if err != nil {
+		return render.Result{}, err
+	}
+	a, err := r.Analyze(ctx, p.watched(shown), m)
+	shown.Close() // before anything else takes the screen
 	if err != nil {
 		return render.Result{}, p.fail(err)
 	}

@@ -68,6 +68,12 @@ func runCat(ctx context.Context, f *Factory, p *place, name string, o catOptions
 		return render.Result{}, err
 	}
 	r.Unverified = o.Unverified
+	shown, err := f.reading()
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer shown.Close()
+	p = p.watched(shown)
 	var file image.File
 	write := func(w io.Writer) error {
 		file, err = r.Cat(ctx, w, p, m, name)
@@ -75,7 +81,7 @@ func runCat(ctx context.Context, f *Factory, p *place, name string, o catOptions
 	}
 	switch {
 	case o.Output == "" && f.Out.TTY:
-		text := &textWriter{w: f.Out}
+		text := &textWriter{w: shown.before(f.Out)}
 		if err := write(text); err != nil {
 			return render.Result{}, err
 		}

@@ -75,6 +75,11 @@ func runDiff(ctx context.Context, f *Factory, args []string, o diffOptions) (_ r
 	if err != nil {
 		return render.Result{}, err
 	}
+	shown, err := f.reading()
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer shown.Close()
 	var sides [2]image.Side
 	var names [2]string
 	for i, p := range places {
@@ -82,7 +87,7 @@ func runDiff(ctx context.Context, f *Factory, args []string, o diffOptions) (_ r
 		if err != nil {
 			return render.Result{}, err
 		}
-		sides[i], names[i] = image.Side{Source: p, Manifest: m}, p.at.String()
+		sides[i], names[i] = image.Side{Source: p.watched(shown), Manifest: m}, p.at.String()
 	}
 	r, err := o.reader(f)
 	if err != nil {
@@ -92,6 +97,7 @@ func runDiff(ctx context.Context, f *Factory, args []string, o diffOptions) (_ r
 	if err != nil {
 		return render.Result{}, err
 	}
+	shown.Close() // before notes
 	result := newDiffResult(c, names)
 	f.warnUnsettled(c)
 	if o.ExitCode && !c.Same() {

@@ -59,6 +59,12 @@ func runExport(ctx context.Context, f *Factory, p *place, o exportOptions) (rend
 	if err != nil {
 		return render.Result{}, err
 	}
+	shown, err := f.reading()
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer shown.Close()
+	p = p.watched(shown)
 	write := func(w io.Writer) error {
 		return p.fail(image.Export(ctx, w, p, m, image.ExportOptions{TempDir: dir}))
 	}

@@ -81,6 +81,12 @@ func runFiles(ctx context.Context, f *Factory, p *place, rest []string, o filesO
 	if err != nil {
 		return render.Result{}, err
 	}
+	shown, err := f.reading()
+	if err != nil {
+		return render.Result{}, err
+	}
+	defer shown.Close()
+	p = p.watched(shown)
 	list := p.listTree
 	if o.Layer != "" {
 		list = p.listLayer

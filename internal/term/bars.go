@@ -111,8 +111,7 @@ func (b *bars) start(e transfer.Event) {
 	if b.blobs[e.Desc.Digest] != nil || e.Desc.Size == 0 {
 		return
 	}
-	name := e.Desc.Digest.Encoded()
-	if bar := b.add(e.Desc.Size, name[:min(12, len(name))], 0, nil); bar != nil {
+	if bar := b.add(e.Desc.Size, shortDigest(e.Desc.Digest), 0, nil); bar != nil {
 		b.blobs[e.Desc.Digest] = bar
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/transfer"
 )
@@ -35,6 +37,24 @@ func paceLine(p *transfer.Pace) string {
 		parts = append(parts, strconv.Itoa(p.Retries)+" retries")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// blobsLine says how far each of some blobs has come.
+func blobsLine(blobs []transfer.Event, p *transfer.Pace) string {
+	var parts []string
+	for _, e := range blobs {
+		parts = append(parts, fmt.Sprintf("%s: %s of %s", shortDigest(e.Desc.Digest), Size(e.Bytes), Size(e.Desc.Size)))
+	}
+	if speed := speedText(p); speed != "" {
+		parts = append(parts, speed)
+	}
+	return "reading " + strings.Join(parts, ", ")
+}
+
+// shortDigest returns what people know d by.
+func shortDigest(d digest.Digest) string {
+	hex := d.Encoded()
+	return hex[:min(12, len(hex))]
 }
 
 // speedText is the speed and the time that is left, as far as they are known.

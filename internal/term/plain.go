@@ -1,6 +1,7 @@
 package term
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,8 @@ type plain struct {
 	screen  *Screen
 	retries retries
 	told    time.Time
+	whole   bool             // it is known how much there is in all
+	open    []transfer.Event // the last of each blob under way, where that is not known
 }
 
 func (p *plain) Close() {}
@@ -22,7 +25,7 @@ func (p *plain) Close() {}
 func (p *plain) Observe(e transfer.Event) {
 	switch e.Kind {
 	case transfer.RunStarted:
-		p.told = time.Now()
+		p.told, p.whole = time.Now(), true
 	case transfer.ImageDone:
 		p.say(imageLine(e))
 	case transfer.Retrying:
@@ -32,10 +35,35 @@ func (p *plain) Observe(e transfer.Event) {
 	case transfer.RunProgress:
 		if time.Since(p.told) >= plainEvery {
 			p.told = time.Now()
-			p.say(paceLine(e.Pace))
+			p.say(p.paceLine(e.Pace))
 		}
-	case transfer.BlobStarted, transfer.BlobProgress, transfer.BlobDone, transfer.RunDone:
+	case transfer.BlobStarted, transfer.BlobProgress, transfer.BlobDone:
+		p.note(e)
+	case transfer.RunDone:
 	}
+}
+
+// note remembers which blobs are under way, and how far they have come.
+func (p *plain) note(e transfer.Event) {
+	if p.whole {
+		return
+	}
+	if p.told.IsZero() {
+		p.told = time.Now()
+	}
+	p.open = slices.DeleteFunc(p.open, func(o transfer.Event) bool { return o.Desc.Digest == e.Desc.Digest })
+	if e.Kind != transfer.BlobDone {
+		p.open = append(p.open, e)
+	}
+}
+
+// paceLine says how far it has come: all of it or, where nobody knows how much that
+// is, each blob under way.
+func (p *plain) paceLine(pace *transfer.Pace) string {
+	if p.whole {
+		return paceLine(pace)
+	}
+	return blobsLine(p.open, pace)
 }
 
 // say writes a line. A standard error that is gone does not stop a copy.
@@ -102,7 +130,7 @@ func (p *events) Observe(e transfer.Event) {
 			line.Bytes = &e.Bytes
 		}
 	case transfer.BlobDone:
-		if e.Err == nil {
+		if e.Err == nil && e.Outcome != 0 { // what is only read ends nowhere
 			line.Outcome = e.Outcome.String()
 		}
 	case transfer.RunProgress, transfer.RunDone:
