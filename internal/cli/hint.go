@@ -250,11 +250,20 @@ func (f *Factory) mistaken(err error) string {
 		if isUsage(err) && !errors.As(err, &reference) && f.runs("tags") && looksLikeHost(arg) {
 			return "the repositories of a registry: wherry repos " + arg
 		}
-		if _, wrong := endpoint.ParseHost(arg); isUsage(err) && wrong == nil && f.runs("search") && isHostAlone(arg) {
-			return "to search a registry: wherry search " + arg + "/TERM; all its repositories: wherry repos " + arg
+		if _, wrong := endpoint.ParseHost(arg); isUsage(err) && wrong == nil && f.runs("search") && f.isHostAlone(arg) {
+			return searchHint(arg)
 		}
 	}
 	return ""
+}
+
+// searchHint says how a registry is searched. What has no port may be a term after all.
+func searchHint(host string) string {
+	hint := "to search a registry: wherry search " + host + "/TERM; all its repositories: wherry repos " + host
+	if !strings.Contains(host, ":") {
+		hint = "for images of that name at Docker Hub: wherry search docker.io/" + host + "; " + hint
+	}
+	return hint
 }
 
 // fileBefore takes FILE:NAME apart where there is such a file, and no file of the

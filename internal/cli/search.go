@@ -38,6 +38,8 @@ func newSearch(f *Factory) *cobra.Command {
 		Long: "Search Docker Hub for images, as docker search does; VERIFIED says more of who makes them: [OK] is a publisher that Docker\n" +
 			"has verified, sponsored an open source project that it sponsors. With quay.io/TERM Quay is searched, with any other host\n" +
 			"in front the names of the repositories that it lists, where it lists them. No credentials are sent to Docker Hub and Quay.\n" +
+			"A host alone is refused, so that Docker Hub does not learn of it: a name with a port, and one with dots that is known to\n" +
+			"many, has settings or a credential, or is named as hosts are. Any term is searched for with docker.io/TERM.\n" +
 			"Filters: is-official=true, is-verified=true, stars=N.",
 		Example: "  wherry search nginx\n  wherry search --filter is-official=true --limit 5 --no-trunc postgres\n" +
 			"  wherry search --format '{{.Name}}: {{.StarCount}}' quay.io/prometheus\n  wherry search registry.example:5000/team",
@@ -65,7 +67,7 @@ func newSearch(f *Factory) *cobra.Command {
 
 // search finds what is meant by what somebody typed.
 func (f *Factory) search(ctx context.Context, arg string, o searchOptions, filter searchFilter) ([]registry.Found, error) {
-	host, term, err := splitSearch(arg)
+	host, term, err := f.splitSearch(arg)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +101,8 @@ func (f *Factory) search(ctx context.Context, arg string, o searchOptions, filte
 
 // splitSearch takes the host off, which is Docker Hub where there is none. A host
 // alone is refused: Docker Hub shall not learn what a private registry is called.
-func splitSearch(arg string) (host, term string, err error) {
-	if isHostAlone(arg) {
+func (f *Factory) splitSearch(arg string) (host, term string, err error) {
+	if f.isHostAlone(arg) {
 		if _, err := parseHost(arg); err != nil {
 			return "", "", err
 		}
@@ -117,11 +119,6 @@ func splitSearch(arg string) (host, term string, err error) {
 		return "", "", usagef("there is nothing to search for in %+q", arg)
 	}
 	return host, term, nil
-}
-
-// isHostAlone reports whether arg can only be a registry, with no term after it.
-func isHostAlone(arg string) bool {
-	return !strings.Contains(arg, "/") && (strings.Contains(arg, ":") || arg == "localhost")
 }
 
 // searchCatalog looks for the term in the names that a registry lists.

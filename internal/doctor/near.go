@@ -14,6 +14,10 @@ var wellKnown = []string{
 	"registry.k8s.io", "registry.gitlab.com",
 }
 
+// IsWellKnown reports whether host, in lower case and without a port, is a registry that
+// many people use.
+func IsWellKnown(host string) bool { return slices.Contains(wellKnown, host) }
+
 // LooksLike returns the registry that host, which may have a port, looks like and
 // is not, "" for none: the one that one edit makes of it, or two where its name is
 // so long that few hosts are that near by chance.
