@@ -141,10 +141,7 @@ func (o analyzeOptions) analyze(ctx context.Context, f *Factory, p *place, rules
 	if err != nil {
 		return render.Result{}, err
 	}
-	r, err := o.reader(f)
-	if err != nil {
-		return render.Result{}, err
-	}
+	r := o.reader(f)
 	shown, err := f.reading()
 	if err != nil {
 		return render.Result{}, err

@@ -63,10 +63,7 @@ func runCat(ctx context.Context, f *Factory, p *place, name string, o catOptions
 	if err != nil {
 		return render.Result{}, err
 	}
-	r, err := o.reader(f)
-	if err != nil {
-		return render.Result{}, err
-	}
+	r := o.reader(f)
 	r.Unverified = o.Unverified
 	shown, err := f.reading()
 	if err != nil {

@@ -89,10 +89,7 @@ func runDiff(ctx context.Context, f *Factory, args []string, o diffOptions) (_ r
 		}
 		sides[i], names[i] = image.Side{Source: p.watched(shown), Manifest: m}, p.at.String()
 	}
-	r, err := o.reader(f)
-	if err != nil {
-		return render.Result{}, err
-	}
+	r := o.reader(f)
 	c, err := r.Compare(ctx, sides[0], sides[1], how)
 	if err != nil {
 		return render.Result{}, err

@@ -55,10 +55,6 @@ func runExport(ctx context.Context, f *Factory, p *place, o exportOptions) (rend
 	if err != nil {
 		return render.Result{}, err
 	}
-	dir, err := f.spoolFolder()
-	if err != nil {
-		return render.Result{}, err
-	}
 	shown, err := f.reading()
 	if err != nil {
 		return render.Result{}, err
@@ -66,7 +62,7 @@ func runExport(ctx context.Context, f *Factory, p *place, o exportOptions) (rend
 	defer shown.Close()
 	p = p.watched(shown)
 	write := func(w io.Writer) error {
-		return p.fail(image.Export(ctx, w, p, m, image.ExportOptions{TempDir: dir}))
+		return p.fail(image.Export(ctx, w, p, m, image.ExportOptions{TempDir: f.spoolFolder()}))
 	}
 	if o.Output == "" {
 		return render.Result{}, write(f.Out)

@@ -77,10 +77,7 @@ func runFiles(ctx context.Context, f *Factory, p *place, rest []string, o filesO
 	if err != nil {
 		return render.Result{}, err
 	}
-	r, err := o.reader(f)
-	if err != nil {
-		return render.Result{}, err
-	}
+	r := o.reader(f)
 	shown, err := f.reading()
 	if err != nil {
 		return render.Result{}, err

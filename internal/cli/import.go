@@ -126,9 +126,8 @@ func (o importOptions) image(f *Factory, from string) (image.ImportOptions, erro
 	if err := build.Change(&config, platform.OS, o.Changes...); err != nil {
 		return image.ImportOptions{}, usagef("--change %v", err)
 	}
-	dir, err := f.spoolFolder()
 	now := f.Now().Truncate(time.Second)
-	return image.ImportOptions{Platform: platform, Created: now, Message: message, Config: config, TempDir: dir}, err
+	return image.ImportOptions{Platform: platform, Created: now, Message: message, Config: config, TempDir: f.spoolFolder()}, nil
 }
 
 // told returns a file or URL as others may read it: the query of a URL may be a

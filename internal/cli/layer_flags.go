@@ -32,14 +32,10 @@ func (l *layerFlags) image(ctx context.Context, f *Factory, p *place) (content.M
 }
 
 // reader returns what reads layers, with what is remembered of them.
-func (l *layerFlags) reader(f *Factory) (image.Reader, error) {
-	dir, err := f.spoolFolder()
-	if err != nil {
-		return image.Reader{}, err
-	}
-	r := image.Reader{TempDir: dir, Whole: l.Whole}
+func (l *layerFlags) reader(f *Factory) image.Reader {
+	r := image.Reader{TempDir: f.spoolFolder(), Whole: l.Whole}
 	if cache := f.cacheFolder(); cache != "" {
 		r.Cache = &durable.Cache{Dir: filepath.Join(cache, "wherry", "contents")}
 	}
-	return r, nil
+	return r
 }
