@@ -52,6 +52,10 @@ type Factory struct {
 	helpers answers
 	shown   sources
 
+	// tables says, for advice, that an image is looked into by the tables of contents
+	// that its layers carry.
+	tables bool
+
 	// resumes reports, for advice, whether a second run of the verb goes on from
 	// what this one leaves; nil where a verb moves no images.
 	resumes func() bool

@@ -76,6 +76,8 @@ func (f *Factory) hint(err error) string {
 		return f.rateLimited(err, host)
 	case errors.Is(err, content.ErrCorrupt) && isAtDestination(err):
 		return "what is at the destination is damaged; wherry validate tells all that is"
+	case errors.Is(err, content.ErrCorrupt) && f.tables:
+		return "the table of contents that a layer carries may be wrong, or the layer damaged; --whole reads layers without such tables"
 	case errors.Is(err, content.ErrCorrupt):
 		return "nothing of it was kept; if it happens again, what " + cmp.Or(host, "the source") + " has is damaged"
 	case errors.Is(err, content.ErrNotFound):

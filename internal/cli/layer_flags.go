@@ -3,7 +3,10 @@ package cli
 import (
 	"context"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/pflag"
 
 	"github.com/wherry-dev/wherry/content"
@@ -27,8 +30,20 @@ func (l *layerFlags) image(ctx context.Context, f *Factory, p *place) (content.M
 	m, err := p.only(ctx, l.Platform)
 	if err == nil {
 		f.warnAmbiguous(m)
+		f.tables = f.tables || !l.Whole && slices.ContainsFunc(m.Layers(), carriesTable)
 	}
 	return m, err
+}
+
+// carriesTable reports whether a layer is said to carry a table of contents, as eStargz
+// and zstd:chunked layers are.
+func carriesTable(d ocispec.Descriptor) bool {
+	for name := range d.Annotations {
+		if strings.HasSuffix(name, "stargz/toc.digest") || strings.HasSuffix(name, "zstd-chunked.manifest-checksum") {
+			return true
+		}
+	}
+	return false
 }
 
 // reader returns what reads layers, with what is remembered of them.
