@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -66,8 +67,16 @@ func clip(s string) string {
 	return s[:most] + "…"
 }
 
-// printable escapes what of outside text does not belong into a message.
+// printable escapes what of outside text does not belong into a message, and leaves what
+// is escaped already as it is.
 func printable(s string) string {
-	quoted := strconv.Quote(s)
-	return quoted[1 : len(quoted)-1]
+	var b strings.Builder
+	for _, c := range strings.ToValidUTF8(s, "\uFFFD") {
+		if strconv.IsPrint(c) {
+			b.WriteRune(c)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(c), "'"))
+	}
+	return b.String()
 }

@@ -383,3 +383,10 @@ func TestAListThatIsTooLongIsNotDecoded(t *testing.T) {
 		t.Errorf("%d bytes were allocated, want at most %d", allocated, most)
 	}
 }
+
+func TestWhatIsEscapedInAMessageIsEscapedOnce(t *testing.T) {
+	_, err := content.ParseManifest(ocispec.MediaTypeImageManifest, []byte("{\"schemaVersion\":2,\x1b}"), content.Limits{})
+	if err == nil || strings.ContainsRune(err.Error(), '\x1b') || !strings.Contains(err.Error(), `'\x1b'`) || strings.Contains(err.Error(), `\\`) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -18,7 +18,7 @@ import (
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#deleting-tags
 func (r *Repository) Untag(ctx context.Context, name string) error {
 	if isDigest(name) {
-		return fmt.Errorf("%q is no tag: %w", printable(name, 160), content.ErrInvalid)
+		return fmt.Errorf(`"%s" is no tag: %w`, printable(name, 160), content.ErrInvalid)
 	}
 	err := r.delete(ctx, "manifests", name)
 	unsupported := errors.Is(err, errors.ErrUnsupported) || statusOf(err) == http.StatusBadRequest

@@ -342,7 +342,7 @@ func isHTML(text string) bool {
 }
 
 // printable shortens what came from outside and escapes what could move a
-// terminal's cursor or read backwards.
+// terminal's cursor or read backwards. %q would escape that once more.
 func printable(s string, most int) string {
 	var b strings.Builder
 	for _, c := range strings.ToValidUTF8(s, "\uFFFD") {

@@ -211,7 +211,7 @@ func parseQuota(text string) (n int, window time.Duration, err error) {
 	number, params, _ := strings.Cut(first, ";")
 	parsed, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
 	if err != nil {
-		return 0, 0, fmt.Errorf("quota %q: %w", printable(text, 64), content.ErrInvalid)
+		return 0, 0, fmt.Errorf(`quota "%s": %w`, printable(text, 64), content.ErrInvalid)
 	}
 	for param := range strings.SplitSeq(params, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
