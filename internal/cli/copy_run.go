@@ -152,6 +152,7 @@ func (m *mover) commit(ctx context.Context) error {
 func (m *mover) show(ctx context.Context, plan *transfer.Plan, mode term.Mode) (*transfer.Result, error) {
 	progress := term.NewProgress(m.f.Err, mode)
 	defer progress.Close()
+	defer m.f.retries.hush()()
 	m.copier.Observe = observer(progress, mode, plan)
 	if m.inOne {
 		m.copier.Observe = withoutImages(m.copier.Observe)

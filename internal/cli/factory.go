@@ -56,6 +56,9 @@ type Factory struct {
 	// that its layers carry.
 	tables bool
 
+	// retries says what is asked of a host once more.
+	retries teller
+
 	// resumes reports, for advice, whether a second run of the verb goes on from
 	// what this one leaves; nil where a verb moves no images.
 	resumes func() bool

@@ -40,7 +40,7 @@ func newRepos(f *Factory) *cobra.Command {
 		if err != nil {
 			return render.Result{}, err
 		}
-		names, err := collectSome(client.Catalog(ctx, host), n.most, func(name string) bool { return n.match.has(name) })
+		names, err := collectSome(f.counted(host, client.Catalog(ctx, host)), n.most, func(name string) bool { return n.match.has(name) })
 		if err != nil {
 			err = fmt.Errorf("%s: %w", host, err)
 		}

@@ -30,7 +30,7 @@ func (f *Factory) Run(cmd *cobra.Command, do func(ctx context.Context, args []st
 			return usagef("--store takes a folder, and got nothing")
 		}
 		f.noteEnds(args)
-		result, err := do(cmd.Context(), args)
+		result, err := do(f.tellRetries(cmd.Context()), args)
 		p := render.Printer{Out: f.Out, Format: f.Flags.format(), Quiet: f.Flags.Quiet}
 		if err != nil && isEmpty(result) {
 			return err

@@ -82,7 +82,7 @@ func (f *Factory) search(ctx context.Context, arg string, o searchOptions, filte
 	}
 	result, err := client.Search(ctx, host, term, most)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return searchCatalog(ctx, client, host, term, o.Limit, filter)
+		return f.searchCatalog(ctx, client, host, term, o.Limit, filter)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("search of %s: %w", host, err)
@@ -122,8 +122,8 @@ func (f *Factory) splitSearch(arg string) (host, term string, err error) {
 }
 
 // searchCatalog looks for the term in the names that a registry lists.
-func searchCatalog(ctx context.Context, client *registry.Client, host, term string, most int, filter searchFilter) ([]registry.Found, error) {
-	names, err := collectSome(client.Catalog(ctx, host), most, func(name string) bool {
+func (f *Factory) searchCatalog(ctx context.Context, client *registry.Client, host, term string, most int, filter searchFilter) ([]registry.Found, error) {
+	names, err := collectSome(f.counted(host, client.Catalog(ctx, host)), most, func(name string) bool {
 		return strings.Contains(name, strings.ToLower(term)) && filter.means(registry.Found{})
 	})
 	if err != nil {
