@@ -10,8 +10,11 @@ import (
 	"io"
 	"iter"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/wherry-dev/wherry/internal/term"
 )
@@ -110,7 +113,7 @@ func (p Printer) print(w *bufio.Writer, r Result) error {
 		if i > 0 {
 			fmt.Fprintln(w) //nolint:errcheck // a bufio.Writer keeps its error for Flush
 		}
-		write := t.write
+		write := t.fitting(p.Out.Width).write
 		if t.Records != nil && !p.Out.TTY {
 			write = t.writeRecords
 		}
@@ -164,6 +167,59 @@ func (t Table) writeRecords(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// fitting returns t, or where its lines do not fit into so many columns, t with short
+// digests. One that ends a line stays whole, so that it can be copied. 0 columns have
+// room for all.
+func (t Table) fitting(columns int) Table {
+	if columns == 0 || t.Rows == nil || t.fits(columns) {
+		return t
+	}
+	whole := t.Rows
+	t.Rows = func(yield func([]string) bool) {
+		for row := range whole {
+			if !yield(shortDigests(row)) {
+				return
+			}
+		}
+	}
+	return t
+}
+
+// fits reports whether no line of t is longer than so many columns.
+func (t Table) fits(columns int) bool {
+	var widths []int
+	last := map[int]int{} // the longest last cell of rows, by their number of cells
+	for row := range t.rows {
+		widths = widen(widths, row)
+		if n := len(row) - 1; n >= 0 {
+			last[n] = max(last[n], utf8.RuneCountInString(term.Safe(row[n])))
+		}
+	}
+	for n, width := range last {
+		for _, w := range widths[:n] {
+			width += w + gap
+		}
+		if width > columns {
+			return false
+		}
+	}
+	return true
+}
+
+// shortDigests returns row with the digests before its last cell shortened to as many
+// digits as docker shows of an ID.
+func shortDigests(row []string) []string {
+	const digits = 12
+	short := slices.Clone(row)
+	for i := range len(short) - 1 {
+		algorithm, hex, ok := strings.Cut(short[i], ":")
+		if ok && len(hex) > digits && digest.Digest(short[i]).Validate() == nil {
+			short[i] = algorithm + ":" + hex[:digits] + "…"
+		}
+	}
+	return short
 }
 
 // write lays t out. The last cell of a row is as long as it is.

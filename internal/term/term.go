@@ -19,6 +19,7 @@ type Output struct {
 	TTY     bool // a terminal that can move its cursor
 	Color   bool // a terminal whose user wants colour
 	Animate bool // a terminal with a size, somebody looks at it: not the log of a CI run
+	Width   int  // columns of a terminal; 0 where nobody can tell
 }
 
 // Open finds out what w is. getenv looks up NO_COLOR (https://no-color.org),
@@ -35,7 +36,10 @@ func Open(w io.Writer, getenv func(string) string) Output {
 	o.TTY = getenv("TERM") != "dumb"
 	o.Color = o.TTY && getenv("NO_COLOR") == ""
 	width, _, err := term.GetSize(int(file.Fd()))
-	o.Animate = o.TTY && getenv("CI") == "" && err == nil && width > 0
+	if err == nil && o.TTY {
+		o.Width = max(0, width)
+	}
+	o.Animate = o.Width > 0 && getenv("CI") == ""
 	return o
 }
 
