@@ -32,7 +32,7 @@ func (r *InspectResult) render(platform Platform) render.Result {
 			facts.add("Image digest", r.Image.Digest.String())
 		}
 		r.Image.describe(&facts)
-		facts.add("Size", term.Size(r.Image.Total)+" in "+count(len(r.Layers), "layer"))
+		facts.add("Size", term.Size(r.Image.Total)+" compressed, in "+count(len(r.Layers), "layer"))
 		if platform.given {
 			quiet = r.Image.Digest.String()
 		}
