@@ -153,6 +153,14 @@ func judge(limits []limit, w image.Waste) []RuleResult {
 	return all
 }
 
+// found returns the value as it is told: bytes to the last, parts with four digits.
+func (r RuleResult) found() string {
+	if r.Rule == ruleBytes {
+		return fmt.Sprintf("%.0f", r.Value)
+	}
+	return fmt.Sprintf("%.4g", r.Value)
+}
+
 // A wasteError is an image that a rule does not let pass. It is
 // [content.ErrInvalid].
 type wasteError struct{ rule RuleResult }
@@ -162,11 +170,11 @@ func (e *wasteError) Error() string {
 	r := e.rule
 	switch r.Rule {
 	case ruleEfficiency:
-		return fmt.Sprintf("efficiency is %.4g, and --%s allows no less than %g", r.Value, r.Rule, r.Limit)
+		return fmt.Sprintf("efficiency is %s, and --%s allows no less than %g", r.found(), r.Rule, r.Limit)
 	case ruleBytes:
-		return fmt.Sprintf("%.0f bytes are wasted, and --%s allows no more than %.0f", r.Value, r.Rule, r.Limit)
+		return fmt.Sprintf("%s bytes are wasted, and --%s allows no more than %.0f", r.found(), r.Rule, r.Limit)
 	}
-	return fmt.Sprintf("%.4g of what is above the lowest layer is wasted, and --%s allows no more than %g", r.Value, r.Rule, r.Limit)
+	return fmt.Sprintf("%s of what is above the lowest layer is wasted, and --%s allows no more than %g", r.found(), r.Rule, r.Limit)
 }
 
 // Is reports whether target is [content.ErrInvalid].

@@ -28,7 +28,20 @@ func (r AnalyzeResult) render(o analyzeOptions) render.Result {
 			return []string{d.ID, term.Size(d.Bytes), d.Text}
 		})})
 	}
+	if len(r.Rules) > 0 {
+		header := []string{"RULE", "LIMIT", "FOUND", "RESULT"}
+		tables = append(tables, render.Table{Header: header, Rows: rowsOf(r.Rules, RuleResult.cells)})
+	}
 	return render.Result{Value: r, Tables: tables, Quiet: []string{percent(r.Efficiency)}}
+}
+
+// cells are what people see of a rule: exact figures, as the error about it has them.
+func (r RuleResult) cells() []string {
+	result := "PASS"
+	if !r.OK {
+		result = "FAIL"
+	}
+	return []string{r.Rule, strconv.FormatFloat(r.Limit, 'f', -1, 64), r.found(), result}
 }
 
 func (r AnalyzeResult) layerTable() render.Table {

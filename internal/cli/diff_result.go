@@ -19,6 +19,7 @@ type DiffResult struct {
 	Files    []DiffFile       `json:"files"`
 	Layers   []DiffLayer      `json:"layers"`
 	Unread   []digest.Digest  `json:"unread,omitempty"`   // layers of both images that would settle what is not
+	Unsought []string         `json:"unsought,omitempty"` // PATHs of which it is not known whether the images have them: such layers were not read
 	Unlisted []DiffUncompared `json:"unlisted,omitempty"` // files that tell packages, and could not be compared
 }
 
@@ -94,6 +95,7 @@ func newDiffResult(c *image.Comparison, names [2]string) DiffResult {
 		A:        DiffImage{names[0], c.A.Digest, c.A.Layers, c.A.Size},
 		B:        DiffImage{names[1], c.B.Digest, c.B.Layers, c.B.Size},
 		Same:     c.Same(),
+		Unsought: c.Unsought,
 		Settings: make([]DiffSetting, len(c.Settings)),
 		Packages: make([]DiffPackage, len(c.Packages)),
 		Files:    make([]DiffFile, len(c.Files)),
