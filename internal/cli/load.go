@@ -33,7 +33,8 @@ func newLoad(f *Factory) *cobra.Command {
 		Long: "Load the images of an archive or an OCI layout folder, as docker load does. What it is, and whether it is compressed,\n" +
 			"is found out. They go into the local store, those without a name too; with --to those that have a name go to a registry:\n" +
 			"docker.io/library/nginx:1.27 goes to REGISTRY/NAMESPACE/nginx:1.27. One called 1.27 alone goes to REGISTRY/NAMESPACE:1.27,\n" +
-			"and the only image of an archive, if it has no name, to REGISTRY/NAMESPACE:latest. What is not loaded is told.",
+			"and the only image of an archive, if it has no name, to REGISTRY/NAMESPACE:latest where no other image\n" +
+			"is. What is not loaded is told.",
 		Example: "  wherry load -i images.tar\n  gunzip -c nginx.tar.gz | wherry load\n" +
 			"  wherry load -i images.tar --to registry.example/mirror\n" +
 			"  docker save nginx | wherry load --to localhost:5000",
@@ -182,7 +183,29 @@ func (m *mover) addOnly(ctx context.Context, src *endpoint.Source, from endpoint
 	case nowhere != nil:
 		return copyInstead(src, from, "", to, fmt.Errorf("no image in it has a name: %w", content.ErrNotFound))
 	}
+	if err := m.refuseOther(ctx, src, target); err != nil {
+		return copyInstead(src, from, "", to, err)
+	}
 	return m.addJob(ctx, transfer.Job{Src: src, Filter: m.o.Filter}, from, []endpoint.Endpoint{target})
+}
+
+// refuseOther is [content.ErrConflict] where another image than the only one of src is at
+// target: a name that nobody gave takes the place of none, such as that of the archive
+// before. Where target cannot be asked there is no reason.
+func (m *mover) refuseOther(ctx context.Context, src *endpoint.Source, target endpoint.Endpoint) (err error) {
+	ours, err := src.Manifest(ctx, "")
+	if err != nil {
+		return err
+	}
+	there, err := m.f.lookAt(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, there.Close()) }()
+	if d, unknown := there.resolve(ctx); unknown != nil || d.Digest == ours.Digest() {
+		return nil
+	}
+	return fmt.Errorf("no image in it has a name, and %s is another image: %w", target, content.ErrConflict)
 }
 
 // namesAt returns what the images at e are called, or the name that e has, and
