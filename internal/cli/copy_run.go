@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 
 	"github.com/wherry-dev/wherry/content"
@@ -189,7 +189,11 @@ func (m *mover) writeDigests(r MoveResult) error {
 	if len(digests) == 0 {
 		return nil
 	}
-	if err := os.WriteFile(m.o.DigestFile, []byte(strings.Join(digests, "\n")), 0o644); err != nil {
+	_, err := writeFile(m.o.DigestFile, func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(digests, "\n"))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("digest file: %w", err)
 	}
 	return nil
