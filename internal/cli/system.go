@@ -104,5 +104,6 @@ func (f *Factory) eachUsage(ctx context.Context, store *layout.Store, images []l
 	}}, nil
 }
 
-// humanSize returns a number of bytes as docker shows it, 8.46MB.
+// humanSize returns a number of bytes as docker shows it in its lists, 8.46MB: in what
+// has docker's shape. All else has [term.Size].
 func humanSize(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }

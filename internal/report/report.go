@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/docker/go-units"
-
 	"github.com/wherry-dev/wherry/image"
 	"github.com/wherry-dev/wherry/internal/term"
 )
@@ -62,10 +60,8 @@ var pageText string
 
 // The template is parsed when a page is written: most runs write none.
 var parsePage = sync.OnceValues(func() (*template.Template, error) {
-	return template.New("page").Funcs(template.FuncMap{"safe": term.Safe, "size": size, "percent": percent, "day": day, "kept": kept}).Parse(pageText)
+	return template.New("page").Funcs(template.FuncMap{"safe": term.Safe, "size": term.Size, "percent": percent, "day": day, "kept": kept}).Parse(pageText)
 })
-
-func size(n int64) string { return units.HumanSize(float64(n)) }
 
 // percent returns part of all in hundredths, for a width.
 func percent(part, all int64) float64 {

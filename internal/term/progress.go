@@ -80,5 +80,6 @@ type silent struct{}
 func (silent) Observe(transfer.Event) {}
 func (silent) Close()                 {}
 
-// Size returns a number of bytes as docker shows it: 1.5MB.
+// Size returns a number of bytes for people, in as many digits as docker's client shows
+// while it works: 1.234MB.
 func Size(n int64) string { return units.HumanSize(float64(n)) }
