@@ -277,7 +277,7 @@ func (c *collection) toDrop(kept set) bool {
 
 // drops reports whether e has no place in index.json where kept is all that is kept.
 func (c *collection) drops(kept set, e entry) bool {
-	return !kept[e.desc.Digest] || c.forgets(e)
+	return !kept[e.digest] || c.forgets(e)
 }
 
 // decide returns what is kept now. The caller holds the gate.

@@ -294,7 +294,7 @@ func lose(ctx context.Context, path string, im testImage, name string) (err erro
 		return err
 	}
 	return l.edit(ctx, func(x *index) (bool, error) {
-		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.desc.Digest == im.m.Digest() })
+		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.digest == im.m.Digest() })
 		return true, nil
 	})
 }

@@ -93,14 +93,14 @@ func (s *Store) Images(ctx context.Context) ([]Image, error) {
 		if content.IsDigestTag(n.tag) || content.IsDigestTag(e.refName()) {
 			continue
 		}
-		i, known := at[e.desc.Digest]
+		i, known := at[e.digest]
 		if !known {
 			i = len(images)
-			image, err := facts.image(ctx, e.desc)
+			image, err := facts.image(ctx, e.bare())
 			if err != nil {
 				return nil, err
 			}
-			at[e.desc.Digest] = i
+			at[e.digest] = i
 			images = append(images, image)
 		}
 		if named {

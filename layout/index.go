@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -38,21 +39,35 @@ type field struct {
 	raw json.RawMessage
 }
 
-// An entry names one manifest of the layout.
+// An entry names one manifest of the layout. Of thousands hardly one is asked for
+// more than its names and its digest: the rest of a plain entry is read when it is
+// asked for, and each has little to be kept in memory.
 type entry struct {
 	raw    string // JSON
 	called content.EntryNames
-	desc   ocispec.Descriptor // without the annotations that a plain entry has: see descriptor
-	plain  bool               // see quickIndex
+	digest digest.Digest
+	desc   *ocispec.Descriptor // all that it says; nil for a plain entry: see quickIndex
 }
 
-// descriptor returns what the entry says, annotations included. Of thousands of
-// entries hardly one is asked for more than its names.
+// descriptor returns what the entry says, annotations included.
 func (e entry) descriptor() ocispec.Descriptor {
-	if e.plain {
-		e.desc.Annotations = plainAnnotations(e.raw)
+	if e.desc != nil {
+		return *e.desc
 	}
-	return e.desc
+	d := e.bare()
+	d.Annotations = plainAnnotations(e.raw)
+	return d
+}
+
+// bare returns what the entry says without what it says of its own.
+func (e entry) bare() ocispec.Descriptor {
+	if e.desc != nil {
+		return bare(*e.desc)
+	}
+	var d ocispec.Descriptor
+	c := cursor{text: e.raw}
+	c.entry(&d) // which has been read before
+	return d
 }
 
 func newIndex() *index {
@@ -151,9 +166,17 @@ func (l *Layout) indexText() (string, error) {
 // was seen last.
 func (l *Layout) indexOf(text string) (*index, error) {
 	if seen := l.seen.Load(); seen.says(text) {
-		return &index{fields: slices.Clone(seen.index.fields), entries: slices.Clone(seen.index.entries)}, nil
+		return seen.index.clone(), nil
 	}
 	return parseIndex(text, l.Limits)
+}
+
+// clone returns what can be changed while others read x. There is room for what is
+// added: thousands of entries are not moved for it once more.
+func (x *index) clone() *index {
+	const room = 8
+	entries := append(make([]entry, 0, len(x.entries)+room), x.entries...)
+	return &index{fields: slices.Clone(x.fields), entries: entries}
 }
 
 func (l *Layout) readIndex() (string, error) {
@@ -189,7 +212,7 @@ func fullIndex(raw []byte, limits content.Limits) (*index, error) {
 		return nil, err
 	}
 	for i, d := range m.Children() {
-		x.entries[i].desc, x.entries[i].called = d, content.EntryNamesOf(d)
+		x.entries[i].desc, x.entries[i].digest, x.entries[i].called = &d, d.Digest, content.EntryNamesOf(d)
 	}
 	return x, nil
 }
@@ -342,7 +365,7 @@ func (x *index) fits(size int, limits content.Limits) bool {
 // newEntry makes an entry for d.
 func newEntry(d ocispec.Descriptor) (entry, error) {
 	raw, err := json.Marshal(d)
-	return entry{raw: string(raw), called: content.EntryNamesOf(d), desc: d}, err
+	return entry{raw: string(raw), called: content.EntryNamesOf(d), digest: d.Digest, desc: &d}, err
 }
 
 // without returns the entry with some annotations taken away, and all else that
@@ -355,10 +378,11 @@ func (e entry) without(keys ...string) (entry, error) {
 	if err := json.Unmarshal(fields["annotations"], &annotations); err != nil {
 		return e, err
 	}
-	kept := maps.Clone(e.descriptor().Annotations)
+	d := e.descriptor()
+	d.Annotations = maps.Clone(d.Annotations)
 	for _, key := range keys {
 		delete(annotations, key)
-		delete(kept, key)
+		delete(d.Annotations, key)
 	}
 	var err error
 	fields["annotations"], err = json.Marshal(annotations)
@@ -368,8 +392,7 @@ func (e entry) without(keys ...string) (entry, error) {
 	if err != nil {
 		return e, err
 	}
-	e.desc.Annotations, e.plain = kept, false
-	e.called = content.EntryNamesOf(e.desc)
+	e.desc, e.called = &d, content.EntryNamesOf(d)
 	raw, err := json.Marshal(fields)
 	e.raw = string(raw)
 	return e, err

@@ -42,7 +42,7 @@ func (l *Layout) Manifest(ctx context.Context, ref string) (content.Manifest, er
 	if err != nil {
 		return content.Manifest{}, l.disk.fail("read", indexFile, err)
 	}
-	return l.manifest(ctx, e.desc)
+	return l.manifest(ctx, e.descriptor())
 }
 
 // finding is called before a manifest is looked for by its digest. A run that stores
@@ -215,7 +215,7 @@ func (l *Layout) DeleteManifest(ctx context.Context, d digest.Digest) error {
 	}
 	err = l.edit(ctx, func(x *index) (bool, error) {
 		had := len(x.entries)
-		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.desc.Digest == d })
+		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.digest == d })
 		return len(x.entries) != had, nil
 	})
 	if err != nil {
@@ -259,10 +259,10 @@ func (l *Layout) typeOf(ctx context.Context, d digest.Digest) string {
 	}
 	w := walk{l: l, seen: map[digest.Digest]bool{d: true}}
 	for _, e := range x.entries {
-		if e.desc.Digest == d {
-			return e.desc.MediaType
+		if e.digest == d {
+			return e.bare().MediaType
 		}
-		w.visit(ctx, e.desc)
+		w.visit(ctx, e.bare())
 	}
 	return l.facts.typeOf(d)
 }

@@ -55,7 +55,7 @@ func (x *index) find(ref string) (entry, error) {
 func distinct(entries []entry) []entry {
 	var found []entry
 	for _, e := range entries {
-		if !slices.ContainsFunc(found, func(f entry) bool { return f.desc.Digest == e.desc.Digest }) {
+		if !slices.ContainsFunc(found, func(f entry) bool { return f.digest == e.digest }) {
 			found = append(found, e)
 		}
 	}
@@ -67,7 +67,7 @@ func listed(entries []entry) string {
 	const most = 10
 	var names []string
 	for _, e := range entries[:min(most, len(entries))] {
-		name := e.desc.Digest.String()
+		name := e.digest.String()
 		if e.name() != "" {
 			name += fmt.Sprintf(" (%q)", e.name())
 		}
@@ -93,7 +93,7 @@ func (x *index) point(name string, d ocispec.Descriptor) (changed bool, err erro
 		if err != nil {
 			return false, err
 		}
-		there = there || stays.desc.Digest == d.Digest && stays.is(name)
+		there = there || stays.digest == d.Digest && stays.is(name)
 		changed = changed || stays.raw != e.raw
 		if stays.raw != "" {
 			kept = append(kept, stays)
@@ -125,9 +125,9 @@ func (e entry) named() bool { return e.refName() != "" || e.fullName() != "" }
 // when nothing does.
 func (e entry) yield(name string, d ocispec.Descriptor) (entry, error) {
 	switch {
-	case e.desc.Digest == d.Digest && !e.named() && e.adds(d):
+	case e.digest == d.Digest && !e.named() && e.adds(d):
 		return entry{}, nil // an unnamed entry that says no more than the named one will
-	case e.desc.Digest == d.Digest || !e.is(name):
+	case e.digest == d.Digest || !e.is(name):
 		return e, nil
 	case content.SameName(e.name(), name):
 		return entry{}, nil
@@ -157,7 +157,7 @@ func (e entry) adds(d ocispec.Descriptor) bool {
 
 // root makes d an entry without a name, unless it has an entry.
 func (x *index) root(d ocispec.Descriptor) (changed bool, err error) {
-	if slices.ContainsFunc(x.entries, func(e entry) bool { return e.desc.Digest == d.Digest }) {
+	if slices.ContainsFunc(x.entries, func(e entry) bool { return e.digest == d.Digest }) {
 		return false, nil
 	}
 	e, err := newEntry(d)
@@ -186,9 +186,9 @@ func (x *index) untag(name string) (found bool, err error) {
 	}
 	named := map[digest.Digest]bool{}
 	for _, e := range kept {
-		named[e.desc.Digest] = named[e.desc.Digest] || e.named()
+		named[e.digest] = named[e.digest] || e.named()
 	}
 	// Another name keeps what has an entry without one too.
-	x.entries = slices.DeleteFunc(kept, func(e entry) bool { return !e.named() && named[e.desc.Digest] })
+	x.entries = slices.DeleteFunc(kept, func(e entry) bool { return !e.named() && named[e.digest] })
 	return found, nil
 }

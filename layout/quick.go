@@ -83,11 +83,11 @@ func (c *cursor) findManifests() bool {
 // entries reads the entries up to the bracket that closes them, most at most.
 // Those that are not plain have no raw yet, and are odd.
 func (c *cursor) entries(most int) (entries []entry, odd []string, ok bool) {
-	entries = make([]entry, 0, min(most, strings.Count(c.text, `"digest"`)))
+	var d ocispec.Descriptor
 	for len(entries) < most {
 		c.space()
 		from := c.at
-		e, plain := c.entry()
+		e, plain := c.entry(&d)
 		if !plain {
 			c.at = from
 			if !c.skip() {
@@ -100,6 +100,9 @@ func (c *cursor) entries(most int) (entries []entry, odd []string, ok bool) {
 		} else {
 			entries, odd = append(entries, entry{}), append(odd, c.text[from:c.at])
 		}
+		if len(entries) == 1 && plain { // then it has a digest: room takes less than the text
+			entries = slices.Grow(entries, min(most, c.like(c.at-from)))
+		}
 		if !c.take(',') {
 			c.space()
 			return entries, odd, c.at < len(c.text) && c.text[c.at] == ']'
@@ -108,13 +111,19 @@ func (c *cursor) entries(most int) (entries []entry, odd []string, ok bool) {
 	return nil, nil, false
 }
 
-// entry reads a plain entry, of its annotations the names.
-func (c *cursor) entry() (e entry, ok bool) {
-	e.plain = true
+// like returns how many more entries there are for all that one of size bytes tells,
+// and some: of thousands none is moved to make room.
+func (c *cursor) like(size int) int {
+	left := len(c.text) - c.at
+	return (left + left/8) / size
+}
+
+// entry reads a plain entry, of its annotations the names, and the rest into d.
+func (c *cursor) entry(d *ocispec.Descriptor) (e entry, ok bool) {
+	*d = ocispec.Descriptor{}
 	if !c.take('{') {
 		return e, false
 	}
-	d := &e.desc
 	for seen := 0; ; {
 		key, ok := c.plain()
 		i := slices.Index(plainKeys, key)
@@ -147,6 +156,7 @@ func (c *cursor) entry() (e entry, ok bool) {
 			return e, false
 		}
 		if c.take('}') {
+			e.digest = d.Digest
 			return e, content.CheckDigest(d.Digest) == nil
 		}
 		if !c.take(',') {
@@ -226,16 +236,34 @@ func (c *cursor) plain() (string, bool) {
 		return "", false
 	}
 	rest := c.text[c.at:]
-	for i := range len(rest) {
-		switch b := rest[i]; {
-		case b == '"':
-			c.at += i + 1
-			return rest[:i], true
-		case b < ' ' || b > '~' || b == '\\':
-			return "", false
+	end := strings.IndexByte(rest, '"')
+	if end < 0 || !isPlain(rest[:end]) {
+		return "", false
+	}
+	c.at += end + 1
+	return rest[:end], true
+}
+
+// isPlain reports whether s, which has no quotes, is printable ASCII without
+// backslashes. It looks at eight bytes at once: this is most of the work.
+func isPlain(s string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		// A byte below n has its high bit in v - n*each, as far as none of v is high
+		// itself. One below it may have it too, which is then looked at by itself.
+		backslash := v ^ '\\'*each
+		if (v|(v-' '*each)|(v+each)|(backslash-each))&high != 0 {
+			break
 		}
 	}
-	return "", false
+	for i := range len(s) {
+		if b := s[i]; b < ' ' || b > '~' || b == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // take goes behind b, if it comes next after white space.

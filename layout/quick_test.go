@@ -43,7 +43,8 @@ func wantAsFull(tb testing.TB, raw []byte, limits content.Limits) (quick bool) {
 	}
 	if ok && err == nil {
 		for i, e := range x.entries {
-			x.entries[i].desc, x.entries[i].plain = e.descriptor(), false
+			d := e.descriptor()
+			x.entries[i].desc = &d
 		}
 		if diff := cmp.Diff(want, x, cmp.AllowUnexported(index{}, field{}, entry{})); diff != "" {
 			tb.Errorf("%.500q is read otherwise (-full +quick):\n%s", raw, diff)
@@ -162,6 +163,23 @@ func BenchmarkIndexUntag(b *testing.B) {
 		}
 		if found, err := x.untag("app7:v7"); !found || err != nil {
 			b.Fatal(found, err)
+		}
+	}
+}
+
+// A plain text is read eight bytes at a time: each byte counts at each place of
+// these.
+func TestWhatIsNotPlainIsSeenAtEachPlace(t *testing.T) {
+	for length := 1; length <= 17; length++ {
+		for at := range length {
+			for b := range 256 {
+				text := []byte(strings.Repeat("~", length))
+				text[at] = byte(b)
+				want := ' ' <= b && b <= '~' && b != '\\'
+				if got := isPlain(string(text)); got != want {
+					t.Errorf("isPlain(%q) = %t", text, got)
+				}
+			}
 		}
 	}
 }

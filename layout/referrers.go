@@ -29,14 +29,14 @@ func (l *Layout) only(ctx context.Context, x *index) (entry, error) {
 	}
 	several := &content.SeveralError{}
 	for _, e := range found {
-		several.Images = append(several.Images, cmp.Or(e.name(), e.desc.Digest.String()))
+		several.Images = append(several.Images, cmp.Or(e.name(), e.digest.String()))
 	}
 	return entry{}, several
 }
 
 // refers reports whether e has a subject that is there.
 func (l *Layout) refers(ctx context.Context, e entry) bool {
-	n, err := l.node(ctx, e.desc)
+	n, err := l.node(ctx, e.bare())
 	if err != nil || n.subject == "" {
 		return false
 	}
@@ -92,9 +92,9 @@ func (l *Layout) referrers(ctx context.Context, subject digest.Digest) ([]ocispe
 	w := walk{l: l, subject: subject, seen: map[digest.Digest]bool{}}
 	fallback := content.FallbackTag(subject)
 	for _, e := range x.entries {
-		w.visit(ctx, e.desc)
+		w.visit(ctx, e.bare())
 		if tag := e.name(); content.TagOf(tag) == fallback {
-			w.list(ctx, e.desc)
+			w.list(ctx, e.bare())
 		}
 	}
 	slices.SortFunc(w.found, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })

@@ -47,7 +47,7 @@ func (s Snapshot) Raw() []byte { return s.x.encode() }
 func (s Snapshot) Entries() []Named {
 	entries := make([]Named, len(s.x.entries))
 	for i, e := range s.x.entries {
-		entries[i] = Named{Root: bare(e.desc), Name: e.shown()}
+		entries[i] = Named{Root: e.bare(), Name: e.shown()}
 	}
 	return entries
 }
@@ -57,9 +57,9 @@ func (s Snapshot) Roots() []ocispec.Descriptor {
 	var roots []ocispec.Descriptor
 	seen := map[digest.Digest]bool{}
 	for _, e := range s.x.entries {
-		if !seen[e.desc.Digest] {
-			seen[e.desc.Digest] = true
-			roots = append(roots, bare(e.desc))
+		if !seen[e.digest] {
+			seen[e.digest] = true
+			roots = append(roots, e.bare())
 		}
 	}
 	return roots
@@ -198,7 +198,7 @@ func (e entry) key() string {
 	if name := e.name(); name != "" {
 		return "tag " + name
 	}
-	return "digest " + e.desc.Digest.String()
+	return "digest " + e.digest.String()
 }
 
 func newAdoption(x, other *index) *adoption {
@@ -207,13 +207,13 @@ func newAdoption(x, other *index) *adoption {
 	listed := make(map[digest.Digest]bool, len(x.entries))
 	for i, e := range x.entries {
 		holders[e.key()] = i
-		listed[e.desc.Digest] = true
+		listed[e.digest] = true
 	}
 	for _, e := range other.entries {
 		key := e.key()
 		i, held := holders[key]
 		switch {
-		case e.name() == "" && listed[e.desc.Digest], held && x.entries[i].desc.Digest == e.desc.Digest, a.keys[key]:
+		case e.name() == "" && listed[e.digest], held && x.entries[i].digest == e.digest, a.keys[key]:
 			a.keys[key] = true
 			continue
 		case held:
@@ -232,7 +232,7 @@ func (a *adoption) apply(x *index) error {
 	named := map[digest.Digest][]storeName{}
 	for _, e := range a.added {
 		if n, ok := e.storeName(); ok && n.tag != "" {
-			named[e.desc.Digest] = append(named[e.desc.Digest], n)
+			named[e.digest] = append(named[e.digest], n)
 		}
 	}
 	var stay, lost []entry
@@ -240,7 +240,7 @@ func (a *adoption) apply(x *index) error {
 		switch {
 		case a.moved[i]:
 			lost = append(lost, e)
-		case !a.spare(e, named[e.desc.Digest]):
+		case !a.spare(e, named[e.digest]):
 			stay = append(stay, e)
 		}
 	}
@@ -259,15 +259,15 @@ func (a *adoption) spare(e entry, names []storeName) bool {
 	if len(names) == 0 || a.keys[e.key()] {
 		return false
 	}
-	return e.name() == "" || slices.ContainsFunc(names, func(n storeName) bool { return e.isCalled(n.byDigest(e.desc.Digest)) })
+	return e.name() == "" || slices.ContainsFunc(names, func(n storeName) bool { return e.isCalled(n.byDigest(e.digest)) })
 }
 
 // keepLost is keep for an entry that was taken out, also for one that had no
 // full name.
 func (x *index) keepLost(e entry) error {
 	if n, ok := e.storeName(); ok {
-		return x.keep(e.desc, n)
+		return x.keep(e.bare(), n)
 	}
-	_, err := x.root(bare(e.desc))
+	_, err := x.root(e.bare())
 	return err
 }

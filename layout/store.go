@@ -223,7 +223,7 @@ func (s *Store) RemoveImage(ctx context.Context, d digest.Digest, names []string
 		return r, s.noImage(d.String())
 	}
 	err = s.edit(ctx, func(x *index) (bool, error) {
-		i := slices.IndexFunc(x.entries, func(e entry) bool { return e.desc.Digest == d })
+		i := slices.IndexFunc(x.entries, func(e entry) bool { return e.digest == d })
 		if i < 0 {
 			return false, s.noImage(d.String())
 		}
@@ -259,7 +259,7 @@ func (s *Store) RemoveImages(ctx context.Context, images []Image) ([]Removal, er
 			doomed[i.Root.Digest] = true
 			removals[n] = Removal{Names: now, Gone: &images[n].Root}
 		}
-		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return doomed[e.desc.Digest] })
+		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return doomed[e.digest] })
 		return len(doomed) > 0, nil
 	})
 	return removals, err

@@ -128,7 +128,7 @@ func (x *index) tagBeside(n storeName) int {
 	}
 	return slices.IndexFunc(x.entries, func(e entry) bool {
 		other, ok := e.storeName()
-		return e.desc.Digest == d && ok && other.tag != "" && other.repository == n.repository
+		return e.digest == d && ok && other.tag != "" && other.repository == n.repository
 	})
 }
 
@@ -158,16 +158,16 @@ func (x *index) move(n storeName, d ocispec.Descriptor) (changed bool, err error
 	}
 	if i := x.holder(n); i >= 0 {
 		old := x.entries[i]
-		if old.desc.Digest == d.Digest {
+		if old.digest == d.Digest {
 			return false, nil
 		}
 		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.isCalled(n) })
-		if err := x.keep(old.desc, n); err != nil {
+		if err := x.keep(old.bare(), n); err != nil {
 			return false, err
 		}
 	}
 	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool {
-		return e.desc.Digest == d.Digest && (e.name() == "" || n.tag != "" && e.isCalled(n.byDigest(d.Digest)))
+		return e.digest == d.Digest && (e.name() == "" || n.tag != "" && e.isCalled(n.byDigest(d.Digest)))
 	})
 	e, err := n.entry(d)
 	x.entries = append(x.entries, e)
@@ -177,7 +177,7 @@ func (x *index) move(n storeName, d ocispec.Descriptor) (changed bool, err error
 // keep gives old, which was called n, a name by its digest where it has no other.
 // What referred to an image under a tag needs none: another list has its place.
 func (x *index) keep(old ocispec.Descriptor, n storeName) error {
-	named := func(e entry) bool { return e.desc.Digest == old.Digest && e.name() != "" }
+	named := func(e entry) bool { return e.digest == old.Digest && e.name() != "" }
 	if content.IsDigestTag(n.tag) || slices.ContainsFunc(x.entries, named) {
 		return nil
 	}
@@ -189,13 +189,13 @@ func (x *index) keep(old ocispec.Descriptor, n storeName) error {
 // tagged reports whether the image d has a tag.
 func (x *index) tagged(d digest.Digest) bool {
 	return slices.ContainsFunc(x.entries, func(e entry) bool {
-		return e.desc.Digest == d && e.name() != "" && !strings.Contains(e.name(), "@")
+		return e.digest == d && e.name() != "" && !strings.Contains(e.name(), "@")
 	})
 }
 
 // named reports whether the image d has any name.
 func (x *index) named(d digest.Digest) bool {
-	return slices.ContainsFunc(x.entries, func(e entry) bool { return e.desc.Digest == d && e.named() })
+	return slices.ContainsFunc(x.entries, func(e entry) bool { return e.digest == d && e.named() })
 }
 
 // dropIn removes the entries of d that have a name in a repository, and returns
@@ -203,7 +203,7 @@ func (x *index) named(d digest.Digest) bool {
 func (x *index) dropIn(repository string, d digest.Digest) (names []string) {
 	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool {
 		n, ok := e.storeName()
-		if !ok || e.desc.Digest != d || n.repository != repository {
+		if !ok || e.digest != d || n.repository != repository {
 			return false
 		}
 		names = append(names, n.shown)
@@ -217,7 +217,7 @@ func (x *index) dropIn(repository string, d digest.Digest) (names []string) {
 func (x *index) allNames() map[digest.Digest][]string {
 	names := make(map[digest.Digest][]string, len(x.entries))
 	for _, e := range x.entries {
-		names[e.desc.Digest] = append(names[e.desc.Digest], e.shownNames()...)
+		names[e.digest] = append(names[e.digest], e.shownNames()...)
 	}
 	return names
 }
@@ -232,10 +232,10 @@ func (e entry) shownNames() []string {
 // drop removes all entries of d and returns the names they had.
 func (x *index) drop(d digest.Digest) (names []string) {
 	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool {
-		if e.desc.Digest == d && e.name() != "" {
+		if e.digest == d && e.name() != "" {
 			names = append(names, e.shown())
 		}
-		return e.desc.Digest == d
+		return e.digest == d
 	})
 	return names
 }

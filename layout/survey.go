@@ -34,7 +34,7 @@ func newSurvey(l *Layout, forgotten []digest.Digest) *survey {
 
 // forgets reports whether e does not count.
 func (s *survey) forgets(e entry) bool {
-	return !e.named() && slices.Contains(s.forgotten, e.desc.Digest)
+	return !e.named() && slices.Contains(s.forgotten, e.digest)
 }
 
 // look looks through all there is.
@@ -81,7 +81,7 @@ func (s *survey) renew(ctx context.Context, x *index) error {
 func (s *survey) follow(ctx context.Context, entries []entry) error {
 	var todo []ocispec.Descriptor
 	for _, e := range entries {
-		todo = append(todo, e.desc)
+		todo = append(todo, e.bare())
 	}
 	for len(todo) > 0 {
 		d := todo[len(todo)-1]
@@ -223,7 +223,7 @@ func (s *survey) claimsOf(x *index) []claim {
 	claims := make([]claim, 0, len(x.entries))
 	for _, e := range x.entries {
 		if !s.forgets(e) {
-			claims = append(claims, claim{e.desc.Digest, s.subjects(e)})
+			claims = append(claims, claim{e.digest, s.subjects(e)})
 		}
 	}
 	return claims
@@ -238,11 +238,11 @@ func (s *survey) subjects(e entry) []digest.Digest {
 	} else if e.named() {
 		return nil
 	}
-	if subject := s.graph[e.desc.Digest].subject; subject != "" {
+	if subject := s.graph[e.digest].subject; subject != "" {
 		subjects = append(subjects, subject)
 	}
 	// A mirror tags what it knows by its digest alone so, and no image refers to itself.
-	return slices.DeleteFunc(subjects, func(d digest.Digest) bool { return d == e.desc.Digest })
+	return slices.DeleteFunc(subjects, func(d digest.Digest) bool { return d == e.digest })
 }
 
 // digestTag returns the tag of the entry if it is one of those under which clients

@@ -185,7 +185,7 @@ func (s *Store) tidyUses(ctx context.Context) {
 	}
 	here := make(map[digest.Digest]bool, len(x.entries))
 	for _, e := range x.entries {
-		here[e.desc.Digest] = true
+		here[e.digest] = true
 	}
 	all := s.knownUses()
 	if kept := lastUses(all, here); 2*strings.Count(kept, "\n")+spareLines < strings.Count(all, "\n") {
