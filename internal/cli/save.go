@@ -29,7 +29,8 @@ func newSave(f *Factory) *cobra.Command {
 		Short: "Save images to an archive that docker, podman and OCI tools load",
 		Long: "Save one or more images to one archive, which is an OCI layout and a docker archive in one. Images come from the local\n" +
 			"store, or else from their registries. Of an image in a registry that is for several platforms the one for this machine is\n" +
-			"saved, as docker does; --platform all saves the whole. Of one in the store all is saved that is there.",
+			"saved, as docker does; --platform all saves the whole. Of one in the store all is saved that is there, or of that what\n" +
+			"--platform names, with the index as it is.",
 		Example: "  wherry save -o nginx.tar nginx:1.27\n" +
 			"  wherry save nginx:1.27 redis:8 | gzip > images.tar.gz\n" +
 			"  wherry save --platform all -o nginx.tar nginx:1.27",
@@ -105,6 +106,9 @@ func (m *mover) addSave(ctx context.Context, ref, to endpoint.Endpoint, o saveOp
 		return err
 	}
 	job := transfer.Job{Src: src, Filter: m.o.Filter}
+	if _, ok := content.As[*layout.Store](src); ok {
+		job.Filter.Here, job.Filter.Sparse = true, true // loaded where it comes from its name stays where it is
+	}
 	if o.AnyPlatform {
 		job.Filter = anyPlatform(ctx, src, job.Filter)
 	}
@@ -116,7 +120,7 @@ func (m *mover) addSave(ctx context.Context, ref, to endpoint.Endpoint, o saveOp
 // An image that is for one platform only is taken as it is.
 func anyPlatform(ctx context.Context, src *endpoint.Source, f transfer.Filter) transfer.Filter {
 	if _, ok := content.As[*layout.Store](src); ok {
-		f.Platforms, f.Here, f.Sparse = nil, true, true
+		f.Platforms = nil
 		return f
 	}
 	f.One = true
