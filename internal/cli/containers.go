@@ -117,18 +117,28 @@ func newForeignVerbs() []*cobra.Command {
 		if strings.Contains(v.words, " ") {
 			continue
 		}
-		cmds = append(cmds, &cobra.Command{
-			Use:                v.words,
-			Hidden:             true,
-			DisableFlagParsing: true,
-			ValidArgsFunction:  cobra.NoFileCompletions,
-			RunE: func(cmd *cobra.Command, args []string) error {
-				v, _ := foreign(append([]string{cmd.Name()}, args...))
-				return usagef("%s", v.line())
-			},
-		})
+		cmds = append(cmds, newForeignVerb(v.words))
 	}
 	return cmds
+}
+
+// newForeignVerb is one of [newForeignVerbs], which may stand behind a noun as well.
+func newForeignVerb(name string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:                name,
+		Hidden:             true,
+		DisableFlagParsing: true,
+		ValidArgsFunction:  cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v, _ := foreign(append([]string{cmd.Name()}, args...))
+			return usagef("%s", v.line())
+		},
+	}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		v, _ := foreign([]string{cmd.Name()})
+		_ = helpForeign(cmd.OutOrStdout(), v) // a help function has no error
+	})
+	return cmd
 }
 
 // helpForeign answers `wherry help` about a foreign verb.

@@ -14,6 +14,7 @@ func newImage(f *Factory) *cobra.Command {
 		named(newImages(f), "ls", "list"),
 		newHistory(f), newPull(f), newPush(f), newSave(f), newLoad(f), newImport(f), newTag(f),
 		named(newRemove(f), "rm", "remove"), newImagePrune(f),
+		newForeignVerb("build"),
 	)
 	cmd.Example = "  wherry image ls\n  wherry image inspect nginx:1.27\n  wherry image prune --all"
 	return cmd
