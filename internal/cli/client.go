@@ -111,7 +111,11 @@ func (f *Factory) newOpener() (*endpoint.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &endpoint.Opener{Client: client, Layout: f.layouts(), In: f.In, Out: f.Out, Home: f.home(), Store: f.storeFolder()}, nil
+	o := &endpoint.Opener{Client: client, Layout: f.layouts(), In: f.In, Out: f.Out, Home: f.home(), Store: f.storeFolder()}
+	if o.Store != "" {
+		o.OpenStore = f.Store
+	}
+	return o, nil
 }
 
 // noteEnds remembers which registries the arguments of a command name, for

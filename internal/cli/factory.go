@@ -16,6 +16,7 @@ import (
 	"github.com/wherry-dev/wherry/internal/cloud"
 	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
+	"github.com/wherry-dev/wherry/layout"
 	"github.com/wherry-dev/wherry/registry"
 	"github.com/wherry-dev/wherry/registry/config"
 )
@@ -83,6 +84,11 @@ type Factory struct {
 
 	// Opener returns what opens endpoints, with Client.
 	Opener func() (*endpoint.Opener, error)
+
+	// Store returns the user's store for all that look into it: a large one takes
+	// long to open. It is closed at the end of the run.
+	Store func() (*layout.Store, error)
+	store *layout.Store // nil before it is opened
 }
 
 // newFactory returns a factory whose functions look at flags and environment
@@ -103,5 +109,6 @@ func newFactory(stdio Stdio, env func(string) string) *Factory {
 	f.Client = sync.OnceValues(f.newClient)
 	f.Cloud = sync.OnceValues(f.newCloud)
 	f.Opener = sync.OnceValues(f.newOpener)
+	f.Store = sync.OnceValues(f.newStore)
 	return f
 }

@@ -188,14 +188,13 @@ func (r *ImageInspectResult) addConfig(ctx context.Context, p *place, m content.
 }
 
 // addNames adds what the image is called in the store, or at e.
-func (r *ImageInspectResult) addNames(ctx context.Context, f *Factory, e endpoint.Endpoint, root digest.Digest) (err error) {
+func (r *ImageInspectResult) addNames(ctx context.Context, f *Factory, e endpoint.Endpoint, root digest.Digest) error {
 	names := []string{shownName(e)}
 	if e.Transport == endpoint.Store {
-		store, err := f.openStore()
+		store, err := f.Store()
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, store.Close()) }()
 		image, err := store.Find(ctx, root.String())
 		if err != nil {
 			return err

@@ -30,7 +30,8 @@ func (f *Factory) execute(ctx context.Context, args []string) int {
 	if isCompletion(args) {
 		completeFlags(root)
 	}
-	err := cmp.Or(root.ExecuteContext(ctx), help.err)
+	err := root.ExecuteContext(ctx)
+	err = cmp.Or(err, help.err, f.closeStore())
 	f.Err.Clear()
 	if _, silent := errors.AsType[*silentError](err); err != nil && !silent && !isUnread(err) {
 		f.report(ctx, err)

@@ -38,6 +38,20 @@ func (f *Factory) layouts() layout.Options {
 // openStore opens the user's store, which is made when something is put into it.
 func (f *Factory) openStore() (*layout.Store, error) { return f.openStoreWith(f.layouts()) }
 
+func (f *Factory) newStore() (*layout.Store, error) {
+	store, err := f.openStore()
+	f.store = store
+	return store, err
+}
+
+// closeStore closes the store if it was opened for the run.
+func (f *Factory) closeStore() error {
+	if f.store == nil {
+		return nil
+	}
+	return f.store.Close()
+}
+
 func (f *Factory) openStoreWith(o layout.Options) (*layout.Store, error) {
 	folder := f.storeFolder()
 	if folder == "" {
@@ -92,7 +106,7 @@ func bindPull(set *pflag.FlagSet, policy *choice[pullPolicy]) {
 
 // stored returns where what arg means is read from: the store, or the registry
 // where the policy says so, which is told. Nothing is pulled into the store.
-func (f *Factory) stored(ctx context.Context, arg string, policy pullPolicy) (_ endpoint.Endpoint, err error) {
+func (f *Factory) stored(ctx context.Context, arg string, policy pullPolicy) (endpoint.Endpoint, error) {
 	e, err := f.parseStored(arg)
 	if err != nil || e.Transport != endpoint.Store {
 		return e, err
@@ -102,11 +116,10 @@ func (f *Factory) stored(ctx context.Context, arg string, policy pullPolicy) (_ 
 	if policy == pullAlways && isName {
 		return remote, nil
 	}
-	store, err := f.openStore()
+	store, err := f.Store()
 	if err != nil {
 		return e, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
 	e, err = inStore(ctx, store, e)
 	if !errors.Is(err, content.ErrNotFound) || policy == pullNever || !isName || strings.HasPrefix(arg, storePrefix) {
 		return e, notInStore(arg, err)

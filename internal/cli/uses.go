@@ -15,9 +15,8 @@ func (f *Factory) noteUsed(ctx context.Context, e endpoint.Endpoint) {
 	if e.Transport != endpoint.Store {
 		return
 	}
-	if store, err := f.openStore(); err == nil {
+	if store, err := f.Store(); err == nil {
 		f.noteUse(ctx, store, e)
-		_ = store.Close()
 	}
 }
 
