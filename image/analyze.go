@@ -1,10 +1,8 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -26,28 +24,28 @@ type Analysis struct {
 // Analyze reads what the layers of the single image m of src have, as
 // [Reader.Tree] does, and works out what they waste. The config is read once.
 func (r Reader) Analyze(ctx context.Context, src content.Source, m content.Manifest) (*Analysis, error) {
-	d, err := configOf(m)
+	config, err := decodeConfig[struct {
+		history
+		rootFS
+
+		Config json.RawMessage `json:"config"`
+	}](ctx, src, m)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := content.ReadConfig(ctx, src, m, content.Limits{})
+	layers, err := config.layers(m)
 	if err != nil {
 		return nil, err
 	}
-	known := &knownConfig{src, d.Digest, raw}
-	history, err := readConfig(ctx, known, m)
+	contents, err := r.all(ctx, src, layers)
 	if err != nil {
 		return nil, err
 	}
-	layers, err := layersOf(ctx, known, m)
-	if err != nil {
+	a := &Analysis{Steps: config.makers(m.Layers()), Command: commandOf(config.Config), Waste: WasteOf(contents)}
+	if a.Tree, err = mergeLogged(contents); err != nil {
 		return nil, err
 	}
-	tree, err := r.Tree(ctx, known, m)
-	if err != nil {
-		return nil, err
-	}
-	a := &Analysis{Tree: tree, Steps: history.makers(m.Layers()), Command: commandOf(raw), Waste: WasteOf(tree.Layers()), Losses: tree.Losses()}
+	a.Losses = a.Tree.Losses()
 	for _, l := range layers {
 		a.DiffIDs = append(a.DiffIDs, l.diffID)
 	}
@@ -61,37 +59,12 @@ func (h history) makers(layers []ocispec.Descriptor) []Step {
 	return steps
 }
 
-// commandOf returns what a container of the image with that config runs; nothing
-// where the config does not say it as it should.
-func commandOf(raw []byte) []string {
-	var config struct {
-		Config struct{ Entrypoint, Cmd []string } `json:"config"`
-	}
-	if json.Unmarshal(raw, &config) != nil {
+// commandOf returns what a container runs with those settings; nothing where they
+// do not say it as they should.
+func commandOf(settings []byte) []string {
+	var config struct{ Entrypoint, Cmd []string }
+	if json.Unmarshal(settings, &config) != nil {
 		return nil
 	}
-	return append(config.Config.Entrypoint, config.Config.Cmd...)
+	return append(config.Entrypoint, config.Cmd...)
 }
-
-// A knownConfig is a source one blob of which has been read and verified.
-type knownConfig struct {
-	content.Source
-
-	digest digest.Digest
-	raw    []byte
-}
-
-// Open implements [content.Source].
-func (k *knownConfig) Open(ctx context.Context, d ocispec.Descriptor, r content.Range) (io.ReadCloser, error) {
-	if d.Digest != k.digest {
-		return k.Source.Open(ctx, d, r)
-	}
-	off, n, err := r.Resolve(int64(len(k.raw)))
-	if err != nil {
-		return nil, err
-	}
-	return io.NopCloser(bytes.NewReader(k.raw[off : off+n])), nil
-}
-
-// Unwrap shows the abilities of the source.
-func (k *knownConfig) Unwrap() any { return k.Source }

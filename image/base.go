@@ -2,8 +2,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -46,24 +44,16 @@ type Config struct {
 // ReadConfig reads the config of the single image m of src. What is no image is
 // [content.ErrInvalid], and so is a config that is none.
 func ReadConfig(ctx context.Context, src content.Source, m content.Manifest) (Config, error) {
-	d, err := configOf(m)
-	if err != nil {
-		return Config{}, err
-	}
-	raw, err := content.ReadConfig(ctx, src, m, content.Limits{})
-	if err != nil {
-		return Config{}, err
-	}
-	var wire struct {
+	wire, err := decodeConfig[struct {
 		ocispec.Platform
 
 		Config struct {
 			Labels map[string]string `json:"Labels"`
 		} `json:"config"`
-		RootFS ocispec.RootFS `json:"rootfs"`
-	}
-	if err := json.Unmarshal(raw, &wire); err != nil {
-		return Config{}, fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid)
+		rootFS
+	}](ctx, src, m)
+	if err != nil {
+		return Config{}, err
 	}
 	return Config{Platform: content.PlatformOf(wire.Platform), Labels: wire.Config.Labels, DiffIDs: wire.RootFS.DiffIDs}, nil
 }

@@ -46,7 +46,7 @@ func (r Reader) Cat(ctx context.Context, w io.Writer, src content.Source, m cont
 	c := &cat{Reader: r, src: src, name: name, w: w, layers: m.Layers(), listed: new(atomic.Int64)}
 	c.held.dir = r.TempDir
 	defer func() { err = errors.Join(err, c.held.close()) }()
-	f, at, err := c.search(ctx)
+	f, err := c.search(ctx)
 	if err != nil {
 		return File{}, err
 	}
@@ -56,8 +56,8 @@ func (r Reader) Cat(ctx context.Context, w io.Writer, src content.Source, m cont
 	if f.Entry.Size == 0 || c.begun {
 		return f, nil
 	}
-	if !c.holds(f.Layer, at) {
-		if err := c.fetch(ctx, f, at); err != nil {
+	if !c.holds(f) {
+		if err := c.fetch(ctx, f); err != nil {
 			return f, fmt.Errorf("layer %s: %.200q: %w", c.layers[f.Layer].Digest, f.Path, err)
 		}
 	}
@@ -88,10 +88,8 @@ type cat struct {
 	listed *atomic.Int64
 
 	known uppermost
-	held  held // a file that was met with while a layer was read
-	layer int  // it is of; its number
-	entry int
-	kept  bool
+	held  held    // a file that was met with while a layer was read
+	its   *FileID // nil where none is held
 
 	w     io.Writer // of what is not to be verified
 	begun bool      // it was begun to write there
@@ -99,26 +97,26 @@ type cat struct {
 	passed File // that was written so
 }
 
-// holds reports whether the bytes of an entry are held, and verified.
-func (c *cat) holds(layer, entry int) bool { return c.kept && c.layer == layer && c.entry == entry }
+// holds reports whether the bytes of f are held, and verified.
+func (c *cat) holds(f File) bool { return c.its != nil && *c.its == f.ID() }
 
-// search returns the file that the name leads to, and the number of its entry.
-func (c *cat) search(ctx context.Context) (File, int, error) {
+// search returns the file that the name leads to.
+func (c *cat) search(ctx context.Context) (File, error) {
 	p, hops := strings.Join(elements(c.name), "/"), 0
 	for len(c.known.all) < len(c.layers) {
 		if p == "" {
-			return File{Layer: -1}, 0, nil
+			return File{Layer: -1, Number: -1}, nil
 		}
 		a := c.known.find(p)
 		switch a.verdict {
 		case found:
 			layer := len(c.layers) - 1 - a.layer
-			return File{Path: p, Layer: layer, Entry: &c.known.all[a.layer].Entries[a.entry]}, a.entry, nil
+			return File{Path: p, Layer: layer, Number: a.entry, Entry: c.known.all[a.layer].Entry(a.entry)}, nil
 		case gone:
-			return File{}, 0, fmt.Errorf("%.200q: %w", c.name, ErrNoSuchFile)
+			return File{}, fmt.Errorf("%.200q: %w", c.name, ErrNoSuchFile)
 		case moved:
 			if hops++; hops > maxHops {
-				return File{}, 0, fmt.Errorf("%.200q: %w", c.name, errCircle)
+				return File{}, fmt.Errorf("%.200q: %w", c.name, errCircle)
 			}
 			p = a.path
 			continue
@@ -126,10 +124,10 @@ func (c *cat) search(ctx context.Context) (File, int, error) {
 		}
 		err := c.next(ctx, p, a.verdict)
 		if errors.Is(err, errEnough) {
-			return c.passed, 0, nil
+			return c.passed, nil
 		}
 		if err != nil {
-			return File{}, 0, err
+			return File{}, err
 		}
 	}
 	return c.merged()
@@ -170,7 +168,7 @@ func (c *cat) readWhole(ctx context.Context, n int, p string, v verdict) (*Conte
 			if err := c.drop(); err != nil {
 				return nil, err
 			}
-			c.kept, c.layer, c.entry = true, n, i
+			c.its = &FileID{n, i}
 			return &c.held, nil
 		},
 	}
@@ -198,29 +196,25 @@ func (c *cat) drop() error {
 	if c.begun {
 		return fmt.Errorf("what was written already is wrong: %w", content.ErrCorrupt)
 	}
-	c.kept = false
+	c.its = nil
 	return c.held.reset()
 }
 
 // merged looks for the name in all layers.
-func (c *cat) merged() (File, int, error) {
+func (c *cat) merged() (File, error) {
 	all := make([]*Contents, len(c.layers))
 	for i, l := range c.known.all {
 		all[len(all)-1-i] = l.Contents
 	}
 	t, err := Merge(all)
 	if err != nil {
-		return File{}, 0, err
+		return File{}, err
 	}
-	n, err := t.tree.follow(c.name)
-	if err != nil {
-		return File{}, 0, fmt.Errorf("%.200q: %w", c.name, err)
-	}
-	return t.file(n), int(n.file.entry) - 1, nil
+	return t.Follow(c.name)
 }
 
-// fetch reads f, which is an entry of a layer that is known, and holds it.
-func (c *cat) fetch(ctx context.Context, f File, at int) error {
+// fetch reads f, which is of a layer that is known, and holds it.
+func (c *cat) fetch(ctx context.Context, f File) error {
 	d := c.layers[f.Layer]
 	return content.Reread(ctx, content.NewBlob(c.src, d), func() error {
 		err := errors.ErrUnsupported
@@ -228,7 +222,7 @@ func (c *cat) fetch(ctx context.Context, f File, at int) error {
 			err = c.fetchSpan(ctx, d, f.Entry)
 		}
 		if errors.Is(err, errors.ErrUnsupported) {
-			err = c.fetchUpTo(ctx, d, f, at)
+			err = c.fetchUpTo(ctx, d, f)
 		}
 		return err
 	})
@@ -265,7 +259,7 @@ func cutOff(err error) error {
 var errEnough = errors.New("it was found")
 
 // fetchUpTo reads d up to the end of f.
-func (c *cat) fetchUpTo(ctx context.Context, d ocispec.Descriptor, f File, at int) error {
+func (c *cat) fetchUpTo(ctx context.Context, d ocispec.Descriptor, f File) error {
 	contents := c.known.all[len(c.layers)-1-f.Layer].Contents
 	i := -1
 	err := (layer{Descriptor: d}).read(ctx, c.src, c.MaxUnpacked, io.Discard, func(h *tar.Header, body io.Reader) error {
@@ -274,7 +268,7 @@ func (c *cat) fetchUpTo(ctx context.Context, d ocispec.Descriptor, f File, at in
 		}
 		i++
 		// A table need not have the entries in the order of the tar.
-		its := i == at
+		its := i == f.Number
 		if contents.Table != "" {
 			its = isRegular(h.Typeflag) && clean(h.Name) == f.Entry.Path
 		}

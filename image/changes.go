@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,28 +42,30 @@ type Change struct {
 
 // A changeLog notes what layers do to a tree. A nil one notes nothing.
 type changeLog struct {
-	layers [][]Change // of those that are applied
-	lost   map[string]File
+	layers [][]change // of those that are applied
+	lost   []change   // what the layer that is being applied takes away
 	made   []*node
-	file   func(*node) File
+	entry  func(source) *Entry
 }
 
-func newChangeLog(file func(*node) File) *changeLog {
-	return &changeLog{lost: map[string]File{}, file: file}
+// A change is a [Change] as it is kept: there may be one for each entry.
+type change struct {
+	at       *node // it may be gone from the tree, or something else
+	was, now source
+	kind     ChangeKind
 }
 
 // lose notes that what n has of lower layers than that one is going away.
 func (l *changeLog) lose(n *node, layer int32) {
-	if l == nil || n.layer == layer || n.file.layer == 0 {
+	if l == nil || n.layer == layer || n.source.layer == 0 {
 		return
 	}
-	f := l.file(n)
-	l.lost[f.Path] = f
+	l.lost = append(l.lost, change{kind: Removed, at: n, was: n.source})
 }
 
 // make notes that the layer has put something at n.
 func (l *changeLog) make(n *node) {
-	if l == nil || n.file.layer == 0 {
+	if l == nil || n.source.layer == 0 {
 		return
 	}
 	l.made = append(l.made, n)
@@ -73,40 +76,80 @@ func (l *changeLog) close(t *tree) {
 	if l == nil || t.layer == 0 || len(l.layers) == int(t.layer) {
 		return
 	}
-	var changes []Change
-	seen := map[*node]bool{}
+	l.made = slices.DeleteFunc(l.made, func(n *node) bool { return n.source.layer == 0 || !n.attached() })
+	slices.SortFunc(l.made, byPath)
+	l.made = slices.Compact(l.made)
+	slices.SortFunc(l.lost, func(a, b change) int { return byPath(a.at, b.at) })
+	changes := make([]change, 0, len(l.made)+len(l.lost))
+	lost := l.lost
 	for _, n := range l.made {
-		if seen[n] || n.file.layer == 0 || !n.attached() {
-			continue
+		for len(lost) > 0 && byPath(lost[0].at, n) < 0 {
+			changes = append(changes, lost[0].left(t))
+			lost = lost[1:]
 		}
-		seen[n] = true
-		c := Change{Kind: Added, Now: l.file(n)}
-		c.Path = c.Now.Path
-		if was, had := l.lost[c.Path]; had {
-			c.Kind, c.Was = Changed, was
-			delete(l.lost, c.Path)
+		c := change{kind: Added, at: n, now: n.source}
+		if len(lost) > 0 && byPath(lost[0].at, n) == 0 {
+			c.kind, c.was = Changed, lost[0].was
+			lost = lost[1:]
 		}
-		if !c.nothing() {
+		if !l.nothing(c) {
 			changes = append(changes, c)
 		}
 	}
-	for name, was := range l.lost {
-		c := Change{Kind: Removed, Path: name, Was: was}
-		if n := t.at(name); n != nil { // a folder that is left for what is below it
-			c.Kind, c.Now = Changed, l.file(n)
-		}
-		changes = append(changes, c)
+	for _, c := range lost {
+		changes = append(changes, c.left(t))
 	}
-	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
-	l.layers = append(l.layers, changes)
-	l.made = nil
-	clear(l.lost)
+	l.layers = append(l.layers, slices.Clip(changes))
+	l.made, l.lost = nil, nil
+}
+
+// left returns what becomes of c, of which the layer makes nothing: a folder may be
+// left for what is below it.
+func (c change) left(t *tree) change {
+	if n := t.at(c.at.path()); n != nil {
+		c.kind, c.now = Changed, n.source
+	}
+	return c
+}
+
+// byPath sorts nodes by their paths, folders before what is in them. It goes by
+// names: nodes that were there one after the other have the same path.
+func byPath(a, b *node) int {
+	deepA, deepB := a.depth(), b.depth()
+	upA, upB := a, b
+	for range deepA - deepB {
+		upA = upA.parent
+	}
+	for range deepB - deepA {
+		upB = upB.parent
+	}
+	return cmp.Or(byNames(upA, upB), deepA-deepB)
+}
+
+// byNames is byPath for nodes of the same depth.
+func byNames(a, b *node) int {
+	if a == b {
+		return 0
+	}
+	return cmp.Or(byNames(a.parent, b.parent), strings.Compare(a.name, b.name))
+}
+
+// depth returns how many folders n is in.
+func (n *node) depth() int {
+	d := 0
+	for ; n.parent != nil; n = n.parent {
+		d++
+	}
+	return d
 }
 
 // nothing reports whether c is a folder that is told of once more: layers have the
 // folders of what is in them.
-func (c Change) nothing() bool {
-	now, was := c.Now.Entry, c.Was.Entry
+func (l *changeLog) nothing(c change) bool {
+	if c.kind != Changed || c.at.folder == nil {
+		return false
+	}
+	now, was := l.entry(c.now), l.entry(c.was)
 	return now != nil && was != nil && now.IsDir() && was.IsDir() && now.Mode == was.Mode && now.UID == was.UID && now.GID == was.GID &&
 		now.ModTime.Equal(was.ModTime) && maps.Equal(now.Xattrs, was.Xattrs)
 }
@@ -114,7 +157,7 @@ func (c Change) nothing() bool {
 // attached reports whether n is in the tree still, and not only its memory.
 func (n *node) attached() bool {
 	for ; n.parent != nil; n = n.parent {
-		if n.parent.children[n.name] != n {
+		if n.parent.child(n.name) != n {
 			return false
 		}
 	}
@@ -126,7 +169,7 @@ func (n *node) attached() bool {
 func (t *tree) at(name string) *node {
 	n := t.root
 	for _, elem := range elements(name) {
-		if n = n.children[elem]; n == nil {
+		if n = n.child(elem); n == nil {
 			return nil
 		}
 	}

@@ -53,6 +53,13 @@ const (
 // has reports whether p is asked for.
 func (o CompareOptions) has(p Parts) bool { return o.Parts == 0 || o.Parts&p != 0 }
 
+func (o CompareOptions) strictness() strictness {
+	if o.Semantic {
+		return semantic
+	}
+	return literal
+}
+
 // A Comparison is how image B differs from image A.
 type Comparison struct {
 	A, B Compared
@@ -119,7 +126,7 @@ func (r Reader) Compare(ctx context.Context, a, b Side, o CompareOptions) (*Comp
 		result.Layers = append(result.Layers, p.shown(c.sides))
 	}
 	if o.has(PartSettings) {
-		result.Settings = compareConfigs(c.sides[0].config, c.sides[1].config, o.Semantic)
+		result.Settings = compareConfigs(c.sides[0].config, c.sides[1].config, o.strictness())
 	}
 	differ := slices.ContainsFunc(result.Layers, func(p LayerPair) bool { return !p.Shared() })
 	if !o.has(PartFiles|PartPackages) || !differ && len(o.Paths) == 0 {
@@ -201,11 +208,11 @@ func (c *comparer) readConfigs(ctx context.Context) error {
 	}
 	for i, s := range c.sides {
 		d, _ := configOf(s.Manifest)
-		if s.layers, err = layersBy(d, raws[i], s.Manifest); err != nil {
-			return err
-		}
 		if s.config, err = parseConfig(raws[i]); err != nil {
 			return fmt.Errorf("config %s: %w", d.Digest, err)
+		}
+		if s.layers, err = s.config.layers(s.Manifest); err != nil {
+			return err
 		}
 		s.known = make([]*Contents, len(s.layers))
 	}
@@ -260,7 +267,7 @@ func (c *comparer) recall() {
 			if carried, ok := tableOf(l.Descriptor); known == nil && ok && !c.Whole {
 				known = c.load(l.Digest, carried.digest)
 			}
-			if known != nil && l.check(known) == nil && count(c.listed, int64(len(known.Entries))) == nil {
+			if known != nil && l.check(known) == nil && count(c.listed, int64(known.Len())) == nil {
 				c.know(p, known)
 				break
 			}

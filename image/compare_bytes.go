@@ -28,7 +28,7 @@ var errLarge = errors.New("it is too large, or there are too many of its kind")
 type keptFiles struct {
 	mu    sync.Mutex
 	taken int64 // bytes that are kept, or will be
-	all   map[*Entry][]byte
+	all   map[digest.Digest][]byte
 }
 
 // A catch is what is kept of one layer while it is read.
@@ -78,32 +78,33 @@ func (k *keptFiles) add(contents *Contents, c *catch) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, raw := range c.all {
-		if i < len(contents.Entries) && digest.FromBytes(raw.Bytes()) == contents.Entries[i].Digest {
-			k.put(&contents.Entries[i], raw.Bytes())
+		d := digest.FromBytes(raw.Bytes())
+		if _, there := k.all[d]; !there && i < contents.Len() && d == contents.Entry(i).Digest {
+			k.put(d, raw.Bytes())
 			continue
 		}
-		k.taken -= int64(raw.Cap()) // it is of a reading that was corrupt
+		k.taken -= int64(raw.Cap()) // it is there, or of a reading that was corrupt
 	}
 }
 
-// only forgets all but the bytes of some entries.
-func (k *keptFiles) only(wanted map[*Entry]bool) {
+// only forgets all but the bytes of some files.
+func (k *keptFiles) only(wanted map[digest.Digest]bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	maps.DeleteFunc(k.all, func(e *Entry, _ []byte) bool { return !wanted[e] })
+	maps.DeleteFunc(k.all, func(d digest.Digest, _ []byte) bool { return !wanted[d] })
 }
 
-func (k *keptFiles) put(e *Entry, raw []byte) {
+func (k *keptFiles) put(d digest.Digest, raw []byte) {
 	if k.all == nil {
-		k.all = map[*Entry][]byte{}
+		k.all = map[digest.Digest][]byte{}
 	}
-	k.all[e] = raw
+	k.all[d] = raw
 }
 
 func (k *keptFiles) get(e *Entry) ([]byte, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	raw, ok := k.all[e]
+	raw, ok := k.all[e.Digest]
 	return raw, ok
 }
 
@@ -168,7 +169,7 @@ func (c *comparer) keepOf(left map[string][]*Entry, path string, body io.Reader)
 			return false
 		}
 		c.kept.mu.Lock()
-		c.kept.put(e, raw)
+		c.kept.put(d, raw)
 		c.kept.mu.Unlock()
 		return true
 	})

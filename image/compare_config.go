@@ -30,6 +30,7 @@ type SettingChange struct {
 // A configFile is what of a config is compared.
 type configFile struct {
 	history
+	rootFS
 
 	Created json.RawMessage `json:"created"` // a time that is none is none
 	Author  string          `json:"author"`
@@ -67,9 +68,17 @@ func (s *settings) set(name, key, value string) {
 	}
 }
 
+// strictness is what counts as a difference.
+type strictness uint8
+
+const (
+	literal  strictness = iota // all
+	semantic                   // not when things were made, nor the order of what has none
+)
+
 // compareConfigs returns the settings that differ.
-func compareConfigs(a, b configFile, semantic bool) []SettingChange {
-	was, now := a.settings(semantic), b.settings(semantic)
+func compareConfigs(a, b configFile, by strictness) []SettingChange {
+	was, now := a.settings(by), b.settings(by)
 	var all []SettingChange
 	for _, name := range was.names {
 		keys := maps.Clone(was.values[name])
@@ -82,7 +91,7 @@ func compareConfigs(a, b configFile, semantic bool) []SettingChange {
 			}
 		}
 	}
-	return append(all, compareHistory(a, b, semantic)...)
+	return append(all, compareHistory(a, b, by)...)
 }
 
 // differenceOf returns how what differs does, that A and B have or do not.
@@ -96,7 +105,7 @@ func differenceOf(inA, inB bool) Difference {
 	return Differs
 }
 
-func (f configFile) settings(semantic bool) settings { //nolint:revive // an option of Compare
+func (f configFile) settings(by strictness) settings {
 	var s settings
 	c := f.Config
 	s.set("platform", "", platformOf(f.Platform))
@@ -108,7 +117,7 @@ func (f configFile) settings(semantic bool) settings { //nolint:revive // an opt
 	s.set("stopSignal", "", c.StopSignal)
 	s.set("healthcheck", "", object(c.Healthcheck))
 	s.set("onBuild", "", list(c.OnBuild))
-	s.setEnv(c.Env, semantic)
+	s.setEnv(c.Env, by)
 	s.set("label", "", "")
 	for key, value := range c.Labels {
 		s.set("label", key, value)
@@ -122,14 +131,14 @@ func (f configFile) settings(semantic bool) settings { //nolint:revive // an opt
 		s.set("volume", path, "")
 	}
 	s.set("author", "", f.Author)
-	if !semantic {
+	if by == literal {
 		s.set("created", "", strings.Trim(string(f.Created), `"`))
 	}
 	return s
 }
 
 // setEnv sets variables, and their order where that counts.
-func (s *settings) setEnv(env []string, semantic bool) { //nolint:revive // an option of Compare
+func (s *settings) setEnv(env []string, by strictness) {
 	s.set("env", "", "")
 	var order []string
 	for _, variable := range env {
@@ -138,7 +147,7 @@ func (s *settings) setEnv(env []string, semantic bool) { //nolint:revive // an o
 		order = append(order, name)
 	}
 	s.set("envOrder", "", "")
-	if !semantic {
+	if by == literal {
 		s.set("envOrder", "", list(order))
 	}
 }
@@ -169,8 +178,8 @@ func object(v any) string {
 
 // compareHistory returns the steps that differ: those between the first that are
 // the same in both and the last ones that are.
-func compareHistory(a, b configFile, semantic bool) []SettingChange {
-	was, now := a.lines(semantic), b.lines(semantic)
+func compareHistory(a, b configFile, by strictness) []SettingChange {
+	was, now := a.lines(by), b.lines(by)
 	first := 0
 	for first < len(was) && first < len(now) && was[first] == now[first] {
 		first++
@@ -195,11 +204,11 @@ func compareHistory(a, b configFile, semantic bool) []SettingChange {
 }
 
 // lines returns a line for each step, the oldest first.
-func (f configFile) lines(semantic bool) []string { //nolint:revive // an option of Compare
+func (f configFile) lines(by strictness) []string {
 	all := make([]string, len(f.History))
 	for i, step := range f.History {
 		all[i] = cmp.Or(step.CreatedBy, step.Comment, "(nothing said)")
-		if !semantic && !time.Time(step.Created).IsZero() {
+		if by == literal && !time.Time(step.Created).IsZero() {
 			all[i] += " (" + time.Time(step.Created).UTC().Format(time.RFC3339) + ")"
 		}
 	}

@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -361,22 +362,30 @@ func sayingOf(f File) saying { return saying{what: present, entry: f.Entry, laye
 
 // compareTrees calls keep for every path of two trees.
 func compareTrees(a, b treeView, keep func(path string, a, b saying)) {
-	was := map[string]saying{"": a.at("")}
-	for f := range a.All() {
-		was[f.Path] = sayingOf(f)
-	}
-	keep("", was[""], b.at(""))
-	delete(was, "")
-	for f := range b.All() {
-		before, ok := was[f.Path]
-		if !ok {
-			before = saying{what: absent}
+	keep("", a.at(""), b.at(""))
+	nextA, stopA := iter.Pull(a.All())
+	defer stopA()
+	nextB, stopB := iter.Pull(b.All())
+	defer stopB()
+	was, inA := nextA()
+	now, inB := nextB()
+	for inA || inB {
+		order := 0
+		if inA && inB {
+			order = comparePaths(was.Path, now.Path)
 		}
-		keep(f.Path, before, sayingOf(f))
-		delete(was, f.Path)
-	}
-	for path, before := range was {
-		keep(path, before, saying{what: absent})
+		switch {
+		case !inB || order < 0:
+			keep(was.Path, sayingOf(was), saying{what: absent})
+			was, inA = nextA()
+		case !inA || order > 0:
+			keep(now.Path, saying{what: absent}, sayingOf(now))
+			now, inB = nextB()
+		default:
+			keep(now.Path, sayingOf(was), sayingOf(now))
+			was, inA = nextA()
+			now, inB = nextB()
+		}
 	}
 }
 

@@ -47,15 +47,15 @@ func (c *comparer) overlay(side int) (view, error) {
 			rank++
 			continue
 		}
-		for j := range contents.Entries {
-			if err := m.admit(contents.Entries[j].header()); err != nil {
+		for _, e := range contents.All() {
+			if err := m.admit(e.header()); err != nil {
 				return nil, fmt.Errorf("layer %s: %w", contents.Layer, err)
 			}
-			o.clear(&contents.Entries[j], rank)
+			o.clear(e, rank)
 		}
-		for j := range contents.Entries {
-			if err := o.put(&contents.Entries[j], i, rank); err != nil {
-				return nil, fmt.Errorf("layer %s: entry %.200q: %w", contents.Layer, contents.Entries[j].Path, err)
+		for _, e := range contents.All() {
+			if err := o.put(e, i, rank); err != nil {
+				return nil, fmt.Errorf("layer %s: entry %.200q: %w", contents.Layer, e.Path, err)
 			}
 		}
 	}

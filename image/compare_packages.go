@@ -92,7 +92,7 @@ func skipped(unlisted []UnlistedPackages) map[installed.Manager]bool {
 // memory together, and those that do not. What else was kept of the layers is
 // forgotten.
 func (c *comparer) fitting(files [2]map[digest.Digest]packageFile) (differ [2][]packageFile, large []UnlistedPackages) {
-	total, wanted := int64(0), map[*Entry]bool{}
+	total, wanted := int64(0), map[digest.Digest]bool{}
 	for side := range files {
 		for d, f := range files[side] {
 			if _, both := files[1-side][d]; !both {
@@ -110,7 +110,7 @@ func (c *comparer) fitting(files [2]map[digest.Digest]packageFile) (differ [2][]
 				return true
 			}
 			total += f.entry.Size
-			wanted[f.entry] = true
+			wanted[f.entry.Digest] = true
 			return false
 		})
 	}
@@ -189,8 +189,7 @@ func (c *comparer) rememberPackages(contents *Contents) {
 	if c.Cache == nil {
 		return
 	}
-	for i := range contents.Entries {
-		e := &contents.Entries[i]
+	for _, e := range contents.All() {
 		m, ok := installed.Of(e.Path)
 		if raw, caught := c.kept.get(e); ok && caught {
 			_, _ = c.readPackages(m, e, raw) // whoever needs it will say what is wrong with it

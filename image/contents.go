@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"iter"
 	"path"
 	"strings"
 	"time"
@@ -21,18 +22,30 @@ type Contents struct {
 	DiffID   digest.Digest // sha256 of the tar; empty where it was not read
 	Unpacked int64         // bytes of the tar; 0 where it was not read
 
-	Entries []Entry // in the order of the tar
+	entries entryList
 }
+
+// NewContents returns the contents of a layer that has those entries.
+func NewContents(entries ...Entry) *Contents {
+	c := &Contents{}
+	for i := range entries {
+		c.entries.add(&entries[i])
+	}
+	return c
+}
+
+// Len returns how many entries the layer has.
+func (c *Contents) Len() int { return c.entries.n }
+
+// Entry returns an entry by its number, from 0, in the order of the tar.
+func (c *Contents) Entry(i int) *Entry { return c.entries.at(i) }
+
+// All yields the entries, with their numbers, in the order of the tar.
+func (c *Contents) All() iter.Seq2[int, *Entry] { return c.entries.all() }
 
 // Size returns how many bytes the files of the layer have, as they are in the
 // layer: names that stand there twice count twice.
-func (c *Contents) Size() int64 {
-	var n int64
-	for i := range c.Entries {
-		n += c.Entries[i].Size
-	}
-	return n
-}
+func (c *Contents) Size() int64 { return c.entries.size }
 
 // An Entry is one entry of a layer's tar.
 type Entry struct {

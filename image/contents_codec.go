@@ -2,6 +2,8 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -17,7 +19,7 @@ import (
 
 // contentsMagic begins contents on disk, before they are compressed. Another
 // version has another number. docs/format/contents.md tells the rest.
-const contentsMagic = "wherry contents 1\n"
+const contentsMagic = "wherry contents 2\n"
 
 // maxEncoded is how many bytes contents on disk may have once they are unpacked.
 const maxEncoded = 1 << 30
@@ -36,22 +38,31 @@ var emptyFile = digest.FromBytes(nil)
 
 // encode returns c as it is on disk.
 func (c *Contents) encode() ([]byte, error) {
-	e := encoder{buf: []byte(contentsMagic)}
-	e.text(c.Layer.String())
-	e.text(c.Table.String())
-	e.text(c.DiffID.String())
-	e.number(c.Unpacked)
-	e.number(int64(len(c.Entries)))
-	last := ""
-	for i := range c.Entries {
-		e.entry(&c.Entries[i], last)
-		last = c.Entries[i].Path
+	head := encoder{buf: []byte(contentsMagic)}
+	head.text(c.Layer.String())
+	head.text(c.Table.String())
+	head.text(c.DiffID.String())
+	head.number(c.Unpacked)
+	head.number(int64(c.entries.n))
+	parts := append([][]byte{head.buf}, c.entries.blocks...)
+	parts = append(parts, c.entries.tail.buf)
+	size := 0
+	for _, part := range parts {
+		size += len(part)
 	}
+	var stored bytes.Buffer
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true))
 	if err != nil {
 		return nil, err
 	}
-	return z.EncodeAll(e.buf, nil), z.Close()
+	z.ResetContentSize(&stored, int64(size)) // that much is made room for at once when it is read
+	for _, part := range parts {
+		if _, err := z.Write(part); err != nil {
+			return nil, err
+		}
+	}
+	err = z.Close()
+	return stored.Bytes(), err
 }
 
 // An encoder writes numbers as varints, and texts with their length in front.
@@ -64,7 +75,16 @@ func (e *encoder) text(s string) {
 	e.buf = append(e.buf, s...)
 }
 
+// entry writes f, with its length in front, after an entry of path last.
 func (e *encoder) entry(f *Entry, last string) {
+	var body [256]byte // of most
+	parts := encoder{buf: body[:0]}
+	parts.parts(f, last)
+	e.number(int64(len(parts.buf)))
+	e.buf = append(e.buf, parts.buf...)
+}
+
+func (e *encoder) parts(f *Entry, last string) {
 	shared := 0
 	for shared < min(len(last), len(f.Path)) && last[shared] == f.Path[shared] {
 		shared++
@@ -82,8 +102,9 @@ func (e *encoder) entry(f *Entry, last string) {
 	}
 	if flags&hasSize != 0 {
 		e.number(f.Size)
-		sum, _ := hex.DecodeString(f.Digest.Encoded()) // it is a sha256 of ours
-		e.buf = append(e.buf, sum...)
+		var sum [sha256.Size]byte
+		_, _ = hex.Decode(sum[:], []byte(strings.TrimPrefix(f.Digest.String(), "sha256:"))) // it is one of ours
+		e.buf = append(e.buf, sum[:]...)
 	}
 	if flags&hasLink != 0 {
 		e.text(f.Link)
@@ -141,24 +162,18 @@ func decodeContents(raw []byte) (*Contents, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoContents, err)
 	}
-	rest, ok := strings.CutPrefix(string(plain), contentsMagic)
+	rest, ok := bytes.CutPrefix(plain, []byte(contentsMagic))
 	if !ok {
 		return nil, errNoContents
 	}
 	d := &decoder{rest: rest}
 	c := &Contents{Layer: digest.Digest(d.text()), Table: digest.Digest(d.text()), DiffID: digest.Digest(d.text()), Unpacked: d.number()}
 	n := d.number()
-	const least = 8 // bytes of an entry
+	const least = 9 // bytes of an entry
 	if n < 0 || n > maxListed || n > int64(len(d.rest)/least) {
 		return nil, errNoContents
 	}
-	c.Entries = make([]Entry, n)
-	last := ""
-	for i := range c.Entries {
-		d.entry(&c.Entries[i], last)
-		last = c.Entries[i].Path
-	}
-	if d.bad || d.rest != "" {
+	if c.entries = d.entries(int(n)); d.bad || len(d.rest) > 0 {
 		return nil, errNoContents
 	}
 	return c, nil
@@ -166,47 +181,87 @@ func decodeContents(raw []byte) (*Contents, error) {
 
 // A decoder gives zero values once something was wrong.
 type decoder struct {
-	rest string
+	rest []byte
+	path []byte // of the last entry
 	bad  bool
 }
 
 func (d *decoder) number() int64 {
-	var n uint64
-	for i := range min(len(d.rest), binary.MaxVarintLen64) {
-		b := d.rest[i]
-		n |= uint64(b&0x7f) << (7 * i)
-		if b < 0x80 {
-			d.rest = d.rest[i+1:]
-			return int64(n>>1) ^ -int64(n&1)
-		}
+	n, size := binary.Varint(d.rest)
+	if size <= 0 {
+		d.fail()
+		return 0
 	}
-	d.fail()
-	return 0
+	d.rest = d.rest[size:]
+	return n
 }
 
 // take returns the next n bytes.
-func (d *decoder) take(n int64) string {
+func (d *decoder) take(n int64) []byte {
 	if n < 0 || n > int64(len(d.rest)) {
 		d.fail()
-		return ""
+		return nil
 	}
-	s := d.rest[:n]
+	p := d.rest[:n:n]
 	d.rest = d.rest[n:]
-	return s
+	return p
 }
 
-func (d *decoder) text() string { return d.take(d.number()) }
+func (d *decoder) text() string { return string(d.take(d.number())) }
 
-func (d *decoder) fail() { d.bad, d.rest = true, "" }
+func (d *decoder) fail() { d.bad, d.rest = true, nil }
 
-func (d *decoder) entry(f *Entry, last string) {
+// entries returns the next n entries, which stay where they are.
+func (d *decoder) entries(n int) entryList {
+	var l entryList
+	for l.n < n && !d.bad {
+		d.path = d.path[:0]
+		begin := d.rest
+		in := min(perBlock, n-l.n)
+		var e Entry
+		for range in {
+			e = Entry{}
+			d.entry(&e)
+			l.size += e.Size
+		}
+		block := begin[:len(begin)-len(d.rest)]
+		l.n += in
+		if l.n < n {
+			l.blocks = append(l.blocks, block)
+			continue
+		}
+		l.tail.buf, l.last = block, e.Path
+	}
+	return l
+}
+
+// skip reads the path of an entry, and no more of it.
+func (d *decoder) skip() {
+	body := decoder{rest: d.take(d.number()), path: d.path}
+	body.take(2)
+	body.readPath()
+	d.path = body.path
+}
+
+// entry reads an entry into f, which is zero.
+func (d *decoder) entry(f *Entry) {
+	body := decoder{rest: d.take(d.number()), path: d.path}
+	body.parts(f)
+	d.path = body.path
+	if body.bad || len(body.rest) > 0 {
+		d.fail()
+	}
+}
+
+func (d *decoder) parts(f *Entry) {
 	head := d.take(2)
 	if d.bad {
 		return
 	}
 	flags := head[1]
 	f.Type = head[0]
-	f.Path = d.path(last)
+	d.readPath()
+	f.Path = string(d.path)
 	f.Mode = d.number()
 	f.UID, f.GID = int(d.number()), int(d.number())
 	sec, nanos := d.number(), int64(0)
@@ -219,7 +274,7 @@ func (d *decoder) entry(f *Entry, last string) {
 	}
 	if flags&hasSize != 0 {
 		f.Size = d.number()
-		f.Digest = digest.NewDigestFromBytes(digest.SHA256, []byte(d.take(32)))
+		f.Digest = digest.NewDigestFromBytes(digest.SHA256, d.take(sha256.Size))
 	}
 	if flags&hasLink != 0 {
 		f.Link = d.text()
@@ -239,16 +294,13 @@ func (d *decoder) entry(f *Entry, last string) {
 	}
 }
 
-// path returns a path, of which what it has in common with the last one is not
+// readPath reads a path, of which what it has in common with the last one is not
 // there again.
-func (d *decoder) path(last string) string {
+func (d *decoder) readPath() {
 	shared := d.number()
-	if shared < 0 || shared > int64(len(last)) {
+	if shared < 0 || shared > int64(len(d.path)) {
 		d.fail()
-		return ""
+		return
 	}
-	if shared == 0 {
-		return d.text()
-	}
-	return last[:shared] + d.text()
+	d.path = append(d.path[:shared], d.take(d.number())...)
 }

@@ -1,53 +1,60 @@
 package image
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/wherry-dev/wherry/internal/installed"
 )
 
-// databases are where package managers keep what is installed.
-var databases = []string{"var/lib/dpkg/status", "lib/apk/db/installed", "usr/lib/apk/db/installed", "var/lib/rpm", "usr/lib/sysimage/rpm"}
+// distroless is about an image that is one program on top of a distribution: above
+// the layers that have packages there is nothing else that runs, and no library.
+// Whether the program needs those of the distribution is not looked into.
+type distroless struct {
+	top     int // layer with packages that has none above it
+	program File
+	not     bool // it is another kind of image
+	base    heap
+}
 
-// adviseDistroless is about an image that is one program on top of a distribution:
-// above the layers that have packages there is nothing else that runs, and no
-// library. Whether the program needs those of the distribution is not looked into.
-func (a *Analysis) adviseDistroless(files []File) []Advice {
-	top := a.lastPackages()
-	if top < 0 || !a.isThere("bin/sh", "usr/bin/sh") {
-		return nil
-	}
-	program, ok := a.program()
-	if !ok || program.Layer <= top {
-		return nil
-	}
+func (a *Analysis) newDistroless() *distroless {
 	const least = 500_000 // a script has less, a program with all it needs has more
-	if program.Entry.Size < least || needsMore(files, top, program) {
+	d := &distroless{top: a.lastPackages()}
+	program, ok := a.program()
+	d.program = program
+	d.not = d.top < 0 || !ok || program.Layer <= d.top || program.Entry.Size < least || !a.isThere("bin/sh", "usr/bin/sh")
+	return d
+}
+
+// add looks at a file of the image.
+func (d *distroless) add(f File) {
+	switch {
+	case d.not:
+	case f.Layer <= d.top:
+		d.base.add(f)
+	default:
+		d.not = f.ID() != d.program.ID() && runs(f)
+	}
+}
+
+func (d *distroless) advise() []Advice {
+	if d.not {
 		return nil
 	}
-	var base heap
-	for _, f := range files {
-		if f.Layer <= top {
-			base.add(f)
-		}
-	}
-	return []Advice{{
-		ID: "distroless", Bytes: base.bytes, Layers: base.layers,
-		Text: fmt.Sprintf("All that runs is /%s, on %s of a distribution with a shell and a package manager: where it is linked statically, "+
-			"scratch or a distroless base (some 2MB) would do.", program.Path, size(base.bytes)),
-	}}
+	return []Advice{{ID: "distroless", Bytes: d.base.bytes, Layers: d.base.layers, Files: d.base.files, Path: d.program.Path}}
 }
 
 // lastPackages returns the highest layer that installs packages; -1 where none does.
 func (a *Analysis) lastPackages() int {
 	last := -1
-	for i := range a.Tree.Layers() {
-		for _, c := range a.Tree.Changes(i) {
-			if c.Now.Entry != nil && slices.ContainsFunc(databases, func(d string) bool { return c.Path == d || strings.HasPrefix(c.Path, d+"/") }) {
-				last = i
-				break
-			}
+	for i, changes := range a.Tree.changes() {
+		tells := func(c change) bool {
+			_, ok := installed.Of(c.at.path())
+			return ok && c.now.layer > 0
+		}
+		if slices.ContainsFunc(changes, tells) {
+			last = i
 		}
 	}
 	return last
@@ -82,17 +89,11 @@ func (a *Analysis) program() (File, bool) {
 	return File{}, false
 }
 
-// needsMore reports whether the layers above top have anything beside program
-// that runs.
-func needsMore(files []File, top int, program File) bool {
-	return slices.ContainsFunc(files, func(f File) bool {
-		if f.Layer <= top || f.Entry == program.Entry {
-			return false
-		}
-		switch path.Ext(f.Path) {
-		case ".so", ".py", ".js", ".mjs", ".rb", ".php", ".pl", ".jar", ".class", ".sh":
-			return true
-		}
-		return strings.Contains(path.Base(f.Path), ".so.") || f.Entry.Mode&0o111 != 0
-	})
+// runs reports whether f is a program, or a part of one.
+func runs(f File) bool {
+	switch path.Ext(f.Path) {
+	case ".so", ".py", ".js", ".mjs", ".rb", ".php", ".pl", ".jar", ".class", ".sh":
+		return true
+	}
+	return strings.Contains(path.Base(f.Path), ".so.") || f.Entry.Mode&0o111 != 0
 }

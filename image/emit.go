@@ -20,10 +20,10 @@ type writer struct {
 
 func newWriter(w io.Writer) *writer { return &writer{tar.NewWriter(w), make([]byte, 64<<10)} }
 
-// file writes f, whose entry is h and body, under all its names.
-func (w *writer) file(f *inode, h *tar.Header, body io.Reader) error {
-	first := f.names[0]
-	if f.kind == tar.TypeDir {
+// file writes a file, whose entry is h and body, under all its names.
+func (w *writer) file(names []*node, h *tar.Header, body io.Reader) error {
+	first := names[0]
+	if first.folder != nil {
 		return w.folder(first)
 	}
 	if err := w.folder(first.parent); err != nil {
@@ -35,7 +35,7 @@ func (w *writer) file(f *inode, h *tar.Header, body io.Reader) error {
 	if _, err := io.CopyBuffer(w.tw, body, w.buf); err != nil {
 		return err
 	}
-	for _, n := range f.names[1:] {
+	for _, n := range names[1:] {
 		if err := w.folder(n.parent); err != nil {
 			return err
 		}
@@ -51,11 +51,11 @@ func (w *writer) file(f *inode, h *tar.Header, body io.Reader) error {
 // folder writes n and what it is in, each once. The root is written where an
 // entry tells what it is.
 func (w *writer) folder(n *node) error {
-	if n.written {
+	if n.folder.written {
 		return nil
 	}
-	n.written = true
-	h := n.file.header
+	n.folder.written = true
+	h := n.folder.header
 	if n.parent == nil {
 		if h == nil {
 			return nil
@@ -75,7 +75,7 @@ func (w *writer) folder(n *node) error {
 func (w *writer) rest(t *tree) error {
 	var failed error
 	t.root.each(func(n *node) {
-		if n.children != nil && failed == nil {
+		if n.folder != nil && failed == nil {
 			failed = w.folder(n)
 		}
 	})

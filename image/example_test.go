@@ -90,7 +90,7 @@ func ExampleReader_Tree() {
 			fmt.Println(f.Path, f.Entry.Size, "bytes of layer", f.Layer)
 		}
 	}
-	for _, c := range tree.Changes(1) {
+	for c := range tree.Changes(1) {
 		fmt.Println(c.Kind, c.Path, c.Was.Entry.Size, "bytes")
 	}
 	// Output:

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +55,7 @@ func Export(ctx context.Context, w io.Writer, src content.Source, m content.Mani
 		}
 	}
 	t := newTree(o.most(layers))
+	t.headers = true
 	for _, l := range layers {
 		t.begin()
 		if err := l.apply(ctx, k, t, o.MaxUnpacked); err != nil {
@@ -64,11 +64,11 @@ func Export(ctx context.Context, w io.Writer, src content.Source, m content.Mani
 	}
 	buffered := bufio.NewWriterSize(w, 128<<10)
 	out := newWriter(buffered)
-	for i, files := range t.settle() {
-		if len(files) == 0 {
+	for i, names := range t.settle() {
+		if len(names) == 0 {
 			continue
 		}
-		if err := layers[i].pour(ctx, k, out, files, o.MaxUnpacked); err != nil {
+		if err := layers[i].pour(ctx, k, out, names, o.MaxUnpacked); err != nil {
 			return fmt.Errorf("layer %s: %w", layers[i].Digest, err)
 		}
 	}
@@ -97,28 +97,24 @@ type layer struct {
 	diffID digest.Digest
 }
 
-// layersOf returns the layers of m, the lowest first.
-func layersOf(ctx context.Context, src content.Source, m content.Manifest) ([]layer, error) {
-	d, err := configOf(m)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := content.ReadConfig(ctx, src, m, content.Limits{})
-	if err != nil {
-		return nil, err
-	}
-	return layersBy(d, raw, m)
+// A rootFS is what a config says of layers.
+type rootFS struct {
+	RootFS ocispec.RootFS `json:"rootfs"`
 }
 
-// layersBy returns the layers of m, whose config d is raw, the lowest first.
-func layersBy(d ocispec.Descriptor, raw []byte, m content.Manifest) ([]layer, error) {
-	var config struct {
-		RootFS ocispec.RootFS `json:"rootfs"`
+// layersOf returns the layers of m, the lowest first.
+func layersOf(ctx context.Context, src content.Source, m content.Manifest) ([]layer, error) {
+	config, err := decodeConfig[rootFS](ctx, src, m)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid)
-	}
-	ids, all := config.RootFS.DiffIDs, m.Layers()
+	return config.layers(m)
+}
+
+// layers returns the layers of m, which has that config, the lowest first.
+func (r rootFS) layers(m content.Manifest) ([]layer, error) {
+	d, _ := m.Config()
+	ids, all := r.RootFS.DiffIDs, m.Layers()
 	if len(ids) != len(all) {
 		return nil, fmt.Errorf("config %s has %d diff IDs for %d layers: %w", d.Digest, len(ids), len(all), content.ErrInvalid)
 	}
@@ -170,17 +166,21 @@ func (l layer) apply(ctx context.Context, src content.Source, t *tree, most int6
 	return nil
 }
 
-// pour writes files, which are of l and in its order.
-func (l layer) pour(ctx context.Context, src content.Source, out *writer, files []*inode, most int64) error {
+// pour writes what has names, whose entries are of l and in its order.
+func (l layer) pour(ctx context.Context, src content.Source, out *writer, names []*node, most int64) error {
 	var entry int32
 	return l.read(ctx, src, most, io.Discard, func(h *tar.Header, body io.Reader) error {
 		entry++
-		if len(files) == 0 || files[0].entry != entry {
+		n := 0
+		for n < len(names) && names[n].entry == entry {
+			n++
+		}
+		if n == 0 {
 			return nil
 		}
-		f := files[0]
-		files = files[1:]
-		if err := out.file(f, h, body); err != nil {
+		its := names[:n]
+		names = names[n:]
+		if err := out.file(its, h, body); err != nil {
 			return fmt.Errorf("entry %.200q: %w", h.Name, err)
 		}
 		return nil

@@ -42,7 +42,7 @@ type Step struct {
 // config that is none.
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties
 func History(ctx context.Context, src content.Source, m content.Manifest) ([]Step, error) {
-	config, err := readConfig(ctx, src, m)
+	config, err := decodeConfig[history](ctx, src, m)
 	if err != nil {
 		return nil, err
 	}
@@ -64,20 +64,20 @@ type history struct {
 	} `json:"history"`
 }
 
-func readConfig(ctx context.Context, src content.Source, m content.Manifest) (history, error) {
+// decodeConfig reads the config of the single image m of src as a T.
+func decodeConfig[T any](ctx context.Context, src content.Source, m content.Manifest) (config T, err error) {
 	d, err := configOf(m)
 	if err != nil {
-		return history{}, err
+		return config, err
 	}
 	raw, err := content.ReadConfig(ctx, src, m, content.Limits{})
 	if err != nil {
-		return history{}, err
+		return config, err
 	}
-	var h history
-	if err := json.Unmarshal(raw, &h); err != nil {
-		return history{}, fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid)
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return config, fmt.Errorf("config %s: %w: %w", d.Digest, err, content.ErrInvalid)
 	}
-	return h, nil
+	return config, nil
 }
 
 // configOf returns the descriptor of the config of m, which must be an image.

@@ -1,7 +1,9 @@
 package image
 
 import (
+	"archive/tar"
 	"cmp"
+	"iter"
 	"slices"
 )
 
@@ -21,15 +23,19 @@ type Loss struct {
 // and the one that takes it. A file is lost with the last of its names.
 func (t *Tree) Losses() []Loss {
 	type pair struct{ from, by int }
-	names := links{}
+	names := newLinks(t.layers)
 	losses := map[pair]*Loss{}
-	for by := range t.layers {
-		for _, c := range names.lost(t.Changes(by)) {
-			at := pair{c.Was.Layer, by}
+	for by, changes := range t.changes() {
+		for _, c := range names.lost(changes) {
+			was := t.entry(c.was)
+			if was.Size == 0 {
+				continue
+			}
+			at := pair{int(c.was.layer) - 1, by}
 			if losses[at] == nil {
 				losses[at] = &Loss{From: at.from, By: by}
 			}
-			losses[at].add(c)
+			losses[at].add(was, t.entry(c.now))
 		}
 	}
 	var all []Loss
@@ -40,42 +46,48 @@ func (t *Tree) Losses() []Loss {
 	return all
 }
 
-// A fileID tells files apart: a layer that an image has twice has the same entries.
-type fileID struct {
-	layer int
-	entry *Entry
+// links are how many names each file has, by layer and the number of its entry.
+type links [][]int32
+
+func newLinks(layers []*Contents) links {
+	l := make(links, len(layers))
+	for i, c := range layers {
+		l[i] = make([]int32, c.Len())
+	}
+	return l
 }
 
-// links are how many names each file has.
-type links map[fileID]int
+// of returns the count of what is at a source.
+func (l links) of(s source) *int32 { return &l[s.layer-1][s.entry-1] }
 
 // lost counts the names that changes give and take, and returns those that take
-// the last name of a file that has bytes.
-func (l links) lost(changes []Change) []Change {
+// the last name of a file.
+func (l links) lost(changes []change) []change {
 	for _, c := range changes {
-		if c.Now.Entry != nil {
-			l[fileID{c.Now.Layer, c.Now.Entry}]++
+		if c.now.layer > 0 {
+			*l.of(c.now)++
 		}
 	}
-	var last []Change
+	var last []change
 	for _, c := range changes {
-		if c.Was.Entry == nil {
+		if c.was.layer == 0 {
 			continue
 		}
-		was := fileID{c.Was.Layer, c.Was.Entry}
-		if l[was]--; l[was] == 0 && was.entry.Size > 0 {
+		n := l.of(c.was)
+		if *n--; *n == 0 {
 			last = append(last, c)
 		}
 	}
 	return last
 }
 
-// add counts a change that takes away the last name of a file.
-func (l *Loss) add(c Change) {
+// add counts a file that has lost its last name, where there is now another one, or
+// none.
+func (l *Loss) add(was, now *Entry) {
 	l.Files++
-	l.Bytes += c.Was.Entry.Size
-	if now := c.Now.Entry; now != nil && now.Digest == c.Was.Entry.Digest {
-		l.Again += c.Was.Entry.Size
+	l.Bytes += was.Size
+	if now != nil && now.Digest == was.Digest {
+		l.Again += was.Size
 	}
 }
 
@@ -91,14 +103,35 @@ type Stored struct {
 // name, those that are lost among them.
 func (t *Tree) Stored() []Stored {
 	var all []Stored
-	for _, f := range t.inodes() {
+	for f := range t.regular() {
 		all = append(all, Stored{Path: f.Path, Layer: f.Layer, Bytes: f.Entry.Size})
 	}
-	names := links{}
-	for by := range t.layers {
-		for _, c := range names.lost(t.Changes(by)) {
-			all = append(all, Stored{Path: c.Path, Layer: c.Was.Layer, Bytes: c.Was.Entry.Size, Lost: true})
+	names := newLinks(t.layers)
+	for _, changes := range t.changes() {
+		for _, c := range names.lost(changes) {
+			if was := t.entry(c.was); was.Size > 0 {
+				all = append(all, Stored{Path: c.at.path(), Layer: int(c.was.layer) - 1, Bytes: was.Size, Lost: true})
+			}
 		}
 	}
 	return all
+}
+
+// regular yields the files of t that have bytes, each once and under one of its
+// names.
+func (t *Tree) regular() iter.Seq[File] {
+	return func(yield func(File) bool) {
+		seen := newLinks(t.layers)
+		t.tree.root.until(func(n *node) bool {
+			if n.kind == tar.TypeDir || n.source.layer == 0 {
+				return true
+			}
+			before := seen.of(n.source)
+			if *before++; *before > 1 {
+				return true
+			}
+			f := t.file(n)
+			return f.Entry.Size == 0 || yield(f)
+		})
+	}
 }

@@ -1,12 +1,12 @@
 package image
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"iter"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/wherry-dev/wherry/content"
 )
@@ -17,6 +17,9 @@ import (
 type Tree struct {
 	layers []*Contents
 	tree   *tree
+
+	logging sync.Once // that the tree has no log of its own
+	log     *changeLog
 }
 
 // A File is a path in a [Tree].
@@ -26,42 +29,102 @@ type File struct {
 	// Layer is that of Entry, the lowest is 0; -1 where there is none.
 	Layer int
 
+	// Number is that of Entry in its layer, from 0; -1 where there is none.
+	Number int
+
 	// Entry is what a layer tells of it. It is nil for a folder that none tells of,
-	// but what is below it. Paths with the same Layer and Entry are hard links of one
-	// file; the path of Entry may be another one of them, or one that is gone.
+	// but what is below it. The path of Entry may be another one of the same file, see
+	// [File.ID], or one that is gone.
 	Entry *Entry
 }
 
 // IsDir reports whether f is a folder.
 func (f File) IsDir() bool { return f.Entry == nil || f.Entry.IsDir() }
 
+// A FileID tells files apart that have an entry: those of hard links are one.
+type FileID struct{ Layer, Number int }
+
+// ID returns what tells f from other files of its image.
+func (f File) ID() FileID { return FileID{f.Layer, f.Number} }
+
 // Merge returns the file system that layers make, the lowest first. What cannot
 // be applied is [content.ErrInvalid], as with [Export].
 func Merge(layers []*Contents) (*Tree, error) {
 	t := &Tree{layers: layers, tree: newTree(-1)}
-	t.tree.log = newChangeLog(t.file)
-	for i, c := range layers {
+	return t, t.merge()
+}
+
+// mergeLogged is Merge of what will be asked for the changes of all layers: those
+// are worked out on the way, and take their room.
+func mergeLogged(layers []*Contents) (*Tree, error) {
+	t := &Tree{layers: layers, tree: newTree(-1)}
+	t.log = &changeLog{entry: t.entry}
+	t.tree.log = t.log
+	return t, t.merge()
+}
+
+// merge applies the layers.
+func (t *Tree) merge() error {
+	for i, c := range t.layers {
 		t.tree.begin()
-		for j := range c.Entries {
-			if err := t.tree.add(c.Entries[j].header(), int32(j+1)); err != nil {
-				return nil, fmt.Errorf("layer %d, %s: entry %.200q: %w", i+1, c.Layer, c.Entries[j].Path, err)
+		var entry int32
+		for _, e := range c.All() {
+			entry++
+			if err := t.tree.add(e.header(), entry); err != nil {
+				return fmt.Errorf("layer %d, %s: entry %.200q: %w", i+1, c.Layer, e.Path, err)
 			}
 		}
 	}
 	t.tree.end()
-	return t, nil
+	t.tree.spare = nil
+	return nil
+}
+
+// changes returns what the layers do, the lowest first.
+func (t *Tree) changes() [][]change {
+	t.logging.Do(func() {
+		if t.log != nil {
+			return
+		}
+		logged, _ := mergeLogged(t.layers) // that was done once, and did not fail
+		t.log = logged.log
+	})
+	return t.log.layers
 }
 
 // Layers returns what the layers have, the lowest first.
 func (t *Tree) Layers() []*Contents { return t.layers }
 
-// Changes returns what a layer does to the file system that those below it make,
+// Changes yields what a layer does to the file system that those below it make,
 // in the order of paths. The lowest layer is 0. Folders that no entry tells of are
 // not among them, nor folders that the layer tells of as they were.
 //
-// What was of a file is lost with its last name only: paths with the same layer and
-// [Entry] are one.
-func (t *Tree) Changes(layer int) []Change { return t.tree.log.layers[layer] }
+// What was of a file is lost with its last name only: see [File.ID].
+func (t *Tree) Changes(layer int) iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		for _, c := range t.changes()[layer] {
+			shown := Change{Kind: c.kind, Path: c.at.path()}
+			if c.kind != Added {
+				shown.Was = t.fileAt(shown.Path, c.was)
+			}
+			if c.kind != Removed {
+				shown.Now = t.fileAt(shown.Path, c.now)
+			}
+			if !yield(shown) {
+				return
+			}
+		}
+	}
+}
+
+// Count returns how many paths a layer changes in each way.
+func (t *Tree) Count(layer int) map[ChangeKind]int {
+	n := map[ChangeKind]int{}
+	for _, c := range t.changes()[layer] {
+		n[c.kind]++
+	}
+	return n
+}
 
 // All returns every path but the root, folders before what is in them, in the
 // order of names.
@@ -109,12 +172,18 @@ func (t *Tree) Follow(name string) (File, error) {
 	return t.file(n), nil
 }
 
-func (t *Tree) file(n *node) File {
-	f := File{Path: n.path(), Layer: int(n.file.layer) - 1}
-	if f.Layer >= 0 {
-		f.Entry = &t.layers[f.Layer].Entries[n.file.entry-1]
+func (t *Tree) file(n *node) File { return t.fileAt(n.path(), n.source) }
+
+func (t *Tree) fileAt(path string, at source) File {
+	return File{Path: path, Layer: int(at.layer) - 1, Number: int(at.entry) - 1, Entry: t.entry(at)}
+}
+
+// entry returns what there is at a source; nil where that is none.
+func (t *Tree) entry(at source) *Entry {
+	if at.layer == 0 {
+		return nil
 	}
-	return f
+	return t.layers[at.layer-1].Entry(int(at.entry - 1))
 }
 
 // ErrNoSuchFile is a path that leads to nothing. It is [content.ErrNotFound].
@@ -140,10 +209,11 @@ func (t *tree) lookup(elems []string) (*node, error) {
 		return nil, ErrNoSuchFile
 	case err != nil || last == "..":
 		return at, err
-	case at.children[last] == nil:
-		return nil, ErrNoSuchFile
 	}
-	return at.children[last], nil
+	if n := at.child(last); n != nil {
+		return n, nil
+	}
+	return nil, ErrNoSuchFile
 }
 
 // follow is lookup of a path that follows the last, too.
@@ -151,11 +221,11 @@ func (t *tree) follow(name string) (*node, error) {
 	elems := strings.Split(name, "/")
 	for range maxHops + 1 {
 		n, err := t.lookup(elems)
-		if err != nil || n.file.kind != tar.TypeSymlink {
+		if err != nil || n.link == nil {
 			return n, err
 		}
-		elems = strings.Split(n.file.link, "/")
-		if !path.IsAbs(n.file.link) {
+		elems = strings.Split(*n.link, "/")
+		if !path.IsAbs(*n.link) {
 			elems = append(strings.Split(n.parent.path(), "/"), elems...)
 		}
 	}

@@ -38,16 +38,16 @@ func linesOf(tree *image.Tree, bodies map[digest.Digest]string) []string {
 	if root, err := tree.Lookup(""); err == nil && root.Entry != nil {
 		*m[""] = modelOf(root.Entry, bodies)
 	}
-	files := map[*image.Entry]*modelFile{}
+	files := map[image.FileID]*modelFile{}
 	for f := range tree.All() {
 		switch {
 		case f.Entry == nil:
 			m[f.Path] = &modelFile{kind: tar.TypeDir, mode: 0o755}
 			continue
-		case files[f.Entry] == nil:
-			files[f.Entry] = new(modelOf(f.Entry, bodies))
+		case files[f.ID()] == nil:
+			files[f.ID()] = new(modelOf(f.Entry, bodies))
 		}
-		m[f.Path] = files[f.Entry]
+		m[f.Path] = files[f.ID()]
 	}
 	return m.lines()
 }
@@ -115,7 +115,7 @@ func checkMerge(tb testing.TB, all layers, refused error, want model) {
 		for f := range sofar.All() {
 			after[f.Path] = f
 		}
-		for _, c := range tree.Changes(i) {
+		for c := range tree.Changes(i) {
 			checkChange(tb, c, before[c.Path], after[c.Path])
 			delete(before, c.Path)
 			if c.Kind != image.Removed {
@@ -145,10 +145,11 @@ func entriesOf(files map[string]image.File) map[string]string {
 func checkChange(tb testing.TB, c image.Change, before, after image.File) {
 	tb.Helper()
 	wasThere, isThere := before.Entry != nil, after.Path != ""
+	same := func(a, b image.File) bool { return a.Path == b.Path && a.ID() == b.ID() }
 	switch {
-	case c.Kind == image.Added && !wasThere && isThere && c.Now == after && c.Was == (image.File{}):
-	case c.Kind == image.Changed && wasThere && isThere && c.Now == after && c.Was == before:
-	case c.Kind == image.Removed && wasThere && !isThere && c.Was == before && c.Now == (image.File{}):
+	case c.Kind == image.Added && !wasThere && isThere && same(c.Now, after) && c.Was == (image.File{}):
+	case c.Kind == image.Changed && wasThere && isThere && same(c.Now, after) && same(c.Was, before):
+	case c.Kind == image.Removed && wasThere && !isThere && same(c.Was, before) && c.Now == (image.File{}):
 	default:
 		tb.Fatalf("%s of %q: was %+v, is %+v", c.Kind, c.Path, before, after)
 	}
@@ -168,7 +169,7 @@ func TestChangesAreWhatALayerDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, c := range tree.Changes(1) {
+	for c := range tree.Changes(1) {
 		line := fmt.Sprintf("%s %s", c.Kind, c.Path)
 		if c.Was.Entry != nil {
 			line += fmt.Sprintf(" was %d of layer %d", c.Was.Entry.Size, c.Was.Layer)
@@ -192,8 +193,8 @@ func TestChangesAreWhatALayerDoes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if n := len(tree.Changes(0)); n != len(lower) {
-		t.Errorf("the lowest layer has %d changes", n)
+	if n := tree.Count(0); n[image.Added] != len(lower) || len(n) != 1 {
+		t.Errorf("the lowest layer has %v", n)
 	}
 }
 

@@ -17,9 +17,10 @@ import (
 	"github.com/wherry-dev/wherry/internal/packed"
 )
 
-// maxListed is how many entries the layers of one image may have, all together,
-// where what they have is held in memory, in some 300 bytes each. An image of a
-// gigabyte has some fifty thousand.
+// maxListed is how many entries the layers of one image may have, all together, or
+// of two that are compared. What they have is in memory, in some 70 bytes each, and
+// the tree that they make in 120 more: with what is garbage for a while, 700 MB hold
+// that many. An image of a gigabyte has some fifty thousand.
 const maxListed = 2_000_000
 
 // A Cache keeps what layers have, beyond the process. What is lost is read again.
@@ -148,7 +149,7 @@ func (r Reader) known(ctx context.Context, src content.Source, d ocispec.Descrip
 		c = r.load(d.Digest, carried.digest)
 	}
 	if c != nil {
-		return c, count(listed, int64(len(c.Entries)))
+		return c, count(listed, int64(c.Len()))
 	}
 	if !ok || r.Whole {
 		return nil, nil //nolint:nilnil // not known, and nothing failed
@@ -191,7 +192,7 @@ func (r Reader) whole(ctx context.Context, src content.Source, d ocispec.Descrip
 			Layer:    d.Digest,
 			DiffID:   digest.NewDigest(digest.SHA256, tarSum),
 			Unpacked: tarSum.n,
-			Entries:  l.entries,
+			entries:  l.entries,
 		}
 		return nil
 	})
@@ -239,7 +240,8 @@ type lister struct {
 	meter
 
 	listed  *atomic.Int64 // entries of all layers of the image
-	entries []Entry
+	counted int64         // of those, entries of this one
+	entries entryList
 	hash    countedHash
 	buf     []byte
 	also    capture
@@ -267,38 +269,40 @@ func count(listed *atomic.Int64, n int64) error {
 }
 
 // undo forgets what was listed: it will be listed again.
-func (l *lister) undo() { l.listed.Add(-int64(len(l.entries))) }
+func (l *lister) undo() { l.listed.Add(-l.counted) }
 
 // add lists h, and hashes body where it is that of a file.
 func (l *lister) add(h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return checkGlobal(h)
 	}
-	err := l.list(h)
+	e, err := l.admitted(h)
 	if err == nil && isRegular(h.Typeflag) {
-		err = l.sum(&l.entries[len(l.entries)-1], body)
+		err = l.sum(e, body)
 	}
 	if err != nil {
 		return fmt.Errorf("entry %.200q: %w", h.Name, err)
 	}
+	l.entries.add(e)
 	return nil
 }
 
-// list lists h.
-func (l *lister) list(h *tar.Header) error {
+// admitted returns what is listed of h, which may be.
+func (l *lister) admitted(h *tar.Header) (*Entry, error) {
 	if h.Typeflag != tar.TypeDir {
 		for key, value := range h.PAXRecords {
 			l.text += len(key) + len(value)
 		}
 	}
 	if err := l.admit(h); err != nil {
-		return err
+		return nil, err
 	}
+	l.counted++
 	if err := count(l.listed, 1); err != nil {
-		return err
+		return nil, err
 	}
-	l.entries = append(l.entries, newEntry(h))
-	return nil
+	e := newEntry(h)
+	return &e, nil
 }
 
 // sum reads the bytes of a file.
@@ -311,7 +315,7 @@ func (l *lister) sum(e *Entry, body io.Reader) error {
 		}
 	}
 	if l.also.take != nil {
-		also, err := l.also.take(len(l.entries)-1, e)
+		also, err := l.also.take(l.entries.n, e)
 		if err != nil {
 			return err
 		}

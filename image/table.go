@@ -89,7 +89,7 @@ func (t table) read(ctx context.Context, src content.Source, d ocispec.Descripto
 	if err := read(ctx, src, d, l); err != nil {
 		return nil, fmt.Errorf("table of contents: %w", err)
 	}
-	return &Contents{Layer: d.Digest, Table: t.digest, Entries: l.entries}, nil
+	return &Contents{Layer: d.Digest, Table: t.digest, entries: l.entries}, nil
 }
 
 // readChunked reads the table of a zstd:chunked layer.
@@ -162,12 +162,13 @@ func (t table) readStargz(ctx context.Context, src content.Source, d ocispec.Des
 		return err
 	}
 	// The table is a file of the layer, too, and nothing of it tells of that.
-	if err := l.list(h); err != nil {
+	itself, err := l.admitted(h)
+	if err != nil {
 		return err
 	}
 	const head = 512
-	itself := &l.entries[len(l.entries)-1]
 	itself.Digest, itself.at = t.digest, span{off: at.Off, end: at.Off + at.Len, skip: head}
+	l.entries.add(itself)
 	return nil
 }
 

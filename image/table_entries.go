@@ -56,7 +56,7 @@ func (l *lister) listTable(r io.Reader, end int64) error {
 	if _, err := dec.Token(); err != nil { // it is cut off
 		return unreadable(err)
 	}
-	p.place(l.entries)
+	l.entries = p.place(&l.entries)
 	return nil
 }
 
@@ -112,29 +112,33 @@ func intoEntries(dec *json.Decoder) error {
 // listEntry lists e; a chunk is a part of the file before it.
 func (l *lister) listEntry(e *tableEntry, p *placer) error {
 	if e.Type == "chunk" {
-		if len(l.entries) == 0 {
+		if l.entries.n == 0 {
 			return fmt.Errorf("a chunk of nothing: %w", content.ErrInvalid)
 		}
-		return p.note(len(l.entries)-1, e)
+		return p.note(l.entries.n-1, e)
 	}
 	h, err := e.header()
 	if err != nil {
 		return err
 	}
-	if err := l.list(h); err != nil || h.Typeflag != tar.TypeReg {
+	listed, err := l.admitted(h)
+	if err != nil {
 		return err
 	}
-	if e.Size == 0 && e.Digest == "" {
-		e.Digest = emptyFile
+	if h.Typeflag == tar.TypeReg {
+		if e.Size == 0 && e.Digest == "" {
+			e.Digest = emptyFile
+		}
+		if !isSHA256(e.Digest) {
+			return fmt.Errorf("it has no digest: %w", content.ErrInvalid)
+		}
+		listed.Digest = e.Digest
 	}
-	if !isSHA256(e.Digest) {
-		return fmt.Errorf("it has no digest: %w", content.ErrInvalid)
-	}
-	l.entries[len(l.entries)-1].Digest = e.Digest
-	if e.Size == 0 {
+	l.entries.add(listed)
+	if h.Typeflag != tar.TypeReg || e.Size == 0 {
 		return nil
 	}
-	return p.note(len(l.entries)-1, e)
+	return p.note(l.entries.n-1, e)
 }
 
 // header returns e as it stands in the tar.
@@ -203,17 +207,30 @@ func (p *placer) note(entry int, e *tableEntry) error {
 	return nil
 }
 
-// place says of each entry where it is: up to where the next chunk begins.
-func (p *placer) place(entries []Entry) {
+// place returns the entries, each of which says where it is: up to where the next
+// chunk begins.
+func (p *placer) place(entries *entryList) entryList {
 	slices.Sort(p.starts)
-	for _, f := range p.files {
-		i, _ := slices.BinarySearch(p.starts, f.last+1)
-		end := p.end
-		if i < len(p.starts) {
-			end = p.starts[i]
+	var all entryList
+	files := p.files
+	for n, e := range entries.all() {
+		if len(files) > 0 && files[0].entry == n {
+			e.at = p.span(files[0])
+			files = files[1:]
 		}
-		entries[f.entry].at = span{off: f.off, end: end, skip: f.inner}
+		all.add(e)
 	}
+	return all
+}
+
+// span returns where f is.
+func (p *placer) span(f placed) span {
+	i, _ := slices.BinarySearch(p.starts, f.last+1)
+	end := p.end
+	if i < len(p.starts) {
+		end = p.starts[i]
+	}
+	return span{off: f.off, end: end, skip: f.inner}
 }
 
 // A countedHash counts what it hashes.

@@ -113,14 +113,14 @@ func TestTablesThatDoNotTellEnoughArePassedOver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Table != "" || len(got.Entries) != 1 || got.Entries[0].Path != "f" {
+			if got.Table != "" || got.Len() != 1 || got.Entry(0).Path != "f" {
 				t.Errorf("got %+v", got)
 			}
 		})
 	}
 	var b builder
 	got, err := image.Reader{}.Contents(t.Context(), &b.place, lying(&b, `{"version":1,"entries":[{"type":"dir","name":"d"}]}`))
-	if err != nil || got.Table == "" || got.Entries[0].Path != "d" {
+	if err != nil || got.Table == "" || got.Entry(0).Path != "d" {
 		t.Errorf("a table that tells enough is not read: %+v, %v", got, err)
 	}
 }

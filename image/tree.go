@@ -11,7 +11,7 @@ import (
 )
 
 // What the layers of one image may have, all together. Real images have a
-// hundred thousand entries; all of them are in memory, in some 250 bytes each.
+// hundred thousand entries; the names of all of them are in memory, in some 100 bytes each.
 const (
 	maxEntries = 10_000_000
 	maxText    = 256 << 20 // bytes of names, of links, and of what folders have beside those
@@ -26,6 +26,10 @@ type tree struct {
 	root  *node
 	layer int32 // that is being applied, from 1
 	log   *changeLog
+	spare []node // that are not used yet
+
+	// headers tells that folders keep what is written of them.
+	headers bool
 }
 
 // A meter holds layers to what they may have.
@@ -36,33 +40,58 @@ type meter struct {
 	most    int64 // that they may have; less than 0 is any number
 }
 
-// A node is a name in a tree.
+// A node is a name in a tree. There is one for each entry: it is kept small.
+// Hard links are several nodes of one source.
 type node struct {
-	name     string
-	parent   *node
-	children map[string]*node // of a folder; nil of anything else
-	file     *inode
-	layer    int32 // that gave it what it is, or that has something below it
-	pruned   int32 // layer in which all from lower ones that was below it was removed
-	length   int   // bytes of its path
-	written  bool
+	source
+
+	layer  int32 // that gave it what it is, or that has something below it
+	length int16 // bytes of its path
+	kind   byte  // as in a tar
+	own    bool  // its entry has given it what it is, and no hard link has
+	name   string
+	parent *node
+	folder *folder // of a folder; nil of anything else
+	link   *string // of a symbolic link; nil of anything else
 }
 
-// An inode is what a name stands for. Hard links are several names of one.
-type inode struct {
-	layer, entry int32 // where its entry is; layer 0 where there is none
-	kind         byte  // as in a tar
-	link         string
-	header       *tar.Header // of a folder that has an entry
-	origin       *node       // the name of its entry
-	names        []*node     // those that are left, when all layers are applied
+// A source is where an entry is. The zero source is that of what has none.
+type source struct{ layer, entry int32 } // both from 1
+
+// A folder is what folders have beside what all nodes have.
+type folder struct {
+	children[*node]
+
+	pruned  int32       // layer in which all from lower ones that was in it was removed
+	header  *tar.Header // of its entry, where headers are kept
+	written bool
+}
+
+func (n *node) called() string { return n.name }
+
+// child returns what has that name in n; nil where nothing has.
+func (n *node) child(name string) *node {
+	if n.folder == nil {
+		return nil
+	}
+	return n.folder.get(name)
 }
 
 // newTree returns an empty tree, whose files may have most bytes.
 func newTree(most int64) *tree {
-	root := &node{children: map[string]*node{}}
-	root.file = &inode{kind: tar.TypeDir, origin: root}
+	root := &node{folder: &folder{}, kind: tar.TypeDir, own: true}
 	return &tree{root: root, meter: meter{most: most}}
+}
+
+// node returns a new node, of memory that it shares with its neighbours.
+func (t *tree) node() *node {
+	const atOnce = 128
+	if len(t.spare) == 0 {
+		t.spare = make([]node, atOnce)
+	}
+	n := &t.spare[0]
+	t.spare = t.spare[1:]
+	return n
 }
 
 // begin says that what is added comes from the next layer.
@@ -73,7 +102,7 @@ func (t *tree) begin() {
 
 // end says that nothing more comes from the layer that is being applied.
 func (t *tree) end() {
-	delete(t.root.children, aufsLink)
+	t.root.folder.remove(aufsLink)
 	t.log.close(t)
 }
 
@@ -113,9 +142,13 @@ func (t *tree) add(h *tar.Header, entry int32) error {
 	case tar.TypeLink:
 		return t.addLink(parent, base, h)
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
-		n, err := t.put(parent, base, &inode{layer: t.layer, entry: entry, kind: h.Typeflag})
+		n, err := t.put(parent, base, source{t.layer, entry}, h.Typeflag)
+		if err == nil {
+			n.own = true
+		}
 		if err == nil && h.Typeflag == tar.TypeSymlink {
-			n.file.link = h.Linkname
+			to := h.Linkname
+			n.link = &to
 		}
 		return err
 	}
@@ -178,21 +211,32 @@ func (t *tree) addRoot(h *tar.Header, entry int32) error {
 	if h.Typeflag != tar.TypeDir {
 		return fmt.Errorf("the root is no folder: %w", content.ErrInvalid)
 	}
-	t.root.file = &inode{layer: t.layer, entry: entry, kind: tar.TypeDir, header: kept(h), origin: t.root}
+	t.tell(t.root, h, entry)
 	return nil
+}
+
+// tell gives folder n an entry.
+func (t *tree) tell(n *node, h *tar.Header, entry int32) {
+	n.source, n.own = source{t.layer, entry}, true
+	if t.headers {
+		n.folder.header = kept(h)
+	}
 }
 
 // addFolder makes a folder of name, or gives the one that is there another entry.
 func (t *tree) addFolder(parent *node, name string, h *tar.Header, entry int32) error {
-	file := &inode{layer: t.layer, entry: entry, kind: tar.TypeDir, header: kept(h)}
-	if n := parent.children[name]; n != nil && n.children != nil {
-		file.origin = n
+	n := parent.child(name)
+	if n != nil && n.folder != nil {
 		t.log.lose(n, t.layer)
-		n.file, n.layer = file, t.layer
+		t.tell(n, h, entry)
+		n.layer = t.layer
 		t.log.make(n)
 		return nil
 	}
-	_, err := t.put(parent, name, file)
+	n, err := t.put(parent, name, source{t.layer, entry}, tar.TypeDir)
+	if err == nil {
+		t.tell(n, h, entry)
+	}
 	return err
 }
 
@@ -209,43 +253,46 @@ func (t *tree) addLink(parent *node, name string, h *tar.Header) error {
 		if err != nil {
 			return fmt.Errorf("hard link to %.100q: %w", h.Linkname, err)
 		}
-		n = folder.children[elems[len(elems)-1]]
+		n = folder.child(elems[len(elems)-1])
 	}
 	switch {
 	case n == nil:
 		return fmt.Errorf("hard link to %.100q, which is not there: %w", h.Linkname, content.ErrInvalid)
-	case n.children != nil:
+	case n.folder != nil:
 		return fmt.Errorf("hard link to %.100q, which is a folder: %w", h.Linkname, content.ErrInvalid)
-	case n == parent.children[name]:
+	case n == parent.child(name):
 		return fmt.Errorf("hard link to itself: %w", content.ErrInvalid)
 	}
-	_, err = t.put(parent, name, n.file)
+	linked, err := t.put(parent, name, n.source, n.kind)
+	if err == nil {
+		linked.link = n.link
+	}
 	return err
 }
 
-// put places file at name, in place of whatever is there.
-func (t *tree) put(parent *node, name string, file *inode) (*node, error) {
-	n := &node{
-		name:   strings.Clone(name), // not all of the path it is a part of
-		parent: parent,
-		file:   file,
-		layer:  t.layer,
-		pruned: t.layer,
-		length: parent.length + 1 + len(name),
-	}
-	if n.length > maxPath {
+// put places what is of a kind, and has that source, at name, in place of whatever
+// is there.
+func (t *tree) put(parent *node, name string, from source, kind byte) (*node, error) {
+	length := int(parent.length) + 1 + len(name)
+	if length > maxPath {
 		return nil, fmt.Errorf("by way of links its name has more than %d bytes: %w", maxPath, content.ErrInvalid)
 	}
-	if file.kind == tar.TypeDir {
-		n.children = map[string]*node{}
+	n := t.node()
+	*n = node{
+		source: from,
+		layer:  t.layer,
+		length: int16(length), //nolint:gosec // maxPath is less
+		kind:   kind,
+		name:   strings.Clone(name), // not all of the path it is a part of
+		parent: parent,
 	}
-	if file.origin == nil {
-		file.origin = n
+	if kind == tar.TypeDir {
+		n.folder = &folder{pruned: t.layer}
 	}
-	if old := parent.children[name]; old != nil && t.log != nil {
+	if old := parent.child(name); old != nil && t.log != nil {
 		old.each(func(below *node) { t.log.lose(below, t.layer) })
 	}
-	parent.children[n.name] = n
+	parent.folder.put(n)
 	t.log.make(n)
 	return n, nil
 }
@@ -264,7 +311,7 @@ func (t *tree) imply(parent *node, name string) (*node, error) {
 	if strings.HasPrefix(name, whiteout) && (parent != t.root || name != aufsLink) {
 		return nil, fmt.Errorf("by way of links it is below a whiteout: %w", content.ErrInvalid)
 	}
-	return t.put(parent, name, &inode{kind: tar.TypeDir})
+	return t.put(parent, name, source{}, tar.TypeDir)
 }
 
 // walk returns the folder that elems lead to from the root. Links on the way are
@@ -284,7 +331,7 @@ func (t *tree) walk(elems []string, absent func(*node, string) (*node, error)) (
 			}
 			continue
 		}
-		next := at.children[name]
+		next := at.child(name)
 		if next == nil {
 			made, err := absent(at, name)
 			if err != nil {
@@ -293,42 +340,43 @@ func (t *tree) walk(elems []string, absent func(*node, string) (*node, error)) (
 			next = made
 		}
 		switch {
-		case next.children != nil:
+		case next.folder != nil:
 			at = next
-		case next.file.kind != tar.TypeSymlink:
+		case next.link == nil:
 			return nil, fmt.Errorf("%.100q %w", next.path(), errNoFolder)
 		case hops == maxHops:
 			return nil, fmt.Errorf("%.100q is a link that leads to links in a circle, or to more than %d: %w", next.path(), maxHops, content.ErrInvalid)
 		default:
 			hops++
-			if path.IsAbs(next.file.link) {
+			if path.IsAbs(*next.link) {
 				at = t.root
 			}
-			todo = append(strings.Split(next.file.link, "/"), todo...)
+			todo = append(strings.Split(*next.link, "/"), todo...)
 		}
 	}
 	return at, nil
 }
 
-// settle gives every inode the names it has in the end, the one of its entry
-// first, and returns the inodes that have an entry, by layer and in its order.
-func (t *tree) settle() [][]*inode {
+// settle returns the names of all that has an entry, by layer and in the order of
+// the entries. Of one with several names that of its entry comes first, where it is
+// left.
+func (t *tree) settle() [][]*node {
 	t.end()
-	files := make([][]*inode, t.layer)
+	names := make([][]*node, t.layer)
 	t.root.each(func(n *node) {
-		f := n.file
-		f.names = append(f.names, n)
-		if len(f.names) == 1 && f.layer > 0 {
-			files[f.layer-1] = append(files[f.layer-1], f)
-		}
-		if last := len(f.names) - 1; f.origin == n {
-			f.names[0], f.names[last] = f.names[last], f.names[0]
+		if at := n.source.layer; at > 0 {
+			names[at-1] = append(names[at-1], n)
 		}
 	})
-	for _, all := range files {
-		slices.SortFunc(all, func(a, b *inode) int { return int(a.entry - b.entry) })
+	for _, all := range names {
+		slices.SortStableFunc(all, func(a, b *node) int {
+			if a.own != b.own && a.entry == b.entry {
+				return map[bool]int{true: -1, false: 1}[a.own]
+			}
+			return int(a.entry - b.entry)
+		})
 	}
-	return files
+	return names
 }
 
 // each calls do for n and all below it, folders before what they have, in the
@@ -345,12 +393,10 @@ func (n *node) until(do func(*node) bool) bool {
 	if !do(n) {
 		return false
 	}
-	children := make([]*node, 0, len(n.children))
-	for _, child := range n.children {
-		children = append(children, child)
+	if n.folder == nil {
+		return true
 	}
-	slices.SortFunc(children, func(a, b *node) int { return strings.Compare(a.name, b.name) })
-	for _, child := range children {
+	for child := range n.folder.sorted() {
 		if !child.until(do) {
 			return false
 		}

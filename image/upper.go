@@ -56,19 +56,18 @@ type listed struct {
 
 func newListed(c *Contents) *listed {
 	l := &listed{
-		Contents: c, at: make(map[string]int, len(c.Entries)), mixed: map[string]bool{}, above: map[string]bool{},
+		Contents: c, at: make(map[string]int, c.Len()), mixed: map[string]bool{}, above: map[string]bool{},
 		told: map[string]bool{"": true}, loose: map[string][]string{},
 	}
-	for i := range c.Entries {
-		l.add(i)
+	for i, e := range c.All() {
+		l.add(i, e)
 	}
 	return l
 }
 
 // add lists entry i, after those before it.
-func (l *listed) add(i int) {
-	e := &l.Entries[i]
-	if before, twice := l.at[e.Path]; twice && l.Entries[before].Type != e.Type {
+func (l *listed) add(i int, e *Entry) {
+	if before, twice := l.at[e.Path]; twice && l.Entry(before).Type != e.Type {
 		l.mixed[e.Path] = true
 	}
 	l.at[e.Path] = i
@@ -112,7 +111,7 @@ func foldersOf(p string) []string {
 // entry returns the entry of p, nil where there is none.
 func (l *listed) entry(p string) *Entry {
 	if i, ok := l.at[p]; ok {
-		return &l.Entries[i]
+		return l.Entry(i)
 	}
 	return nil
 }
@@ -191,7 +190,7 @@ func (l *listed) foundAt(p string, e *Entry, above map[string]bool) answer {
 	// A hard link to a file of the same layer; all else takes more to know.
 	to := clean(e.Link)
 	i, ok := l.at[to]
-	if !ok || i > l.at[p] || l.Entries[i].Type != tar.TypeReg || l.twice(to) || l.ambiguous(to) || !l.certain(to, nil) {
+	if !ok || i > l.at[p] || l.Entry(i).Type != tar.TypeReg || l.twice(to) || l.ambiguous(to) || !l.certain(to, nil) {
 		return answer{verdict: unsure}
 	}
 	return answer{verdict: found, entry: i}
@@ -236,9 +235,9 @@ func (l *listed) certain(p string, above map[string]bool) bool {
 
 // twice reports whether p has several entries.
 func (l *listed) twice(p string) bool {
-	for i := range l.Entries[:l.at[p]] {
-		if l.Entries[i].Path == p {
-			return true
+	for i, e := range l.All() {
+		if e.Path == p {
+			return i < l.at[p]
 		}
 	}
 	return false

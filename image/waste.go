@@ -2,7 +2,6 @@ package image
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -45,9 +44,9 @@ func (w Waste) UserWasted() float64 {
 
 // WasteOf returns what layers waste, the lowest first.
 func WasteOf(layers []*Contents) Waste {
-	counted := tally{}
-	below := &shelf{}
 	var w Waste
+	var t tally
+	below := &shelf{}
 	for i, c := range layers {
 		size := c.Size()
 		w.Size += size
@@ -55,21 +54,19 @@ func WasteOf(layers []*Contents) Waste {
 			w.UserSize += size
 		}
 		top := shelve(c)
-		top.walk("", func(path string, n *shelf) { counted.add(below, path, n, i) })
-		below.stack(top)
-	}
-	var least, all int64
-	for path, c := range counted {
-		least += c.least
-		all += c.bytes
-		if len(c.layers) > 1 {
-			w.Bytes += c.bytes
-			w.Paths = append(w.Paths, WastedPath{Path: path, Layers: c.layers, Bytes: c.bytes})
+		if top.below.whiteouts {
+			top.walk("", func(path string, n *shelf) { t.remove(below, path, n, i) })
 		}
+		below.stack(top)
+		t.place("", below, top, i)
 	}
 	w.Efficiency = 1
-	if all > 0 {
-		w.Efficiency = float64(least) / float64(all)
+	if t.bytes > 0 {
+		w.Efficiency = float64(t.least) / float64(t.bytes)
+	}
+	for _, c := range t.several {
+		w.Bytes += c.Bytes
+		w.Paths = append(w.Paths, *c)
 	}
 	slices.SortFunc(w.Paths, func(a, b WastedPath) int {
 		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), strings.Compare(a.Path, b.Path))
@@ -77,88 +74,132 @@ func WasteOf(layers []*Contents) Waste {
 	return w
 }
 
-// copies are what several layers have of a path.
-type copies struct {
-	layers []int
-	bytes  int64
-	least  int64
+// A tally counts the copies of each path.
+type tally struct {
+	bytes, least int64
+	several      []*WastedPath // those of which there are several
 }
 
-// A tally has the copies of each path.
-type tally map[string]*copies
-
-// add counts what a layer has at path, or removes of what those below it have.
-func (t tally) add(below *shelf, path string, n *shelf, layer int) {
-	if len(n.children) > 0 {
+// remove counts what a layer removes of those below it, where path is a whiteout.
+func (t *tally) remove(below *shelf, path string, n *shelf, layer int) {
+	removed, ok := removedBy(path)
+	if !ok || n.isFull() {
 		return
 	}
-	size := n.size()
-	if removed, ok := removedBy(path); ok {
-		was := below.at(removed)
-		if was == nil {
-			return
+	if was := below.at(removed); was != nil && !was.gone {
+		t.add(was, parentOf(removed), layer, was.total(layer))
+	}
+}
+
+// place counts what a layer has in a folder, once it is on the others.
+func (t *tally) place(folder string, below, top *shelf, layer int) {
+	for upper := range top.below.sorted() {
+		if upper.isFull() {
+			t.place(strings.TrimPrefix(folder+"/"+upper.name, "/"), below.below.get(upper.name), upper, layer)
+			continue
 		}
-		path, size = removed, was.total(layer)
+		if _, whiteout := removedBy(upper.name); !whiteout {
+			t.add(below.below.get(upper.name), folder, layer, upper.size)
+		}
 	}
-	c := t[path]
-	if c == nil {
-		c = &copies{least: size}
-		t[path] = c
+}
+
+// add counts a copy of what is in a folder.
+func (t *tally) add(n *shelf, folder string, layer int, bytes int64) {
+	t.bytes += bytes
+	if n.first == 0 {
+		n.first, n.least = int32(layer)+1, bytes //nolint:gosec // a manifest has room for some thousand
+		t.least += bytes
+		return
 	}
-	c.layers = append(c.layers, layer)
-	c.bytes += size
-	c.least = min(c.least, size)
+	if n.copies == nil {
+		n.copies = &WastedPath{Path: strings.TrimPrefix(folder+"/"+n.name, "/"), Layers: []int{int(n.first - 1)}, Bytes: n.least}
+		t.several = append(t.several, n.copies)
+	}
+	n.copies.Layers = append(n.copies.Layers, layer)
+	n.copies.Bytes += bytes
+	if bytes < n.least {
+		t.least += bytes - n.least
+		n.least = bytes
+	}
 }
 
 // removedBy returns the path that a whiteout at path removes.
 func removedBy(path string) (string, bool) { return (&Entry{Path: path}).Whiteout() }
 
 // A shelf is a path of one layer, or of several without regard to what is a
-// folder: what a layer puts in the place of a folder leaves what is below it.
+// folder: what a layer puts in the place of a folder leaves what is below it. One
+// that is gone has the copies still that there were. There is one for each path: it
+// is kept small.
 type shelf struct {
-	entry    *Entry // nil where none tells of it
-	children map[string]*shelf
+	name   string
+	below  *shelves // nil where nothing is below it
+	size   int64
+	number int32 // of its entry in its layer, from 1; 0 where none tells of it
+	dir    bool
+	gone   bool
 
-	sum   int64 // bytes of all below it, as
-	known int   // that layer found it; 0 is none yet
+	first  int32 // layer that has it, from 1; 0 where it is not counted
+	least  int64 // bytes of its smallest copy
+	copies *WastedPath
 }
+
+// shelves are what is below a shelf.
+type shelves struct {
+	children[*shelf]
+
+	whiteouts bool  // of the root: there are some
+	sum       int64 // bytes of all below it, as
+	known     int   // that layer found it; 0 is none yet
+}
+
+func (n *shelf) called() string { return n.name }
+
+// isFull reports whether the layer has something below n.
+func (n *shelf) isFull() bool { return n.below != nil }
 
 // shelve returns the root of what c has. Of entries with the same name the last
 // one counts.
 func shelve(c *Contents) *shelf {
-	root := &shelf{}
-	for i := range c.Entries {
-		e := &c.Entries[i]
+	root := &shelf{below: &shelves{}}
+	var number int32
+	for _, e := range c.All() {
+		number++
 		if e.Path == "" || strings.Contains("/"+e.Path, "/"+aufsMeta) {
 			continue
 		}
 		n := root
 		for name := range strings.SplitSeq(e.Path, "/") {
+			root.below.whiteouts = root.below.whiteouts || strings.HasPrefix(name, whiteout)
 			n = n.child(name)
 		}
-		n.entry = e
+		n.number, n.size, n.dir = number, e.Size, e.IsDir()
 	}
 	return root
 }
 
+// child returns what has that name below n, and makes it where it is missing.
 func (n *shelf) child(name string) *shelf {
-	c := n.children[name]
-	if c == nil {
-		c = &shelf{}
-		if n.children == nil {
-			n.children = map[string]*shelf{}
-		}
-		n.children[name] = c
+	if n.below == nil {
+		n.below = &shelves{}
 	}
+	c := n.below.get(name)
+	if c == nil {
+		c = &shelf{name: strings.Clone(name)}
+		n.below.put(c)
+	}
+	c.gone = false
 	return c
 }
 
 // walk calls do for all below n, in the order of names, what is in a folder
 // before the folder.
 func (n *shelf) walk(path string, do func(path string, n *shelf)) {
-	for _, name := range slices.Sorted(maps.Keys(n.children)) {
-		c := n.children[name]
-		child := strings.TrimPrefix(path+"/"+name, "/")
+	if n.below == nil {
+		return
+	}
+	for c := range n.below.sorted() {
+		child := strings.TrimPrefix(path+"/"+c.name, "/")
 		c.walk(child, do)
 		do(child, c)
 	}
@@ -166,57 +207,104 @@ func (n *shelf) walk(path string, do func(path string, n *shelf)) {
 
 // stack puts a layer on top of n.
 func (n *shelf) stack(top *shelf) {
-	for _, name := range slices.Sorted(maps.Keys(top.children)) {
-		upper := top.children[name]
-		if len(upper.children) > 0 {
-			n.child(name).stack(upper)
+	if top.below.whiteouts {
+		n.merge(top)
+		return
+	}
+	n.adopt(top)
+}
+
+// adopt is merge for what has no whiteouts: what is new is taken as it is.
+func (n *shelf) adopt(top *shelf) {
+	for upper := range top.below.sorted() {
+		if n.below == nil {
+			n.below = &shelves{}
 		}
-		if removed, ok := removedBy(name); ok {
-			delete(n.children, removed)
+		if n.below.get(upper.name) == nil {
+			n.below.put(upper)
 			continue
 		}
-		n.child(name).entry = upper.entry
+		c := n.child(upper.name)
+		if upper.below != nil {
+			c.adopt(upper)
+		}
+		c.number, c.size, c.dir = upper.number, upper.size, upper.dir
 	}
 }
 
-// at returns what is at path, nil where there is nothing.
-func (n *shelf) at(path string) *shelf {
-	if path == "" {
-		return n
+// merge puts what is below top on top of what is below n.
+func (n *shelf) merge(top *shelf) {
+	for upper := range top.below.sorted() {
+		if upper.below != nil {
+			n.child(upper.name).merge(upper)
+		}
+		if removed, ok := removedBy(upper.name); ok {
+			n.remove(removed)
+			continue
+		}
+		c := n.child(upper.name)
+		c.number, c.size, c.dir = upper.number, upper.size, upper.dir
 	}
+}
+
+// remove removes what has that name below n.
+func (n *shelf) remove(name string) {
+	if n.below == nil {
+		return
+	}
+	if c := n.below.get(name); c != nil {
+		c.leave()
+	}
+}
+
+// leave makes n, and all below it, be gone.
+func (n *shelf) leave() {
+	if n.gone {
+		return
+	}
+	n.gone, n.number, n.size, n.dir = true, 0, 0, false
+	if n.below == nil {
+		return
+	}
+	for c := range n.below.sorted() {
+		c.leave()
+	}
+}
+
+// at returns what is at path, or was there; nil where nothing ever was.
+func (n *shelf) at(path string) *shelf {
 	for name := range strings.SplitSeq(path, "/") {
-		if n = n.children[name]; n == nil {
+		if n.below == nil {
+			return nil
+		}
+		if n = n.below.get(name); n == nil {
 			return nil
 		}
 	}
 	return n
 }
 
-func (n *shelf) size() int64 {
-	if n.entry == nil {
-		return 0
-	}
-	return n.entry.Size
-}
-
 // total returns the bytes of all that is in a folder; nothing of what is none.
-// While one layer is counted what is below it stays as it is, and is added up once,
-// however often the layer removes a part of it.
 func (n *shelf) total(layer int) int64 {
-	if n.entry == nil || !n.entry.IsDir() {
+	if !n.dir {
 		return 0
 	}
-	return n.below(layer)
+	return n.sum(layer)
 }
 
-func (n *shelf) below(layer int) int64 {
-	if n.known != layer {
-		n.known, n.sum = layer, 0
-		for _, c := range n.children {
-			n.sum += c.size() + c.below(layer)
+// sum returns the bytes of all that is below n. While one layer is counted that
+// stays as it is, and is added up once, however often the layer removes a part of it.
+func (n *shelf) sum(layer int) int64 {
+	if n.below == nil {
+		return 0
+	}
+	if n.below.known != layer {
+		n.below.known, n.below.sum = layer, 0
+		for c := range n.below.sorted() {
+			n.below.sum += c.size + c.sum(layer)
 		}
 	}
-	return n.sum
+	return n.below.sum
 }
 
 // Walk calls do for all that c has and the folders on the way there, in the order
@@ -224,5 +312,11 @@ func (n *shelf) below(layer int) int64 {
 // that none tells of. Of entries with the same name only the last is there, and
 // marks of opaque folders are not.
 func (c *Contents) Walk(do func(path string, e *Entry)) {
-	shelve(c).walk("", func(path string, n *shelf) { do(path, n.entry) })
+	shelve(c).walk("", func(path string, n *shelf) {
+		if n.number == 0 {
+			do(path, nil)
+			return
+		}
+		do(path, c.Entry(int(n.number-1)))
+	})
 }

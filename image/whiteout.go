@@ -1,7 +1,6 @@
 package image
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,9 +40,9 @@ func (t *tree) remove(folders []string, base string) error {
 	if err != nil {
 		return err
 	}
-	if n := at.children[name]; n != nil && !t.survives(n) {
+	if n := at.child(name); n != nil && !t.survives(n) {
 		t.log.lose(n, t.layer)
-		delete(at.children, name)
+		at.folder.remove(name)
 	}
 	return nil
 }
@@ -51,33 +50,34 @@ func (t *tree) remove(folders []string, base string) error {
 // prune takes away what lower layers have below folder n. Each folder is gone
 // through once in a layer, however often it is asked for.
 func (t *tree) prune(n *node) {
-	if n.pruned == t.layer {
+	if n.folder.pruned == t.layer {
 		return
 	}
-	n.pruned = t.layer
-	for name, child := range n.children {
-		if !t.survives(child) {
-			t.log.lose(child, t.layer)
-			delete(n.children, name)
+	n.folder.pruned = t.layer
+	n.folder.removeFunc(func(child *node) bool {
+		if t.survives(child) {
+			return false
 		}
-	}
+		t.log.lose(child, t.layer)
+		return true
+	})
 }
 
 // survives takes away what is of lower layers at n and below it, and reports
 // whether anything is left. A folder that is left for what is below it only is
 // as if no entry had ever told of it.
 func (t *tree) survives(n *node) bool {
-	if n.children != nil {
+	if n.folder != nil {
 		t.prune(n)
 	}
 	if n.layer == t.layer {
 		return true
 	}
-	if len(n.children) == 0 {
+	if n.folder == nil || n.folder.len() == 0 {
 		return false
 	}
 	t.log.lose(n, t.layer)
-	n.file, n.layer = &inode{kind: tar.TypeDir, origin: n}, t.layer
+	n.source, n.layer, n.folder.header = source{}, t.layer, nil
 	return true
 }
 

@@ -188,16 +188,8 @@ func analyzeResult(a *image.Analysis, m content.Manifest) AnalyzeResult {
 		if at := a.Steps[i].Created; !at.IsZero() {
 			l.Created = &at
 		}
-		for _, c := range a.Tree.Changes(i) {
-			switch c.Kind {
-			case image.Added:
-				l.Added++
-			case image.Changed:
-				l.Changed++
-			case image.Removed:
-				l.Removed++
-			}
-		}
+		n := a.Tree.Count(i)
+		l.Added, l.Changed, l.Removed = n[image.Added], n[image.Changed], n[image.Removed]
 		r.Compressed += stored.Size
 		r.Layers = append(r.Layers, l)
 	}
@@ -209,7 +201,7 @@ func analyzeResult(a *image.Analysis, m content.Manifest) AnalyzeResult {
 		r.Wasted = append(r.Wasted, WastedResult{Path: p.Path, Count: len(p.Layers), Bytes: p.Bytes, Layers: fromOne(p.Layers)})
 	}
 	for _, d := range a.Advice() {
-		r.Advice = append(r.Advice, AdviceResult{ID: d.ID, Bytes: d.Bytes, Layers: fromOne(d.Layers), Text: d.Text})
+		r.Advice = append(r.Advice, AdviceResult{ID: d.ID, Bytes: d.Bytes, Layers: fromOne(d.Layers), Text: adviceText(d)})
 	}
 	return r
 }

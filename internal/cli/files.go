@@ -137,12 +137,11 @@ func (p *place) listLayer(ctx context.Context, r image.Reader, m content.Manifes
 	}
 	below := strings.Trim(name, "/")
 	all := func(yield func(FileResult) bool) {
-		for i := range contents.Entries {
-			e := &contents.Entries[i]
+		for i, e := range contents.All() {
 			if below != "" && e.Path != below && !strings.HasPrefix(e.Path, below+"/") {
 				continue
 			}
-			file := fileResult(image.File{Path: e.Path, Layer: n, Entry: e}, layers)
+			file := fileResult(image.File{Path: e.Path, Layer: n, Number: i, Entry: e}, layers)
 			file.Removes, _ = e.Whiteout()
 			if folder, ok := e.Opaque(); ok {
 				file.Empties = folder + "/"

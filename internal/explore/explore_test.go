@@ -24,9 +24,9 @@ func folder(path string) image.Entry { return image.Entry{Path: path, Type: tar.
 func shop(t *testing.T) explore.Image {
 	t.Helper()
 	layers := []*image.Contents{
-		{Entries: []image.Entry{folder("usr"), folder("usr/bin"), file("usr/bin/perl", 4_000_000), file("usr/bin/sh", 100_000), file("etc/hosts", 100), {Path: "bin", Type: tar.TypeSymlink, Link: "usr/bin"}}},
-		{Entries: []image.Entry{file("usr/bin/perl", 5_000_000), file("app/main.go", 3000), file("app/cache", 2_000_000)}},
-		{Entries: []image.Entry{file("app/.wh.cache", 0)}},
+		image.NewContents(folder("usr"), folder("usr/bin"), file("usr/bin/perl", 4_000_000), file("usr/bin/sh", 100_000), file("etc/hosts", 100), image.Entry{Path: "bin", Type: tar.TypeSymlink, Link: "usr/bin"}),
+		image.NewContents(file("usr/bin/perl", 5_000_000), file("app/main.go", 3000), file("app/cache", 2_000_000)),
+		image.NewContents(file("app/.wh.cache", 0)),
 	}
 	tree, err := image.Merge(layers)
 	if err != nil {
@@ -190,7 +190,7 @@ func TestTheScreenIsFilledToTheColumn(t *testing.T) {
 	img := shop(t)
 	img.Name = "漢字\x1b[2J\u202e" + strings.Repeat("x", 300)
 	img.Layers[0].Command = strings.Repeat("漢", 100_000)
-	tree, err := image.Merge([]*image.Contents{{Entries: []image.Entry{file(strings.Repeat("d/", 60)+"\x1b]0;x\x07漢字", 1), file("漢字漢字漢字漢字漢字漢字漢字漢字漢字", 2)}}, {}, {}})
+	tree, err := image.Merge([]*image.Contents{image.NewContents(file(strings.Repeat("d/", 60)+"\x1b]0;x\x07漢字", 1), file("漢字漢字漢字漢字漢字漢字漢字漢字漢字", 2)), {}, {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestListsScroll(t *testing.T) {
 	for name := range strings.FieldsSeq(strings.Repeat("a b c d e f g h i j ", 10)) {
 		entries = append(entries, file(name+"/"+string(rune('a'+len(entries)/10)), 1))
 	}
-	tree, err := image.Merge([]*image.Contents{{Entries: entries}})
+	tree, err := image.Merge([]*image.Contents{image.NewContents(entries...)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package explore
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -43,7 +44,7 @@ func newForest(img Image) *forest {
 func (f *forest) whole(layers int) (*node, error) {
 	g := f.plot()
 	tree := f.tree
-	var changes []image.Change
+	var changes iter.Seq[image.Change]
 	if layers > 0 {
 		var err error
 		if tree, err = image.Merge(f.tree.Layers()[:layers]); err != nil {
@@ -54,8 +55,10 @@ func (f *forest) whole(layers int) (*node, error) {
 	for file := range tree.All() {
 		g.add(file, 0)
 	}
-	for _, c := range changes {
-		g.mark(c)
+	if changes != nil {
+		for c := range changes {
+			g.mark(c)
+		}
 	}
 	return g.grown(), nil
 }
@@ -63,7 +66,7 @@ func (f *forest) whole(layers int) (*node, error) {
 // changes returns what a layer does; the lowest is 1.
 func (f *forest) changes(layer int) *node {
 	g := f.plot()
-	for _, c := range f.tree.Changes(layer - 1) {
+	for c := range f.tree.Changes(layer - 1) {
 		g.mark(c)
 	}
 	return g.grown()
@@ -74,18 +77,12 @@ type plot struct {
 	*forest
 
 	root *node
-	seen map[fileID]bool
+	seen map[image.FileID]bool
 	n    int
 }
 
-// A fileID tells files with several names from others.
-type fileID struct {
-	layer int
-	entry *image.Entry
-}
-
 func (f *forest) plot() *plot {
-	return &plot{forest: f, root: &node{byName: map[string]*node{}}, seen: map[fileID]bool{}}
+	return &plot{forest: f, root: &node{byName: map[string]*node{}}, seen: map[image.FileID]bool{}}
 }
 
 // mark adds what a change is about.
@@ -115,8 +112,8 @@ func (g *plot) add(file image.File, kind image.ChangeKind) {
 	}
 	n.entry, n.layer = file.Entry, file.Layer
 	n.kind = max(n.kind, kind)
-	if file.Entry != nil && !g.seen[fileID{file.Layer, file.Entry}] {
-		g.seen[fileID{file.Layer, file.Entry}] = true
+	if file.Entry != nil && !g.seen[file.ID()] {
+		g.seen[file.ID()] = true
 		n.size = file.Entry.Size
 	}
 }
