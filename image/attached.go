@@ -52,12 +52,13 @@ func Attached(ctx context.Context, src content.Source, name string, subject dige
 		})
 	}
 	_ = g.Wait() // errs has them
-	all.add(found...)
+	all.add(subject, found...)
 	return all, errors.Join(errs...)
 }
 
-func (a *Attachments) add(found ...[]Referrer) {
-	seen := map[digest.Digest]bool{}
+// add adds what refers to subject, which a list may name itself.
+func (a *Attachments) add(subject digest.Digest, found ...[]Referrer) {
+	seen := map[digest.Digest]bool{subject: true}
 	for _, r := range slices.Concat(found...) {
 		if !seen[r.Digest] {
 			a.Found = append(a.Found, r)
@@ -96,6 +97,6 @@ func attachedHere(ctx context.Context, src content.Source, name string, subject 
 		tagged, failed := followTag(ctx, src, tag)
 		listed, err = append(listed, tagged...), errors.Join(err, failed)
 	}
-	all.add(listed)
+	all.add(subject, listed)
 	return all, err
 }

@@ -171,3 +171,15 @@ func TestASurveyHasLimits(t *testing.T) {
 		})
 	}
 }
+
+// A list that names its own subject is wrong, or lies.
+func TestAnImageIsNoReferrerOfItself(t *testing.T) {
+	var b builder
+	m := b.of([]entry{file("f", "x")})
+	b.keep(fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
+		m.MediaType(), m.Digest(), m.Size()), content.FallbackTag(m.Digest()))
+	got, err := image.Attached(t.Context(), &b.place, "v1", m.Digest(), 6)
+	if err != nil || len(got.Found) != 0 {
+		t.Errorf("got %+v, %v", got.Found, err)
+	}
+}
