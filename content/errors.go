@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // The classes of failure. Every error of wherry's packages that has one of
@@ -73,3 +75,21 @@ func (e *SeveralError) Error() string {
 
 // Is reports whether target is [ErrInvalid].
 func (e *SeveralError) Is(target error) bool { return target == ErrInvalid }
+
+// An UnreadError is manifests of a place that cannot be read, though they are there:
+// a list of referrers is whole but for those, of which nobody knows what they refer to.
+type UnreadError struct {
+	Digests []digest.Digest
+	Err     error // what is wrong with the first
+}
+
+// Error names the first, and says how many there are.
+func (e *UnreadError) Error() string {
+	if len(e.Digests) > 1 {
+		return fmt.Sprintf("%d manifests cannot be read, %s and others: %v", len(e.Digests), e.Digests[0], e.Err)
+	}
+	return fmt.Sprintf("manifest %s cannot be read: %v", e.Digests[0], e.Err)
+}
+
+// Unwrap returns Err, whose class it has.
+func (e *UnreadError) Unwrap() error { return e.Err }

@@ -38,6 +38,11 @@ type Survey struct {
 	Platforms []content.Platform
 
 	Limits content.Limits
+
+	// Unread is told once, where the place has manifests that cannot be read: those that
+	// refer to the image may be among them. nil is silent. One of them that stands in the
+	// tree is an error.
+	Unread func(*content.UnreadError)
 }
 
 const surveyJobs = 8 // manifests and lists read at once
@@ -64,7 +69,20 @@ func (s Survey) Of(ctx context.Context, src content.Source, name string, root co
 		}
 		level, err = w.round(ctx, level)
 	}
+	if err == nil && w.unread != nil {
+		err = s.tellUnread(w)
+	}
 	return tree, err
+}
+
+func (s Survey) tellUnread(w *surveyor) error {
+	if slices.ContainsFunc(w.unread.Digests, func(d digest.Digest) bool { return w.seen[d] }) {
+		return w.unread
+	}
+	if s.Unread != nil {
+		s.Unread(w.unread)
+	}
+	return nil
 }
 
 // kindOfImage returns what a manifest is that refers to nothing, as far as it shows.
@@ -102,8 +120,9 @@ type surveyor struct {
 	asked     bool                   // for the list of names
 	tags      digestTags
 
-	mu   sync.Mutex
-	room int64 // bytes of manifests that may still be read
+	mu     sync.Mutex
+	room   int64                // bytes of manifests that may still be read
+	unread *content.UnreadError // those of the place; nil where all can be read
 }
 
 // grow gives branch the children of its index m, and its attestations those that

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -23,7 +24,7 @@ func (w *surveyor) find(ctx context.Context, level []*Branch) ([][]Referrer, err
 			continue
 		}
 		g.Go(func() error {
-			listed, err := scout(ctx, w.src, b.Digest)
+			listed, err := w.scout(ctx, b)
 			if err != nil {
 				return err
 			}
@@ -33,6 +34,18 @@ func (w *surveyor) find(ctx context.Context, level []*Branch) ([][]Referrer, err
 		})
 	}
 	return found, g.Wait()
+}
+
+// scout returns what refers to b by itself, as far as the place can be read.
+func (w *surveyor) scout(ctx context.Context, b *Branch) ([]Referrer, error) {
+	listed, err := scout(ctx, w.src, b.Digest)
+	if unread, ok := errors.AsType[*content.UnreadError](err); ok {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.unread = unread // it is that of the place, whatever was asked for
+		return listed, nil
+	}
+	return listed, err
 }
 
 // listTags lists the digest tags once: where names cost nothing, and where there

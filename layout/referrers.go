@@ -63,7 +63,7 @@ func (l *Layout) node(ctx context.Context, d ocispec.Descriptor) (node, error) {
 // Referrers implements [content.ReferrerLister], sorted by digest: manifests
 // that index.json or an index it leads to names and whose subject it is, and
 // what the index under the tag sha256-… of the subject lists. A manifest that
-// cannot be read may be a referrer: then the last pair has an error.
+// cannot be read may be a referrer: then the last pair has a [content.UnreadError].
 func (l *Layout) Referrers(ctx context.Context, subject digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
 		found, err := l.referrers(ctx, subject)
@@ -99,7 +99,13 @@ func (l *Layout) referrers(ctx context.Context, subject digest.Digest) ([]ocispe
 	}
 	slices.SortFunc(w.found, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
 	w.found = slices.CompactFunc(w.found, func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest })
-	return w.found, errors.Join(w.errs...)
+	switch {
+	case ctx.Err() != nil:
+		return w.found, context.Cause(ctx)
+	case len(w.unread.Digests) > 0:
+		return w.found, &w.unread
+	}
+	return w.found, nil
 }
 
 // A walk looks through manifests for those that refer to subject.
@@ -108,7 +114,7 @@ type walk struct {
 	subject digest.Digest
 	seen    map[digest.Digest]bool
 	found   []ocispec.Descriptor
-	errs    []error
+	unread  content.UnreadError
 }
 
 // visit looks at d and what is below it, each once.
@@ -143,9 +149,9 @@ func mayRefer(mediaType string) bool {
 // node reads d. A manifest that is not there is not missed: indexes may be sparse.
 func (w *walk) node(ctx context.Context, d ocispec.Descriptor) (node, bool) {
 	n, err := w.l.node(ctx, d)
-	const enough = 10
-	if err != nil && !errors.Is(err, content.ErrNotFound) && len(w.errs) < enough {
-		w.errs = append(w.errs, err)
+	if err != nil && !errors.Is(err, content.ErrNotFound) && !slices.Contains(w.unread.Digests, d.Digest) {
+		w.unread.Digests = append(w.unread.Digests, d.Digest)
+		w.unread.Err = cmp.Or(w.unread.Err, err)
 	}
 	return n, err == nil
 }

@@ -76,11 +76,16 @@ func (p *place) tree(ctx context.Context, f *Factory, root content.Manifest, pla
 			return nil, p.fail(err)
 		}
 	}
-	tree, err := image.Survey{Platforms: platforms}.Of(ctx, below, p.Ref, root)
+	tree, err := image.Survey{Platforms: platforms, Unread: f.warnUnreadManifests}.Of(ctx, below, p.Ref, root)
 	if err == nil && len(platforms) > 0 && !hasImage(tree) {
 		_, err = content.PickPlatform(root, platforms[0])
 	}
 	return tree, p.fail(err)
+}
+
+// warnUnreadManifests says that what refers to an image may be missing.
+func (f *Factory) warnUnreadManifests(err *content.UnreadError) {
+	f.Warn("%v; what it refers to is not known, and may be missing here", err)
 }
 
 // hasImage reports whether an image is in the tree.
