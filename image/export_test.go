@@ -71,6 +71,7 @@ var merges = []struct {
 	{"an entry below an absolute link", layers{{symlink("lib", "/usr/lib"), file("lib/x.so", "x")}}},
 	{"an entry below a link that leads out", layers{{symlink("up", "../../../../etc"), file("up/passwd", "evil")}}},
 	{"entries below chains of links", layers{{symlink("a", ".."), symlink("b", "a/.."), symlink("c", "b/d"), file("c/f", "f")}}},
+	{"a whiteout below a file", layers{{file("f", "f")}, {file("f/.wh.g", ""), file("f/g/.wh.h", "")}}},
 	{"a whiteout below a link", layers{{file("usr/lib/x", "x"), symlink("lib", "usr/lib")}, {file("lib/.wh.x", "")}}},
 	{"a link becomes a folder and a link again", layers{{symlink("l", "/etc")}, {folder("l"), file("l/f", "f")}, {symlink("l", "/proc/self/cwd")}}},
 	{"names that need cleaning", layers{{folder("./"), file("/abs", "a"), file("./d//e/./f", "f"), hardlink("/g", "./abs"), folder("."), folder("/")}}},

@@ -109,7 +109,7 @@ func (m model) whiteout(dir, name string, mine map[string]bool) error {
 		return err
 	}
 	at, err := m.follow(dir, nil)
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, errMissing) || errors.Is(err, errFile) {
 		return nil
 	}
 	if err != nil {
@@ -163,7 +163,10 @@ func (m model) remove(at string, mine map[string]bool) {
 
 func isBelow(p, at string) bool { return p != at && (at == "" || strings.HasPrefix(p, at+"/")) }
 
-var errMissing = fmt.Errorf("it is missing: %w", errModel)
+var (
+	errMissing = fmt.Errorf("it is missing: %w", errModel)
+	errFile    = fmt.Errorf("a file is no folder: %w", errModel)
+)
 
 // follow returns the folder that dir leads to. With mine, missing ones are made.
 func (m model) follow(dir string, mine map[string]bool) (string, error) {
@@ -189,7 +192,9 @@ func (m model) follow(dir string, mine map[string]bool) (string, error) {
 			at = next
 		case f.kind == tar.TypeDir:
 			at = next
-		case f.kind != tar.TypeSymlink || hops == 40:
+		case f.kind != tar.TypeSymlink:
+			return "", errFile
+		case hops == 40:
 			return "", errModel
 		default:
 			hops++

@@ -34,8 +34,8 @@ func (t *tree) remove(folders []string, base string) error {
 		return fmt.Errorf("a whiteout of no name: %w", content.ErrInvalid)
 	}
 	at, err := t.walk(folders, t.none)
-	if errors.Is(err, errAbsent) {
-		return nil
+	if errors.Is(err, errAbsent) || errors.Is(err, errNoFolder) {
+		return nil // below a file there is nothing to remove either
 	}
 	if err != nil {
 		return err
