@@ -33,7 +33,9 @@ type CompareOptions struct {
 	Parts Parts
 
 	// Paths are the files, and folders with what is in them, that are compared; none is
-	// all. One that neither image has is an error, [content.ErrNotFound].
+	// all. Links on the way to one are followed in each image, and it itself where it is
+	// one is compared beside what it leads to. One that neither image has is an error,
+	// [content.ErrNotFound].
 	Paths []string
 
 	// Patch asks for the text of small files that differ: it is read from their layers.
@@ -173,6 +175,7 @@ type comparer struct {
 	Reader
 
 	o      CompareOptions
+	paths  []string // of o, and where they lead to
 	sides  [2]*side
 	pairs  []layerPair
 	listed *atomic.Int64
@@ -233,6 +236,7 @@ func (c *comparer) compareLayers(ctx context.Context, result *Comparison) error 
 	if err := c.look(); err != nil {
 		return err
 	}
+	c.paths = c.reach()
 	var err error
 	if c.o.has(PartFiles) {
 		if result.Unsought, err = c.seek(); err != nil {

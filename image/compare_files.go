@@ -100,6 +100,10 @@ type view interface {
 
 	// in returns the names of what is known to be in a folder.
 	in(path string) []string
+
+	// leads returns the clean paths that a path leads to by way of links that are known:
+	// what is there, and where that leads to in turn.
+	leads(path string) []string
 }
 
 // A saying is what is known of a path.
@@ -185,9 +189,22 @@ func comparePaths(a, b string) int {
 	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
 }
 
+// reach returns the paths that are asked for, and those that they lead to in either
+// image.
+func (c *comparer) reach() []string {
+	all := slices.Clone(c.o.Paths)
+	for _, path := range c.o.Paths {
+		for _, s := range c.sides {
+			all = append(all, s.view.leads(path)...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // within reports whether path is among those that are compared.
 func (c *comparer) within(path string) bool {
-	return len(c.o.Paths) == 0 || slices.ContainsFunc(c.o.Paths, func(folder string) bool {
+	return len(c.o.Paths) == 0 || slices.ContainsFunc(c.paths, func(folder string) bool {
 		return folder == "" || path == folder || strings.HasPrefix(path, folder+"/")
 	})
 }
@@ -200,7 +217,7 @@ func (c *comparer) seek() (unsought []string, err error) {
 		a, b := c.sides[0].view.at(path), c.sides[1].view.at(path)
 		gone := func(s saying) bool { return s.what == absent && !s.covered(s.there, unknown) }
 		switch {
-		case path == "", a.what == present, b.what == present, c.link(path):
+		case path == "", a.what == present, b.what == present, c.link(path), c.leadsToFile(path):
 		case gone(a) && gone(b):
 			return nil, fmt.Errorf("%.200q: neither image has such a file: %w", path, content.ErrNotFound)
 		default:
@@ -220,6 +237,13 @@ func (c *comparer) link(path string) bool {
 		}
 		_, err := tree.Lookup(path)
 		return err == nil
+	})
+}
+
+// leadsToFile reports whether links lead from path to something that is there.
+func (c *comparer) leadsToFile(path string) bool {
+	return slices.ContainsFunc(c.sides[:], func(s *side) bool {
+		return slices.ContainsFunc(s.view.leads(path), func(to string) bool { return s.view.at(to).what == present })
 	})
 }
 
@@ -356,6 +380,16 @@ func (v treeView) in(path string) []string {
 		}
 	}
 	return names
+}
+
+func (v treeView) leads(path string) []string {
+	var all []string
+	for _, look := range []func(string) (File, error){v.Lookup, v.Follow} {
+		if f, err := look(path); err == nil {
+			all = append(all, f.Path)
+		}
+	}
+	return all
 }
 
 func sayingOf(f File) saying { return saying{what: present, entry: f.Entry, layer: f.Layer} }

@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -231,6 +232,32 @@ func (o *overlay) in(path string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+func (o *overlay) leads(name string) []string {
+	var at []string
+	hops := 0
+	for todo := elements(name); len(todo) > 0; {
+		next := todo[0]
+		todo = todo[1:]
+		if next == ".." {
+			at = at[:max(0, len(at)-1)]
+			continue
+		}
+		m := o.find(strings.Join(append(at, next), "/"))
+		if m == nil || m.entry == nil || m.entry.Type != tar.TypeSymlink {
+			at = append(at, next)
+			continue
+		}
+		if hops++; hops > maxHops {
+			return nil
+		}
+		if path.IsAbs(m.entry.Link) {
+			at = nil
+		}
+		todo = append(elements(m.entry.Link), todo...)
+	}
+	return []string{strings.Join(at, "/")}
 }
 
 // compareNodes calls keep for every path at or below one that either image says

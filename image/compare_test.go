@@ -391,3 +391,26 @@ func TestCompareRefusesWhatIsNoImage(t *testing.T) {
 		}
 	}
 }
+
+// A path is one of the image, as it is for files and cat: /bin may be a link.
+func TestPathsAreFollowedInEachImage(t *testing.T) {
+	var b builder
+	shared := []entry{file("shared", "s")}
+	linked := func(text string) []entry {
+		return []entry{folder("usr/bin"), file("usr/bin/sh", text), file("usr/lib", text), symlink("bin", "usr/bin"), symlink("sh", "/bin/sh")}
+	}
+	one, two := b.of(shared, linked("1")), b.of(shared, linked("22"))
+	for _, full := range []bool{true, false} {
+		for _, path := range []string{"bin", "bin/sh", "usr/bin/sh", "sh", "bin/../bin/sh"} {
+			c, err := image.Reader{}.Compare(t.Context(), image.Side{Source: &b.place, Manifest: one}, image.Side{Source: &b.place, Manifest: two},
+				image.CompareOptions{Paths: []string{path}, Parts: image.PartFiles, Full: full})
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+				continue
+			}
+			if len(c.Files) != 1 || c.Files[0].Path != "usr/bin/sh" {
+				t.Errorf("%s, full %v: got %+v", path, full, c.Files)
+			}
+		}
+	}
+}
