@@ -422,17 +422,3 @@ func compareTrees(a, b treeView, keep func(path string, a, b saying)) {
 		}
 	}
 }
-
-// typeNames are what the types of files are called in machine output.
-var typeNames = map[byte]string{
-	tar.TypeDir: "dir", tar.TypeReg: "file", tar.TypeSymlink: "symlink", tar.TypeLink: "hardlink",
-	tar.TypeChar: "char", tar.TypeBlock: "block", tar.TypeFifo: "fifo",
-}
-
-// TypeName returns what machine output calls the type of e.
-func (e *Entry) TypeName() string {
-	if name, ok := typeNames[e.Type]; ok {
-		return name
-	}
-	return fmt.Sprintf("%q", e.Type)
-}

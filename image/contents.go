@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"fmt"
 	"iter"
 	"path"
 	"strings"
@@ -80,6 +81,20 @@ type span struct {
 
 // IsDir reports whether e is a folder.
 func (e *Entry) IsDir() bool { return e.Type == tar.TypeDir }
+
+// typeNames are what the types of files are called in machine output.
+var typeNames = map[byte]string{
+	tar.TypeDir: "dir", tar.TypeReg: "file", tar.TypeSymlink: "symlink", tar.TypeLink: "hardlink",
+	tar.TypeChar: "char", tar.TypeBlock: "block", tar.TypeFifo: "fifo",
+}
+
+// TypeName returns what machine output calls the type of e.
+func (e *Entry) TypeName() string {
+	if name, ok := typeNames[e.Type]; ok {
+		return name
+	}
+	return fmt.Sprintf("%q", e.Type)
+}
 
 // Whiteout returns the path that e removes of lower layers, and whether e is a
 // whiteout at all. A mark that a folder is opaque is none.

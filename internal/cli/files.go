@@ -2,6 +2,7 @@ package cli
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -185,14 +186,9 @@ func pickLayer(layers []ocispec.Descriptor, which string) (int, error) {
 	return 0, fmt.Errorf("--layer %.100q: the image has %s, the lowest is 1: %w", which, count(len(layers), "layer"), content.ErrNotFound)
 }
 
-// fileTypes are what the types of files are called in machine output, and what
-// the modes of ls begin with.
-var fileTypes = map[byte]struct {
-	word string
-	mode byte
-}{
-	tar.TypeDir: {"dir", 'd'}, tar.TypeReg: {"file", '-'}, tar.TypeSymlink: {"symlink", 'l'}, tar.TypeLink: {"hardlink", 'h'},
-	tar.TypeChar: {"char", 'c'}, tar.TypeBlock: {"block", 'b'}, tar.TypeFifo: {"fifo", 'p'},
+// modeLetters are what the modes of ls begin with.
+var modeLetters = map[byte]byte{
+	tar.TypeDir: 'd', tar.TypeReg: '-', tar.TypeSymlink: 'l', tar.TypeLink: 'h', tar.TypeChar: 'c', tar.TypeBlock: 'b', tar.TypeFifo: 'p',
 }
 
 func fileResult(f image.File, layers []ocispec.Descriptor) FileResult {
@@ -200,12 +196,9 @@ func fileResult(f image.File, layers []ocispec.Descriptor) FileResult {
 		return FileResult{Path: f.Path + "/", Type: "dir", Mode: lsMode('d', 0o755)}
 	}
 	e := f.Entry
-	kind, ok := fileTypes[e.Type]
-	if !ok {
-		kind.word, kind.mode = fmt.Sprintf("%q", e.Type), '?'
-	}
+	letter := cmp.Or(modeLetters[e.Type], '?')
 	r := FileResult{
-		Path: f.Path, Type: kind.word, Mode: lsMode(kind.mode, e.Mode), UID: e.UID, GID: e.GID,
+		Path: f.Path, Type: e.TypeName(), Mode: lsMode(letter, e.Mode), UID: e.UID, GID: e.GID,
 		Size: e.Size, Link: e.Link, Digest: e.Digest, Layer: f.Layer + 1, LayerDigest: layers[f.Layer].Digest,
 	}
 	if at := e.ModTime.UTC(); at.Year() >= 0 && at.Year() <= 9999 {
