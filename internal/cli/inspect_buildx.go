@@ -89,7 +89,7 @@ func (p *place) configs(ctx context.Context, root content.Manifest) (map[string]
 	if err != nil {
 		return nil, err
 	}
-	images, stated := imagesOf(g)
+	images, stated := imagesOf(g), statedIn(g)
 	var size int64
 	for _, m := range images {
 		config, _ := m.ImageConfig()
@@ -124,23 +124,13 @@ func (p *place) configs(ctx context.Context, root content.Manifest) (map[string]
 	return all, err
 }
 
-// imagesOf returns the images of g, and the platforms that its indexes state.
-// Attestations are none.
-func imagesOf(g *content.Graph) (images []content.Manifest, stated map[digest.Digest]*ocispec.Platform) {
-	stated = map[digest.Digest]*ocispec.Platform{}
-	attestations := map[digest.Digest]bool{}
-	for _, d := range g.Order {
-		for _, child := range g.Manifests[d].Children() {
-			stated[child.Digest] = child.Platform
-			attestations[child.Digest] = content.IsAttestation(child)
-		}
+// statedIn returns the platforms that the indexes of g state, by digest.
+func statedIn(g *content.Graph) map[digest.Digest]*ocispec.Platform {
+	stated := map[digest.Digest]*ocispec.Platform{}
+	for child := range childrenOf(g) {
+		stated[child.Digest] = child.Platform
 	}
-	for _, d := range g.Order {
-		if _, ok := g.Manifests[d].ImageConfig(); ok && !attestations[d] {
-			images = append(images, g.Manifests[d])
-		}
-	}
-	return images, stated
+	return stated
 }
 
 // buildxText is what buildx writes for people. Outside text in it is escaped.

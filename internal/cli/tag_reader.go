@@ -196,11 +196,12 @@ func (r *tagReader) describe(ctx context.Context, read func() (content.Manifest,
 	if facts.missing != "" {
 		facts.odd = append(facts.odd, facts.missing)
 	}
-	first, config, ok := firstImage(g)
-	if !ok {
+	images := imagesOf(g)
+	if len(images) == 0 {
 		return facts, nil
 	}
-	facts.config, err = r.configs.get(config.Digest, func() (configFacts, error) { return r.readConfig(ctx, first) })
+	config, _ := images[0].ImageConfig()
+	facts.config, err = r.configs.get(config.Digest, func() (configFacts, error) { return r.readConfig(ctx, images[0]) })
 	if facts.config.odd != "" {
 		facts.odd = append(facts.odd, facts.config.odd)
 	}
@@ -235,37 +236,17 @@ func (r *tagReader) readConfig(ctx context.Context, m content.Manifest) (configF
 	return facts, nil
 }
 
-// firstImage returns the first image of a graph, with its config's descriptor.
-func firstImage(g *content.Graph) (content.Manifest, ocispec.Descriptor, bool) {
-	attestations := map[digest.Digest]bool{}
-	for _, d := range g.Order {
-		for _, child := range g.Manifests[d].Children() {
-			if content.IsAttestation(child) {
-				attestations[child.Digest] = true
-			}
-		}
-	}
-	for _, d := range g.Order {
-		if config, ok := g.Manifests[d].ImageConfig(); ok && !attestations[d] {
-			return g.Manifests[d], config, true
-		}
-	}
-	return content.Manifest{}, ocispec.Descriptor{}, false
-}
-
 // platformsOf returns the platforms that the indexes of a graph state, each once.
 func platformsOf(g *content.Graph) []string {
 	var all []string
 	seen := map[string]bool{}
-	for _, d := range g.Order {
-		for _, child := range g.Manifests[d].Children() {
-			if child.Platform == nil || content.IsAttestation(child) {
-				continue
-			}
-			if p := content.PlatformOf(*child.Platform).String(); !seen[p] {
-				seen[p] = true
-				all = append(all, p)
-			}
+	for child := range childrenOf(g) {
+		if child.Platform == nil || content.IsAttestation(child) {
+			continue
+		}
+		if p := content.PlatformOf(*child.Platform).String(); !seen[p] {
+			seen[p] = true
+			all = append(all, p)
 		}
 	}
 	return all
