@@ -23,7 +23,7 @@ func (m Manifest) ImageConfig() (ocispec.Descriptor, bool) {
 
 // ReadConfig returns the config of m, verified. A manifest without a config is
 // [ErrNotFound], a config over the limit [ErrInvalid].
-func ReadConfig(ctx context.Context, src Source, m Manifest, l Limits) (_ []byte, err error) {
+func ReadConfig(ctx context.Context, src Source, m Manifest, l Limits) ([]byte, error) {
 	d, ok := m.Config()
 	if !ok {
 		return nil, fmt.Errorf("%s has no config: %w", m.Digest(), ErrNotFound)
@@ -31,6 +31,12 @@ func ReadConfig(ctx context.Context, src Source, m Manifest, l Limits) (_ []byte
 	if most := l.Effective().ConfigSize; d.Size > most {
 		return nil, fmt.Errorf("config %s of %d bytes is over the limit of %d: %w", d.Digest, d.Size, most, ErrInvalid)
 	}
+	return ReadBlob(ctx, src, d)
+}
+
+// ReadBlob returns the bytes of a blob, verified. They are as many as d says, and
+// that it is not too many for memory is the caller's to see to.
+func ReadBlob(ctx context.Context, src Source, d ocispec.Descriptor) (_ []byte, err error) {
 	rc, err := NewBlob(src, d).Open(ctx, Range{})
 	if err != nil {
 		return nil, err

@@ -40,10 +40,12 @@ func newInspect(f *Factory) *cobra.Command {
 			"for this machine or for --platform. What a platform has is told where it is known; --sizes asks for all, a request\n" +
 			"each. Signatures, SBOMs and attestations are those of the name; wherry tree shows those of all platforms.\n" +
 			"--compat skopeo writes the object of skopeo inspect, under the digest of the index, with the tags of its repository;\n" +
-			"crane the manifest, or with --config the config, byte for byte; buildx what docker buildx imagetools inspect does.",
+			"crane the manifest, or with --config the config, byte for byte; buildx what docker buildx imagetools inspect does, with\n" +
+			".SBOM and .Provenance in templates.",
 		Example: "  wherry inspect nginx:1.27\n  wherry inspect --platform linux/arm64 ./images.tar\n" +
 			"  wherry inspect --platform linux/amd64 --format '{{json .Image.Labels}}' nginx:1.27\n" +
-			"  wherry inspect --compat skopeo nginx:1.27 | jq -r .Created\n  wherry inspect --config nginx:1.27 | jq .history",
+			"  wherry inspect --compat skopeo nginx:1.27 | jq -r .Created\n  wherry inspect --config nginx:1.27 | jq .history\n" +
+			"  wherry inspect --compat buildx --format '{{json .SBOM}}' nginx:1.27",
 		Args: exactArgs(1),
 	}
 	flags := cmd.Flags()

@@ -29,6 +29,12 @@ type BuildxResult struct {
 	Name     string `json:"name"`
 	Manifest any    `json:"manifest"`        // a BuildxIndex, or the descriptor of a single manifest
 	Image    any    `json:"image,omitempty"` // the config, or of several platforms each one's
+
+	// SBOM and Provenance are for templates, and read where one has them: a
+	// BuildxSBOM and a BuildxProvenance, or of several platforms maps of those that
+	// there are.
+	SBOM       any `json:"-"`
+	Provenance any `json:"-"`
 }
 
 // A BuildxIndex is an index with its own digest and size.
@@ -66,34 +72,58 @@ func inspectBuildx(ctx context.Context, f *Factory, p *place) (render.Result, er
 	if err != nil {
 		return render.Result{}, err
 	}
-	configs, err := below.configs(ctx, root)
+	g, err := loadThere(ctx, below.Source, root)
 	if err != nil {
 		return render.Result{}, p.fail(err)
 	}
-	if len(configs) > 1 {
-		r.Image = configs
+	images, err := below.configs(ctx, g)
+	if err != nil {
+		return render.Result{}, p.fail(err)
 	}
-	if len(configs) == 1 {
-		r.Image = slices.Collect(maps.Values(configs))[0]
+	if len(images) > 0 {
+		r.Image = perPlatform(images, func(i buildxImage) (*ocispec.Image, bool) { return i.config, true })
+	}
+	if err := below.addAttested(ctx, f, g, images, &r); err != nil {
+		return render.Result{}, p.fail(err)
 	}
 	return render.Result{Value: r, Quiet: quiet}, nil
+}
+
+// A buildxImage is an image and its config.
+type buildxImage struct {
+	digest digest.Digest
+	config *ocispec.Image
+}
+
+// perPlatform returns what of returns of the images that have it: of several platforms
+// a map, of one that alone, which is the zero V where it has none.
+func perPlatform[V any](images map[string]buildxImage, of func(buildxImage) (V, bool)) any {
+	var one V
+	all := map[string]V{}
+	for platform, i := range images {
+		v, ok := of(i)
+		one = v
+		if ok {
+			all[platform] = v
+		}
+	}
+	if len(images) > 1 {
+		return all
+	}
+	return one
 }
 
 // mostConfigs is how many bytes the configs of one image may have all together.
 const mostConfigs = 16 << 20
 
-// configs reads the configs of all images of root, by the platform that the index
+// configs reads the configs of all images of g, by the platform that the index
 // states, or else the config. Of several for one platform the last counts.
-func (p *place) configs(ctx context.Context, root content.Manifest) (map[string]*ocispec.Image, error) {
-	g, err := loadThere(ctx, p.Source, root)
-	if err != nil {
-		return nil, err
-	}
+func (p *place) configs(ctx context.Context, g *content.Graph) (map[string]buildxImage, error) {
 	images, stated := imagesOf(g), statedIn(g)
-	var size int64
+	left := int64(mostConfigs)
 	for _, m := range images {
 		config, _ := m.ImageConfig()
-		if size += config.Size; size > mostConfigs {
+		if left -= config.Size; left < 0 {
 			return nil, fmt.Errorf("the configs have more than %d bytes: %w", mostConfigs, content.ErrInvalid)
 		}
 	}
@@ -112,14 +142,14 @@ func (p *place) configs(ctx context.Context, root content.Manifest) (map[string]
 			return nil
 		})
 	}
-	err = group.Wait()
-	all := map[string]*ocispec.Image{}
+	err := group.Wait()
+	all := map[string]buildxImage{}
 	for i, m := range images {
 		platform := configs[i].Platform
 		if stated[m.Digest()] != nil {
 			platform = *stated[m.Digest()]
 		}
-		all[content.PlatformOf(platform).String()] = &configs[i]
+		all[content.PlatformOf(platform).String()] = buildxImage{m.Digest(), &configs[i]}
 	}
 	return all, err
 }

@@ -76,6 +76,10 @@ func (f *Format) String() string { return f.text }
 // Type is how help texts call the value.
 func (f *Format) Type() string { return "table|json|TEMPLATE" }
 
+// Has reports whether f is a template that may have a field of that name: what takes
+// requests to find out is found out for those alone.
+func (f *Format) Has(field string) bool { return f.body != nil && strings.Contains(f.text, "."+field) }
+
 func (f *Format) isDefault() bool { return f.kind == kindPeople }
 
 // template writes one line for each value. What goes to a terminal is escaped

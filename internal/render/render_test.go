@@ -187,6 +187,23 @@ func TestBadTemplatesAreErrors(t *testing.T) {
 	}
 }
 
+func TestAFormatKnowsWhichFieldsItMayHave(t *testing.T) {
+	for s, want := range map[string]bool{
+		"{{json .SBOM}}":                                   true,
+		"{{with $}}{{$.SBOM.SPDX}}{{end}}":                 true,
+		"table {{(.).SBOM}}":                               true,
+		`{{define "x"}}{{.SBOM}}{{end}}{{template "x" .}}`: true,
+		"{{json .}}":                                       false,
+		"SBOM {{.Name}}":                                   false,
+		"json":                                             false,
+		"":                                                 false,
+	} {
+		if f, err := parseFormat(s); err != nil || f.Has("SBOM") != want {
+			t.Errorf("%q: %v, want %v; %v", s, f.Has("SBOM"), want, err)
+		}
+	}
+}
+
 func TestWhatIsNoFormatIsRefused(t *testing.T) {
 	for _, s := range []string{"yaml", "jsno", "Name", "table Name", "}}"} {
 		if _, err := parseFormat(s); err == nil || !strings.Contains(err.Error(), "table, json") {

@@ -54,6 +54,8 @@ func Named(name string, seed uint64) (Image, bool) {
 		return ForArm(seed), true
 	case "fallback":
 		return WithFallback(seed), true
+	case "attested":
+		return Attested(seed), true
 	case "release":
 		return Release(seed), true
 	case "release-base":
@@ -288,6 +290,22 @@ func Layers(seed uint64, n int, size int64) Image {
 		layers = append(layers, b.Layer(Stored, size))
 	}
 	return b.Done(b.Image("linux/amd64", layers...))
+}
+
+// Attested is an index of amd64, with two SBOMs and its provenance, arm64, with its provenance, and arm/v7.
+func Attested(seed uint64) Image {
+	b := Builder{Seed: seed}
+	amd64 := b.Image("linux/amd64", b.Layer(Gzip, 1000))
+	arm64 := b.Image("linux/arm64", b.Layer(Gzip, 1000))
+	const sbom, provenance = "https://spdx.dev/Document", "https://slsa.dev/provenance/v0.2"
+	return b.Done(b.Index(amd64, arm64, b.Image("linux/arm/v7", b.Layer(Gzip, 1000)),
+		b.Attest(amd64,
+			b.Statement(amd64, sbom, map[string]any{"name": "image", "packages": []any{map[string]string{"name": "zlib"}, map[string]string{"name": "musl"}}}),
+			b.Statement(amd64, sbom, map[string]any{"name": "stage"}),
+			b.Statement(amd64, provenance, map[string]any{"buildType": "https://mobyproject.org/buildkit@v1"}),
+		),
+		b.Attest(arm64, b.Statement(arm64, provenance, map[string]any{"buildType": "other"})),
+	))
 }
 
 // WithReferrers is an index with OCI referrers: two of the index, one of its first child, and one of a referrer.

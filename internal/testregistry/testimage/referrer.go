@@ -33,21 +33,36 @@ func (b *Builder) artifact(kind string, subject *ocispec.Descriptor, blobs []oci
 	})
 }
 
-// Attestation adds a buildkit attestation of child; the descriptor goes into the same index as the child.
+// Attestation adds a buildkit attestation of child, an SBOM; the descriptor goes into the same index as the child.
 func (b *Builder) Attestation(child ocispec.Descriptor) ocispec.Descriptor {
-	statement := b.Blob("application/vnd.in-toto+json", encode(map[string]any{
-		"_type":         "https://in-toto.io/Statement/v0.1",
-		"predicateType": "https://spdx.dev/Document",
-		"subject":       []any{map[string]any{"digest": map[string]string{"sha256": child.Digest.Encoded()}}},
-		"predicate":     map[string]any{"name": "test"},
-	}))
-	statement.Annotations = map[string]string{"in-toto.io/predicate-type": "https://spdx.dev/Document"}
-	d := b.Image("unknown/unknown", Layer{Descriptor: statement, DiffID: statement.Digest})
+	return b.Attest(child, b.Statement(child, "https://spdx.dev/Document", map[string]any{"name": "test"}))
+}
+
+// Attest adds a buildkit attestation of child over statements; the descriptor goes into the same index as the child.
+func (b *Builder) Attest(child ocispec.Descriptor, statements ...Layer) ocispec.Descriptor {
+	d := b.Image("unknown/unknown", statements...)
 	d.Annotations = map[string]string{
 		"vnd.docker.reference.type":   "attestation-manifest",
 		"vnd.docker.reference.digest": child.Digest.String(),
 	}
 	return d
+}
+
+// Statement adds an in-toto statement about child, which is a layer of its attestation.
+func (b *Builder) Statement(child ocispec.Descriptor, predicateType string, predicate any) Layer {
+	return b.RawStatement(predicateType, encode(map[string]any{
+		"_type":         "https://in-toto.io/Statement/v0.1",
+		"predicateType": predicateType,
+		"subject":       []any{map[string]any{"digest": map[string]string{"sha256": child.Digest.Encoded()}}},
+		"predicate":     predicate,
+	}))
+}
+
+// RawStatement adds a layer of exactly these bytes that is called an in-toto statement.
+func (b *Builder) RawStatement(predicateType string, content []byte) Layer {
+	d := b.Blob("application/vnd.in-toto+json", content)
+	d.Annotations = map[string]string{"in-toto.io/predicate-type": predicateType}
+	return Layer{Descriptor: d, DiffID: d.Digest}
 }
 
 // tagOf is a digest in the form of a tag, "sha256-…".

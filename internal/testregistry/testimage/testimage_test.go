@@ -27,6 +27,7 @@ func TestEveryKindIsWholeAndTheSameForTheSameSeed(t *testing.T) {
 	kinds := append(testimage.Kinds(),
 		testimage.Kind{Name: "schema1", Make: testimage.Schema1},
 		testimage.Kind{Name: "fallback", Make: testimage.WithFallback},
+		testimage.Kind{Name: "attested", Make: testimage.Attested},
 		testimage.Kind{Name: "big", Make: func(seed uint64) testimage.Image { return testimage.Big(seed, 1) }},
 	)
 	for _, k := range kinds {
