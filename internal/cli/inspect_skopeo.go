@@ -136,7 +136,7 @@ func (p *place) repoTags(ctx context.Context, f *Factory) ([]string, error) {
 	if !ok || p.at.Transport != endpoint.Registry {
 		return []string{}, nil
 	}
-	tags, err := collect(lister.Tags(ctx))
+	tags, err := collect(f.counted(p.at.Host+"/"+p.at.Repository, lister.Tags(ctx)))
 	if content.IsMissing(err) || errors.Is(err, content.ErrDenied) {
 		f.Warn("%s: its tags cannot be listed: %v", p.at, err)
 		return []string{}, nil

@@ -61,9 +61,9 @@ func (t *teller) hush() (end func()) {
 // listingEvery is how often it is said that a list goes on.
 const listingEvery = 10 * time.Second
 
-// counted yields names, those of a list of host, and says now and then how many there are
-// so far: nobody knows how long such a list is.
-func (f *Factory) counted(host string, names iter.Seq2[string, error]) iter.Seq2[string, error] {
+// counted yields names, those that a host or repository lists, and says now and then how
+// many there are so far: nobody knows how long such a list is.
+func (f *Factory) counted(place string, names iter.Seq2[string, error]) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		n, told := 0, time.Now()
 		for name, err := range names {
@@ -72,7 +72,7 @@ func (f *Factory) counted(host string, names iter.Seq2[string, error]) iter.Seq2
 			}
 			if n++; err == nil && time.Since(told) >= listingEvery {
 				told = time.Now()
-				f.Note("%s has listed %d names so far, and goes on", host, n)
+				f.Note("%s has listed %d names so far, and goes on", place, n)
 			}
 		}
 	}

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/wherry-dev/wherry/content"
+	"github.com/wherry-dev/wherry/internal/endpoint"
 	"github.com/wherry-dev/wherry/internal/term"
 )
 
@@ -33,23 +36,48 @@ func TestWhatIsAskedOnceMoreIsALine(t *testing.T) {
 	}
 }
 
-func TestAListThatGoesOnIsCounted(t *testing.T) {
-	endless := func(yield func(string, error) bool) {
-		for yield("name", nil) {
+// A slowLister lists thirty names, one a second.
+type slowLister struct{ content.Source }
+
+func (slowLister) Tags(context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for range 30 {
+			if !yield("name", nil) {
+				return
+			}
 			<-time.After(time.Second)
 		}
 	}
-	for quiet, want := range map[bool]string{
-		false: "wherry: r.example has listed 11 names so far, and goes on\nwherry: r.example has listed 21 names so far, and goes on\n",
-		true:  "",
+}
+
+func TestAListThatGoesOnIsCounted(t *testing.T) {
+	p := &place{&endpoint.Source{Source: slowLister{}}, endpoint.Endpoint{Transport: endpoint.Registry, Host: "r.example", Repository: "app"}}
+	for name, list := range map[string]func(f *Factory) (int, error){
+		"repos": func(f *Factory) (int, error) {
+			names, err := collect(f.counted("r.example/app", slowLister{}.Tags(t.Context())))
+			return len(names), err
+		},
+		"tags": func(f *Factory) (int, error) {
+			result, err := runTags(t.Context(), f, p, tagsOptions{})
+			return len(result.Lines), err
+		},
+		"inspect --compat skopeo": func(f *Factory) (int, error) {
+			names, err := p.repoTags(t.Context(), f)
+			return len(names), err
+		},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			var errs bytes.Buffer
-			f := &Factory{Err: term.NewScreen(term.Open(&errs, nil)), Flags: &Flags{Quiet: quiet}}
-			names, err := collectSome(f.counted("r.example", endless), 30, func(string) bool { return true })
-			if len(names) != 30 || err != nil || errs.String() != want {
-				t.Errorf("%d names, %v, said %q, want %q", len(names), err, errs.String(), want)
-			}
-		})
+		for quiet, want := range map[bool]string{
+			false: "wherry: r.example/app has listed 11 names so far, and goes on\nwherry: r.example/app has listed 21 names so far, and goes on\n",
+			true:  "",
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				var errs bytes.Buffer
+				f := &Factory{Err: term.NewScreen(term.Open(&errs, nil)), Flags: &Flags{Quiet: quiet}}
+				n, err := list(f)
+				if n != 30 || err != nil || errs.String() != want {
+					t.Errorf("%s: %d names, %v, said %q, want %q", name, n, err, errs.String(), want)
+				}
+			})
+		}
 	}
 }

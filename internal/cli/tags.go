@@ -94,7 +94,7 @@ func runTags(ctx context.Context, f *Factory, p *place, o tagsOptions) (render.R
 		return render.Result{}, p.fail(fmt.Errorf("names cannot be listed there: %w", errors.ErrUnsupported))
 	}
 	listed := 0
-	tags, listErr := collectSome(lister.Tags(ctx), o.enough(), func(name string) bool {
+	tags, listErr := collectSome(f.counted(p.at.String(), lister.Tags(ctx)), o.enough(), func(name string) bool {
 		listed++
 		return o.means(name)
 	})
