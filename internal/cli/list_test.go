@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -141,8 +142,8 @@ func TestWhatSortingManyTagsCostsIsSaidBefore(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--sort", "created", "-n", "1"}, "wherry: --sort created looks at all 101 tags: 101 requests, and up to 101 more for images that were not looked at before; an index takes one more for each of its platforms\n"},
-		{[]string{"-l", "--since", "1d"}, "wherry: --since 1d looks at all 101 tags: 101 requests, and up to 101 more for images that were not looked at before; an index takes one more for each of its platforms\n"},
+		{[]string{"--sort", "created", "-n", "1"}, "wherry: --sort created looks at all 101 tags: 101 requests, and up to 101 more for images that were not looked at before; an index takes one more for each manifest in it\n"},
+		{[]string{"-l", "--since", "1d"}, "wherry: --since 1d looks at all 101 tags: 101 requests, and up to 101 more for images that were not looked at before; an index takes one more for each manifest in it\n"},
 		{[]string{"--digest", "sha256:" + strings.Repeat("0", 64)}, "wherry: --digest looks at all 101 tags: 101 requests\n"},
 		{[]string{"--sort", "created", "-n", "1", "--match", "v1.1*"}, ""}, // few
 		{[]string{"--sort", "created", "-n", "1", "--quiet"}, ""},
@@ -166,7 +167,46 @@ func TestWhatSortingCostsIsToldInPullsWhereTheyAreCounted(t *testing.T) {
 		r.PutManifest("library/app", fmt.Sprint(i), "application/vnd.oci.image.index.v1+json", []byte(`{"schemaVersion":2,"manifests":[]}`))
 	}
 	got := run(t, "tags", "--config", config, "--sort", "size", "-n", "1", "app")
-	if got.code != 0 || !strings.Contains(got.errors, "up to 202 more for images that were not looked at before, of which docker.io counts 101 as pulls;") {
+	if got.code != 0 || !strings.Contains(got.errors, "up to 202 more for images that were not looked at before, of which docker.io counts 101 as pulls; an index takes one more for each manifest in it, which is a pull too\n") {
 		t.Errorf("exit code %d, says %s", got.code, got.errors)
+	}
+}
+
+func TestWhatSortingCostsIsWhatIsAsked(t *testing.T) {
+	r := testregistry.Start(t, testregistry.Config{PageSize: 1000})
+	for i := range 202 {
+		testimage.NoLayers(uint64(i)).PutTo(r, "app", fmt.Sprintf("v%d.%d", i/101, i))
+	}
+	index := testimage.IndexOf(1, "linux/amd64", "linux/arm64")
+	index.PutTo(r, "multi", "0")
+	for i := range 101 {
+		r.Tag("multi", fmt.Sprint(i), index.Root.Digest)
+	}
+	env := testEnv(t, nil)
+	for _, tt := range []struct {
+		name              string
+		args              []string
+		tags, more, asked int // of a first look at an image more is what is asked beyond tags
+	}{
+		{"a repository that nobody looked at", []string{"app", "--sort", "created", "--match", "v0.*"}, 101, 101, 202},
+		{"once more", []string{"app", "--sort", "created", "--match", "v0.*"}, 101, 202, 101},
+		{"images that are new in it", []string{"app", "--sort", "created", "--match", "v1.*"}, 101, 202, 303},
+		{"an index with its four manifests", []string{"multi", "--sort", "size"}, 101, 101, 101 + 1 + 4},
+		{"what is known by digest", []string{"multi", "--sort", "size", "--digest", index.Root.Digest.String()}, 101, 0, 101},
+	} {
+		r.Reset()
+		var out, errs bytes.Buffer
+		args := append([]string{"tags", r.Host() + "/" + tt.args[0]}, tt.args[1:]...)
+		code := Main(t.Context(), args, Stdio{In: strings.NewReader(""), Out: &out, Err: &errs}, env)
+		want := fmt.Sprintf("looks at all 101 tags: %d requests", tt.tags)
+		if tt.more > 0 {
+			want += fmt.Sprintf(", and up to %d more for images", tt.more)
+		}
+		if code != 0 || strings.Count(errs.String(), "\n") != 1 || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: exit code %d, says %s, want %s", tt.name, code, errs.String(), want)
+		}
+		if got := len(r.Requests()) - r.Count(testregistry.Is("", testregistry.KindTags)); got != tt.asked {
+			t.Errorf("%s: %d requests, want %d", tt.name, got, tt.asked)
+		}
 	}
 }

@@ -75,7 +75,7 @@ type configFacts struct {
 // resolve finds out the digests of tags. flag is what they are asked for.
 func (r *tagReader) resolve(ctx context.Context, rows []*tagRow, flag string) error {
 	r.looked = append(r.looked, rows...)
-	r.sayCost(flag, len(rows), costOfDigests)
+	r.sayCost(flag, rows, costOfDigests)
 	return r.each(ctx, rows, func(ctx context.Context, row *tagRow) (err error) {
 		row.Digest, err = r.digestOf(ctx, row.Tag)
 		return err
@@ -90,7 +90,7 @@ func (r *tagReader) read(ctx context.Context, rows []*tagRow, flag string) error
 	r.askListing(ctx, rows)
 	rows = slices.DeleteFunc(rows, func(row *tagRow) bool { return row.told })
 	if flag != "" {
-		r.sayCost(flag, len(rows), costOfFacts)
+		r.sayCost(flag, rows, costOfFacts)
 	}
 	err := r.each(ctx, rows, r.describeRow)
 	if slices.ContainsFunc(rows, func(row *tagRow) bool { return row.err == nil }) {

@@ -145,21 +145,45 @@ const (
 // manyTags are more than somebody looks at by the way.
 const manyTags = 100
 
-// sayCost says what a flag is about to ask of a registry for so many tags, where
-// they are many.
-func (r *tagReader) sayCost(flag string, tags int, c cost) {
-	if r.client == nil || tags <= manyTags {
+// sayCost says what a flag is about to ask of a registry for rows, where that is much.
+func (r *tagReader) sayCost(flag string, rows []*tagRow, c cost) {
+	if r.client == nil {
 		return
 	}
-	line := fmt.Sprintf("%s looks at all %d tags: %d requests", flag, tags, tags)
+	tags, images, more := r.costOf(rows)
+	if tags <= manyTags {
+		return
+	}
+	line := fmt.Sprintf("%s looks at all %d tags: %d requests", flag, len(rows), tags)
 	if c == costOfFacts {
-		line += fmt.Sprintf(", and up to %d more for images that were not looked at before", (r.leastRequests()-1)*tags)
+		line += fmt.Sprintf(", and up to %d more for images that were not looked at before", more)
+		index := "; an index takes one more for each manifest in it"
 		if r.countsPulls() {
-			line += fmt.Sprintf(", of which %s counts %d as pulls", r.at.Host, tags)
+			line += fmt.Sprintf(", of which %s counts %d as pulls", r.at.Host, images)
+			index += ", which is a pull too"
 		}
-		line += "; an index takes one more for each of its platforms"
+		line += index
 	}
 	r.f.Note("%s", line)
+}
+
+// costOf returns how many rows a request finds out the digest of, how many images
+// rows stand for at most, as far as no listing tells all that is told of them, and
+// how many requests more these take where nothing is known of them.
+func (r *tagReader) costOf(rows []*tagRow) (tags, images, more int) {
+	digests := map[digest.Digest]bool{}
+	for _, row := range rows {
+		if row.Digest != "" {
+			digests[row.Digest] = true
+			continue
+		}
+		tags++
+		if row.Listing == "" {
+			images++
+		}
+	}
+	const whole = 2 // a manifest and a config
+	return tags, images + len(digests), images*(r.leastRequests()-1) + len(digests)*whole
 }
 
 // countsPulls reports whether the registry is known to let so many manifests be
