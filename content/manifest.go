@@ -116,6 +116,19 @@ func (m Manifest) Blobs() []ocispec.Descriptor {
 	return append(m.in(RoleConfig), m.in(RoleLayer)...)
 }
 
+// SizeOf returns how many bytes blobs have, each counted once.
+func SizeOf(blobs []ocispec.Descriptor) int64 {
+	var n int64
+	seen := map[digest.Digest]bool{}
+	for _, d := range blobs {
+		if !seen[d.Digest] {
+			seen[d.Digest] = true
+			n += d.Size
+		}
+	}
+	return n
+}
+
 // ArtifactType returns what kind of artifact m is: its own field, or else the
 // media type of its config, as the referrers API has it.
 func (m Manifest) ArtifactType() string { return m.artifactType }

@@ -57,7 +57,7 @@ const surveyJobs = 8 // manifests and lists read at once
 func (s Survey) Of(ctx context.Context, src content.Source, name string, root content.Manifest) (*Branch, error) {
 	w := &surveyor{src: src, name: name, limits: s.Limits.Effective(), platforms: s.Platforms, seen: map[digest.Digest]bool{root.Digest(): true}}
 	w.room = w.limits.GraphSize
-	tree := &Branch{Kind: kindOfImage(root), Type: clipped(root.MediaType()), Digest: root.Digest(), Size: sizeOf(root)}
+	tree := &Branch{Kind: kindOfImage(root), Type: clipped(root.MediaType()), Digest: root.Digest(), Size: content.SizeOf(root.Blobs())}
 	if !root.IsIndex() && tree.Kind == KindArtifact {
 		tree.Type = clipped(root.ArtifactType())
 	}
@@ -94,19 +94,6 @@ func kindOfImage(m content.Manifest) Kind {
 		return KindImage
 	}
 	return KindArtifact
-}
-
-// sizeOf returns the bytes of the blobs of m, each counted once.
-func sizeOf(m content.Manifest) int64 {
-	var n int64
-	seen := map[digest.Digest]bool{}
-	for _, d := range m.Blobs() {
-		if !seen[d.Digest] {
-			seen[d.Digest] = true
-			n += d.Size
-		}
-	}
-	return n
 }
 
 // A surveyor is a survey under way.
@@ -212,7 +199,7 @@ func (b *Branch) describe(m content.Manifest) {
 		b.Missing = true
 		return
 	}
-	b.Size = sizeOf(m)
+	b.Size = content.SizeOf(m.Blobs())
 	annotations := m.Annotations()
 	if at, err := time.Parse(time.RFC3339, annotations[ocispec.AnnotationCreated]); err == nil && at.Year() > 0 {
 		b.Created = at.UTC()

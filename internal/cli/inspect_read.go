@@ -197,7 +197,7 @@ func (p *place) see(ctx context.Context, root content.Manifest, platform Platfor
 	if err != nil {
 		return sight{}, p.fail(fmt.Errorf("config %s: %w: %w", config.Digest, err, content.ErrInvalid))
 	}
-	found.Digest, found.ConfigDigest, found.Total = m.Digest(), config.Digest, sum(m.Blobs())
+	found.Digest, found.ConfigDigest, found.Total = m.Digest(), config.Digest, content.SizeOf(m.Blobs())
 	s.image, s.odd = found, append(s.odd, odd...)
 	return s, nil
 }
@@ -239,7 +239,7 @@ func (p *place) describe(root content.Manifest, s sight) InspectResult {
 		r.Subject = subject.Digest
 	}
 	if !root.IsIndex() {
-		r.Total = sum(root.Blobs())
+		r.Total = content.SizeOf(root.Blobs())
 	}
 	r.Annotations = root.Annotations() // last, they may be very many
 	if s.image == nil {
@@ -286,12 +286,12 @@ func (r *InspectResult) addChildren(root content.Manifest, all *content.Graph, s
 		case all != nil:
 			_, there := all.Manifests[d.Digest]
 			c.Missing, c.known = !there, there
-			c.Total = sum(all.Below(d.Digest).Blobs())
+			c.Total = content.SizeOf(all.Below(d.Digest).Blobs())
 		case r.Image != nil && r.Image.Digest == d.Digest:
 			c.Total, c.known = r.Image.Total, true
 		case recalled != nil:
 			if m, known := recalled.Known(d.Digest); known && !m.IsIndex() {
-				c.Total, c.known = sum(m.Blobs()), true
+				c.Total, c.known = content.SizeOf(m.Blobs()), true
 			}
 		}
 		r.Children = append(r.Children, c)
@@ -302,23 +302,10 @@ func (r *InspectResult) addChildren(root content.Manifest, all *content.Graph, s
 		}
 		return
 	}
-	r.Total = sum(all.Blobs())
+	r.Total = content.SizeOf(all.Blobs())
 	if missing := sayMissing(all); missing != "" {
 		r.odd = append(r.odd, missing)
 	}
-}
-
-// sum returns how many bytes blobs have, each counted once.
-func sum(blobs []ocispec.Descriptor) int64 {
-	var n int64
-	seen := map[digest.Digest]bool{}
-	for _, d := range blobs {
-		if !seen[d.Digest] {
-			seen[d.Digest] = true
-			n += d.Size
-		}
-	}
-	return n
 }
 
 // readImage reads the config of an image with so many layers. odd is what is

@@ -188,7 +188,7 @@ func (r *tagReader) describe(ctx context.Context, read func() (content.Manifest,
 	if err != nil {
 		return imageFacts{}, err
 	}
-	facts := imageFacts{size: sum(g.Blobs()), platforms: platformsOf(g)}
+	facts := imageFacts{size: content.SizeOf(g.Blobs()), platforms: platformsOf(g)}
 	if ambiguous := m.Ambiguous(); ambiguous != nil {
 		facts.odd = append(facts.odd, ambiguous.Error())
 	}
