@@ -182,10 +182,9 @@ func (c *catalog) manifestJSON(sizes map[digest.Digest]int64) ([]byte, error) {
 }
 
 // pick returns the image docker should get for root: root itself, or of an
-// index the image for this machine, or else the first.
+// index the best one for this machine, or else the first.
 func (c *catalog) pick(root digest.Digest, sizes map[digest.Digest]int64) (digest.Digest, bool) {
-	var first digest.Digest
-	host := content.HostPlatform()
+	var found []ocispec.Descriptor
 	seen := map[digest.Digest]bool{}
 	todo := []ocispec.Descriptor{{Digest: root}}
 	for len(todo) > 0 {
@@ -197,17 +196,14 @@ func (c *catalog) pick(root digest.Digest, sizes map[digest.Digest]int64) (diges
 		}
 		seen[d.Digest] = true
 		todo = append(slices.Clone(l.children), todo...)
-		if !c.loads(l, sizes) || content.IsAttestation(d) {
-			continue
-		}
-		if d.Platform != nil && host.Matches(content.PlatformOf(*d.Platform)) {
-			return d.Digest, true
-		}
-		if first == "" {
-			first = d.Digest
+		if c.loads(l, sizes) && !content.IsAttestation(d) {
+			found = append(found, d)
 		}
 	}
-	return first, first != ""
+	if len(found) == 0 {
+		return "", false
+	}
+	return slices.MinFunc(found, content.HostPlatform().CompareImages).Digest, true
 }
 
 // loads reports whether docker can load the image: all of it is there, and its

@@ -90,9 +90,11 @@ func TestDockerFindsTheImagesItCanLoad(t *testing.T) {
 	rooted := put(t, w, "amd64", "rooted")
 	must(t, w.PutManifest(t.Context(), rooted, rooted.Digest().String()))
 	put(t, w, "amd64", "part of nothing")
-	other, mine := put(t, w, "mips", "other"), put(t, w, host, "mine")
+	other, above, mine := put(t, w, "mips", "other"), put(t, w, host, "above"), put(t, w, host, "mine")
+	newer := platform(above, host)
+	newer.Platform.Variant = "v9"
 	index := indexOf(t,
-		platform(other, "mips"), platform(mine, host),
+		platform(other, "mips"), newer, platform(mine, host),
 		ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("not here"), Size: 8})
 	putManifest(t, w, index, "example.test/multi:1")
 	foreign := indexOf(t, platform(other, "mips"))

@@ -49,8 +49,8 @@ func ReadBlob(ctx context.Context, src Source, d ocispec.Descriptor) (_ []byte, 
 	return io.ReadAll(r)
 }
 
-// CheckPlatform reports whether the single image m is for one of platforms: its
-// config says what it is for. Where it is not, the error is [ErrNotFound]. What
+// CheckPlatform reports whether the single image m is for one of platforms, or runs
+// there: its config says what it is for. Where it is not, the error is [ErrNotFound]. What
 // is no image, and an image that states no platform, is for all.
 func CheckPlatform(ctx context.Context, src Source, m Manifest, platforms []Platform, l Limits) error {
 	d, ok := m.ImageConfig()
@@ -66,7 +66,7 @@ func CheckPlatform(ctx context.Context, src Source, m Manifest, platforms []Plat
 		return fmt.Errorf("config %s: %w: %w", d.Digest, err, ErrInvalid)
 	}
 	got := PlatformOf(stated)
-	if stated.OS == "" || slices.ContainsFunc(platforms, func(p Platform) bool { return p.Matches(got) }) {
+	if stated.OS == "" || slices.ContainsFunc(platforms, func(p Platform) bool { return p.Matches(got) || p.Runs(got) }) {
 		return nil
 	}
 	return fmt.Errorf("the image is for %s only: %w", got, ErrNotFound)

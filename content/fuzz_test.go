@@ -90,7 +90,7 @@ func FuzzPlatform(f *testing.F) {
 			return
 		}
 		again, err := content.ParsePlatform(p.String())
-		if err != nil || again != p || !p.Matches(p) {
+		if err != nil || again != p || !p.Matches(p) || p.Compare(p, again) != 0 || !p.Runs(p) {
 			t.Fatalf("%q is %+v, and that read again is %+v, %v", s, p, again, err)
 		}
 	})

@@ -2,25 +2,16 @@ package content
 
 import (
 	"fmt"
-	"runtime"
+	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A Platform is what an image runs on. An Architecture of "*" is any; an empty
-// Variant is any too.
+// A Platform is what an image runs on. An Architecture of "*" is any. To
+// [Platform.Matches] an empty Variant is any too; to [Platform.Runs] arm without
+// one is v7.
 type Platform struct{ OS, Architecture, Variant string }
-
-// HostPlatform returns the platform of images that run on this machine: linux,
-// except on Windows, as docker has it.
-func HostPlatform() Platform {
-	p := Platform{OS: "linux", Architecture: runtime.GOARCH}
-	if runtime.GOOS == "windows" {
-		p.OS = "windows"
-	}
-	return p
-}
 
 // ParsePlatform reads os/arch[/variant]. The names people use for an
 // architecture (x86_64, aarch64, armhf) become Go's. Anything else is [ErrInvalid].
@@ -55,7 +46,8 @@ func (p Platform) String() string {
 	return s
 }
 
-// Matches reports whether an image for got is one of those p asks for.
+// Matches reports whether an image for got is one of those p asks for. What runs
+// there besides, such as arm/v6 on arm/v7, [Platform.Runs] tells.
 func (p Platform) Matches(got Platform) bool {
 	p, got = p.normal(), got.normal()
 	return (p.OS == "*" || p.OS == got.OS) &&
@@ -86,20 +78,23 @@ func (p Platform) normal() Platform {
 	return p
 }
 
-// PickPlatform returns the child of index m that p asks for: the first that
-// matches, in the order of the index. Attestations are never picked. Where none
-// matches, the error is [ErrNotFound] and lists what there is.
+// PickPlatform returns the child of index m that serves p best, as
+// [Platform.CompareImages] has it, and of equals the first of the index.
+// Attestations are never picked. Where none runs on p, the error is [ErrNotFound]
+// and lists what there is.
 func PickPlatform(m Manifest, p Platform) (ocispec.Descriptor, error) {
+	children := m.Children()
+	if len(children) > 0 {
+		best := slices.MinFunc(children, p.CompareImages)
+		if p.rankImage(best) > 0 {
+			return best, nil
+		}
+	}
 	var have []string
-	for _, d := range m.Children() {
-		if d.Platform == nil || IsAttestation(d) {
-			continue
+	for _, d := range children {
+		if d.Platform != nil && !IsAttestation(d) {
+			have = append(have, PlatformOf(*d.Platform).String())
 		}
-		got := PlatformOf(*d.Platform)
-		if p.Matches(got) {
-			return d, nil
-		}
-		have = append(have, got.String())
 	}
 	return ocispec.Descriptor{}, fmt.Errorf("no image for %s among %d (%s): %w", p, len(have), clip(printable(strings.Join(have, ", "))), ErrNotFound)
 }

@@ -126,7 +126,7 @@ func TestPickPlatform(t *testing.T) {
 		{"linux/amd64", 3},
 		{"linux/arm64", 2},
 		{"linux/arm64/v8", 2},
-		{"linux/arm", 5},
+		{"linux/arm", 6},
 		{"linux/arm/v7", 6},
 		{"linux/*", 2},
 		{"linux/s390x", -1},
@@ -152,6 +152,85 @@ func TestPickPlatform(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPickPlatformGoesByTheVariant(t *testing.T) {
+	tests := []struct {
+		asked, index string
+		want         int // number of the child; -1 for none
+	}{
+		{"linux/arm/v6", "linux/arm/v7 linux/arm/v6", 1},
+		{"linux/arm/v7", "linux/arm/v6 linux/arm/v7", 1},
+		{"linux/arm/v6", "linux/arm/v7 linux/arm/v5", 1},
+		{"linux/arm/v8", "linux/arm/v5 linux/arm/v7 linux/arm/v6", 1},
+		{"linux/arm/v6", "linux/arm/v7", -1},
+		{"linux/arm/v6", "linux/arm", -1},
+		{"linux/arm/v5", "linux/arm/v6 linux/arm/v4", -1},
+		{"linux/arm/v7", "linux/arm/v4", -1},
+		{"linux/arm/v4", "linux/arm/v4", 0},
+		{"linux/arm/v7", "linux/arm/v6 linux/arm", 1},
+		{"linux/arm/7", "linux/arm/v6 linux/arm/v7", 1},
+		{"linux/arm", "linux/arm/v8 linux/arm/v6 linux/arm/v7 linux/arm", 2},
+		{"linux/arm", "linux/arm/v8", -1},
+		{"linux/arm", "linux/arm64", -1},
+		{"linux/arm/v7", "windows/arm/v7", -1},
+		{"linux/arm/soft", "linux/arm/v7 linux/arm/soft", 1},
+		{"linux/arm/v99999999999999999999", "linux/arm/v7", -1},
+		{"linux/arm64", "linux/arm64/v8", 0},
+		{"linux/arm64", "linux/arm64 linux/arm64/v8", 0},
+		{"linux/arm64", "linux/arm64/v9 linux/arm64", 1},
+		{"linux/arm64", "linux/arm64/v9", -1},
+		{"linux/arm64", "linux/arm64/v8.1", -1},
+		{"linux/arm64/v8.2", "linux/arm64 linux/arm64/v8.1 linux/arm64/v8.3", 1},
+		{"linux/arm64/v9", "linux/arm64/v8 linux/arm64/v8.6 linux/arm64/v8.5", 2},
+		{"linux/arm64/v9.1", "linux/arm64/v8.6 linux/arm64/v9 linux/arm64/v9.2", 1},
+		{"linux/arm64", "linux/arm/v6 linux/arm/v7 linux/arm64", 2},
+		{"linux/arm64", "linux/arm/v6 linux/arm/v7", 1},
+		{"linux/arm64/v9", "linux/arm/v7 linux/arm/v9 linux/arm/v8", 2},
+		{"linux/arm64/odd", "linux/arm/v7", -1},
+		{"linux/amd64", "linux/amd64/v3 linux/amd64", 1},
+		{"linux/amd64", "linux/amd64/v3 linux/amd64/v1", 1},
+		{"linux/amd64", "linux/amd64/v3 linux/amd64/v2", 0},
+		{"linux/amd64/v3", "linux/amd64 linux/amd64/v2 linux/amd64/v4", 1},
+		{"linux/amd64/v3", "linux/amd64/v4", -1},
+		{"linux/amd64", "linux/386", -1},
+		{"linux/ppc64le/power9", "linux/ppc64le/power8 linux/ppc64le", -1},
+		{"linux/ppc64le", "linux/ppc64le/power9 linux/ppc64le/power8", 0},
+		{"linux/*", "windows/amd64 linux/arm/v5 linux/arm/v7", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.asked+" of "+tt.index, func(t *testing.T) {
+			asked, err := content.ParsePlatform(tt.asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := content.PickPlatform(indexFor(t, strings.Fields(tt.index)...), asked)
+			if tt.want < 0 {
+				if !errors.Is(err, content.ErrNotFound) {
+					t.Errorf("got %v, %v; want none", got.Platform, err)
+				}
+				return
+			}
+			if want := digest.FromString(fmt.Sprint(tt.want)); err != nil || got.Digest != want {
+				t.Errorf("got %+v, %v; want child %d", got.Platform, err, tt.want)
+			}
+		})
+	}
+}
+
+// indexFor returns an index of children number 0 and on for platforms.
+func indexFor(t *testing.T, platforms ...string) content.Manifest {
+	t.Helper()
+	var children []string
+	for n, s := range platforms {
+		parts := append(strings.Split(s, "/"), "")
+		children = append(children, platformed(n, fmt.Sprintf(`{"os":%q,"architecture":%q,"variant":%q}`, parts[0], parts[1], parts[2]), ""))
+	}
+	m, err := content.ParseManifest("", []byte(index(strings.Join(children, ","), "")), content.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func TestPickPlatformOfHostileChildrenHasOneLine(t *testing.T) {

@@ -118,8 +118,9 @@ func (w *surveyor) grow(branch *Branch, m content.Manifest) []*Branch {
 	var grown []*Branch
 	byDigest := map[digest.Digest]*Branch{}
 	children := m.Children()
+	wanted := w.wanted(m)
 	for _, d := range children {
-		if content.IsAttestation(d) || !w.wanted(d) {
+		if content.IsAttestation(d) || !wanted(d) {
 			continue
 		}
 		child := &Branch{Kind: KindImage, Type: clipped(d.MediaType), Digest: d.Digest}
@@ -155,12 +156,21 @@ func (w *surveyor) grow(branch *Branch, m content.Manifest) []*Branch {
 	return grown
 }
 
-// wanted reports whether child d of an index is for one of the platforms.
-func (w *surveyor) wanted(d ocispec.Descriptor) bool {
-	if len(w.platforms) == 0 || content.IsIndex(d.MediaType) {
-		return true
+// wanted reports which children of index m are for one of the platforms: those that
+// match, and the one that is picked.
+func (w *surveyor) wanted(m content.Manifest) func(ocispec.Descriptor) bool {
+	picked := map[digest.Digest]bool{}
+	for _, p := range w.platforms {
+		if d, err := content.PickPlatform(m, p); err == nil {
+			picked[d.Digest] = true
+		}
 	}
-	return d.Platform != nil && slices.ContainsFunc(w.platforms, func(p content.Platform) bool { return p.Matches(content.PlatformOf(*d.Platform)) })
+	return func(d ocispec.Descriptor) bool {
+		if len(w.platforms) == 0 || content.IsIndex(d.MediaType) || picked[d.Digest] {
+			return true
+		}
+		return d.Platform != nil && slices.ContainsFunc(w.platforms, func(p content.Platform) bool { return p.Matches(content.PlatformOf(*d.Platform)) })
+	}
 }
 
 // below reads the indexes and attestations of level, whatever is below those too,

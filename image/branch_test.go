@@ -122,6 +122,9 @@ func TestASurveyPutsAttestationsWithWhatTheyAttest(t *testing.T) {
 			"index application/vnd.oci.image.index.v1+json", "  image linux/amd64 " + ociManifest, "  image plan9/amd64 " + ociManifest,
 			"    attestation a/attestation", "    signature a/signature", "  attestation a/orphan",
 		}},
+		{"what runs on a platform", []content.Platform{{OS: "plan9", Architecture: "amd64", Variant: "v2"}}, []string{
+			"index application/vnd.oci.image.index.v1+json", "  image plan9/amd64 " + ociManifest, "    attestation a/attestation", "    signature a/signature",
+		}},
 		{"one platform", []content.Platform{{OS: "plan9", Architecture: "*"}}, []string{
 			"index application/vnd.oci.image.index.v1+json", "  image plan9/amd64 " + ociManifest, "    attestation a/attestation", "    signature a/signature",
 		}},

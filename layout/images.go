@@ -55,14 +55,13 @@ func (i Image) ID(p content.Platform) digest.Digest {
 	return i.Root.Digest
 }
 
-// For returns the variant for p, or else the first that is here; false where
-// none is.
+// For returns the variant that serves p best, as [content.Platform.Compare] has it,
+// or else the first that is here; false where none is.
 func (i Image) For(p content.Platform) (Variant, bool) {
 	if len(i.Variants) == 0 {
 		return Variant{}, false
 	}
-	at := slices.IndexFunc(i.Variants, func(v Variant) bool { return p.Matches(v.Platform) })
-	return i.Variants[max(at, 0)], true
+	return slices.MinFunc(i.Variants, func(a, b Variant) int { return p.Compare(a.Platform, b.Platform) }), true
 }
 
 // Tags returns those names that have a tag: an image without one is dangling.

@@ -216,6 +216,34 @@ func TestImagesSaysWhatIsHere(t *testing.T) {
 	}
 }
 
+func TestTheVariantForAPlatformIsTheBestThatIsHere(t *testing.T) {
+	arm := func(variant string) content.Platform {
+		return content.Platform{OS: "linux", Architecture: "arm", Variant: variant}
+	}
+	tests := []struct {
+		name string
+		here []content.Platform
+		p    content.Platform
+		want int
+	}{
+		{"its own", []content.Platform{arm("v7"), arm("v5"), arm("v6")}, arm("v6"), 2},
+		{"the next below", []content.Platform{arm("v7"), arm("v5")}, arm("v6"), 1},
+		{"none that runs", []content.Platform{arm("v8"), arm("v7")}, arm("v6"), 0},
+	}
+	for _, tt := range tests {
+		var i Image
+		for n, p := range tt.here {
+			i.Variants = append(i.Variants, Variant{Platform: p, ID: digest.FromString(strconv.Itoa(n))})
+		}
+		if v, ok := i.For(tt.p); !ok || v.ID != i.Variants[tt.want].ID {
+			t.Errorf("%s: got the one for %s, want number %d", tt.name, v.Platform, tt.want)
+		}
+	}
+	if v, ok := (Image{}).For(arm("v7")); ok {
+		t.Errorf("of none: %+v", v)
+	}
+}
+
 // The signature of an image without a name is called by its digest tag alone, which
 // is no repository.
 func TestADigestTagAloneIsNoImage(t *testing.T) {

@@ -70,11 +70,12 @@ type Target struct {
 // A Filter says what of an image is copied.
 type Filter struct {
 	// Platforms keeps the images for these, with their attestations, and
-	// rewrites the index to match. None keeps all.
+	// rewrites the index to match: all that match, and the one that
+	// [content.PickPlatform] picks, such as arm/v6 for arm/v7. None keeps all.
 	Platforms []content.Platform
 
-	// One keeps for each of Platforms but one image of an index, the one that
-	// [content.PickPlatform] picks: not all variants of arm. One with a * is for all.
+	// One keeps for each of Platforms but the one image of an index that is picked:
+	// not all variants of arm. One with a * is for all.
 	One bool
 
 	// Here keeps the children of indexes that the source has, by their digest and

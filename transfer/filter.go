@@ -29,8 +29,8 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 		return root, err
 	}
 	if f.Sparse {
-		image.Unmatched = unmatched(f.Platforms, platformsOf(root))
-		return root, offersAny(root, f.Platforms)
+		image.Unmatched = f.unmatched(platformsOf(root))
+		return root, f.offersAny(root)
 	}
 	n := c.newNarrower(image.src, f)
 	narrow, err := n.index(ctx, root, 0)
@@ -39,10 +39,10 @@ func (c *Copier) filter(ctx context.Context, image *ImagePlan, root content.Mani
 	}
 	image.count(n.census)
 	if narrow.IsZero() {
-		return root, cmp.Or(offersAny(root, f.Platforms), n.census.nothing(root))
+		return root, cmp.Or(f.offersAny(root), n.census.nothing(root))
 	}
 	image.src = &overlay{Source: image.src, made: n.made}
-	image.Unmatched = unmatched(f.Platforms, n.seen)
+	image.Unmatched = f.unmatched(n.seen)
 	return narrow, nil
 }
 
@@ -69,16 +69,24 @@ func (c *Copier) checkImage(ctx context.Context, image *ImagePlan, root content.
 	return nil
 }
 
-// unmatched returns which of platforms match nothing of got.
-func unmatched(platforms, got []content.Platform) []content.Platform {
+// unmatched returns the platforms for which nothing is kept of what images are for.
+func (f Filter) unmatched(got []content.Platform) []content.Platform {
 	var none []content.Platform
-	for _, p := range platforms {
-		if !slices.ContainsFunc(got, p.Matches) && !slices.Contains(none, p) {
+	for _, p := range f.Platforms {
+		if !f.offers(p, got) && !slices.Contains(none, p) {
 			none = append(none, p)
 		}
 	}
 	return none
 }
+
+// offers reports whether something is kept for p of what images are for.
+func (f Filter) offers(p content.Platform, got []content.Platform) bool {
+	return slices.ContainsFunc(got, p.Runs) || !f.picks(p) && slices.ContainsFunc(got, p.Matches)
+}
+
+// picks reports whether but one image of an index is kept for p.
+func (f Filter) picks(p content.Platform) bool { return f.One && p.IsOne() }
 
 // platformsOf returns what the images of index m are for, without those of
 // nested indexes.
@@ -92,9 +100,9 @@ func platformsOf(m content.Manifest) []content.Platform {
 	return got
 }
 
-// keeps reports which children of m f asks for: images whose platform matches,
-// what attests those, and nested indexes, which are looked into. A child that
-// states no platform is nobody's. Without platforms all are asked for.
+// keeps reports which children of m f asks for: images whose platform matches, or
+// that are picked, what attests those, and nested indexes, which are looked into. A
+// child that states no platform is nobody's. Without platforms all are asked for.
 func (f Filter) keeps(m content.Manifest) func(ocispec.Descriptor) bool {
 	if len(f.Platforms) == 0 {
 		return func(ocispec.Descriptor) bool { return true }
@@ -111,10 +119,7 @@ func (f Filter) keeps(m content.Manifest) func(ocispec.Descriptor) bool {
 // images returns the children of m that are for the platforms.
 func (f Filter) images(m content.Manifest) map[digest.Digest]bool {
 	kept := map[digest.Digest]bool{}
-	several := f.Platforms
-	if f.One {
-		several = slices.DeleteFunc(slices.Clone(several), content.Platform.IsOne)
-	}
+	several := slices.DeleteFunc(slices.Clone(f.Platforms), f.picks)
 	for _, d := range m.Children() {
 		if !content.IsAttestation(d) && d.Platform != nil && matchesAny(content.PlatformOf(*d.Platform), several) {
 			kept[d.Digest] = true
@@ -188,13 +193,15 @@ func matchesAny(got content.Platform, platforms []content.Platform) bool {
 	return slices.ContainsFunc(platforms, func(p content.Platform) bool { return p.Matches(got) })
 }
 
-// offersAny is an error when index m has nothing for any of platforms.
-func offersAny(m content.Manifest, platforms []content.Platform) error {
+// offersAny is an error when index m has nothing for any of the platforms.
+func (f Filter) offersAny(m content.Manifest) error {
+	got := platformsOf(m)
 	var err error
-	for _, p := range platforms {
-		if _, err = content.PickPlatform(m, p); err == nil {
+	for _, p := range f.Platforms {
+		if f.offers(p, got) {
 			return nil
 		}
+		_, err = content.PickPlatform(m, p)
 	}
 	return err
 }

@@ -186,16 +186,19 @@ func TestCopyOfOneImageForAPlatform(t *testing.T) {
 	amd64 := forPlatform(src.image("linux/amd64", nil, "amd64"), "amd64", "")
 	root := src.index(amd64, five, seven)
 	arm, all := content.Platform{OS: "linux", Architecture: "arm"}, content.Platform{OS: "linux", Architecture: "*"}
+	six := content.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}
 	tests := []struct {
 		name   string
 		filter transfer.Filter
 		want   []ocispec.Descriptor
 	}{
 		{"all variants", transfer.Filter{Platforms: []content.Platform{arm}, Sparse: true}, []ocispec.Descriptor{five, seven}},
-		{"the one that is picked", transfer.Filter{Platforms: []content.Platform{arm}, Sparse: true, One: true}, []ocispec.Descriptor{five}},
-		{"another one by its variant", transfer.Filter{Platforms: []content.Platform{{OS: "linux", Architecture: "arm", Variant: "v7"}}, Sparse: true, One: true}, []ocispec.Descriptor{seven}},
+		{"the one that is picked", transfer.Filter{Platforms: []content.Platform{arm}, Sparse: true, One: true}, []ocispec.Descriptor{seven}},
+		{"another one by its variant", transfer.Filter{Platforms: []content.Platform{{OS: "linux", Architecture: "arm", Variant: "v5"}}, Sparse: true, One: true}, []ocispec.Descriptor{five}},
 		{"all architectures", transfer.Filter{Platforms: []content.Platform{all}, Sparse: true, One: true}, []ocispec.Descriptor{amd64, five, seven}},
-		{"in an index of its own", transfer.Filter{Platforms: []content.Platform{arm}, One: true}, []ocispec.Descriptor{five}},
+		{"in an index of its own", transfer.Filter{Platforms: []content.Platform{arm}, One: true}, []ocispec.Descriptor{seven}},
+		{"one that runs there, for want of its own", transfer.Filter{Platforms: []content.Platform{six}}, []ocispec.Descriptor{five}},
+		{"the same, with the index as it is", transfer.Filter{Platforms: []content.Platform{six}, Sparse: true}, []ocispec.Descriptor{five}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -181,9 +182,12 @@ func (p *place) below(f *Factory) (*place, error) {
 	return &place{&src, p.at}, nil
 }
 
-// firstHere returns the first image of index m that is here, and else missing.
+// firstHere returns the image of index m that serves this machine best of those that
+// are here, or the first that is, and else missing.
 func (p *place) firstHere(ctx context.Context, m content.Manifest, missing error) (content.Manifest, error) {
-	for _, child := range m.Children() {
+	children := m.Children()
+	slices.SortStableFunc(children, content.HostPlatform().CompareImages)
+	for _, child := range children {
 		if content.IsAttestation(child) {
 			continue
 		}
