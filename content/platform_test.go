@@ -233,6 +233,30 @@ func indexFor(t *testing.T, platforms ...string) content.Manifest {
 	return m
 }
 
+func TestTheVariantOfAnARMIsTheOneOfItsCPU(t *testing.T) {
+	const cpu = "processor\t: 0\nmodel name\t: %s\nBogoMIPS\t: 38.40\nFeatures\t: half thumb\nCPU implementer\t: 0x41\nCPU architecture: %s\nCPU variant\t: 0x0\n\n"
+	tests := []struct{ name, cpuinfo, want string }{
+		{"a Raspberry Pi 3", fmt.Sprintf(cpu, "ARMv7 Processor rev 4 (v7l)", "7"), "v7"},
+		{"a Raspberry Pi Zero, which Linux takes for a 7", fmt.Sprintf(cpu, "ARMv6-compatible processor rev 7 (v6l)", "7"), "v6"},
+		{"the same on an old Linux", "Processor\t: ARMv6-compatible processor rev 7 (v6l)\nCPU architecture: 7\n", "v6"},
+		{"a 32-bit system on a 64-bit CPU", fmt.Sprintf(cpu, "ARMv8 Processor rev 3 (v8l)", "8"), "v8"},
+		{"another spelling of that", fmt.Sprintf(cpu, "x", "AArch64"), "v8"},
+		{"an ARM926", fmt.Sprintf(cpu, "ARM926EJ-S rev 5 (v5l)", "5TEJ"), "v5"},
+		{"an architecture without a name", fmt.Sprintf(cpu, "x", "?(15)"), "v7"},
+		{"an emulator's host", "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon\n", ""},
+		{"an architecture that nobody knows", fmt.Sprintf(cpu, "x", "unknown"), ""},
+		{"no value", "CPU architecture\n", ""},
+		{"nothing", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := content.ARMVariant(tt.cpuinfo); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestPickPlatformOfHostileChildrenHasOneLine(t *testing.T) {
 	many := repeat(platformed(0, `{"os":"\u001b[2Jx\n","architecture":"y"}`, ""), 1000)
 	m, err := content.ParseManifest("", []byte(index(many, "")), content.Limits{})
