@@ -11,14 +11,14 @@ import (
 // Runs reports whether an image for got runs on p: the operating system is the same,
 // and so is the architecture, with a variant that is not above that of p. No variant
 // is v7 of arm, v8 of arm64 and v1 of amd64. Of architectures other than the arms a
-// p without one takes any, for what the machine has is not known. On arm64 images
-// for arm run too, as for containerd's platforms.Only. Of a p with a * it is what
-// [Platform.Matches] says.
+// p without one takes any, for what the machine has is not known. Of a p with a * it
+// is what [Platform.Matches] says. That many arm64 run what is made for arm is left to
+// whoever asks for arm: not all do.
 func (p Platform) Runs(got Platform) bool { return p.rank(got) > 0 }
 
 // Compare is negative where an image for a serves p better than one for b, positive
-// where it serves it worse, and 0 where either will do or neither does. The
-// architecture counts first, then how high the variant is.
+// where it serves it worse, and 0 where either will do or neither does. What counts is
+// how high the variant is.
 func (p Platform) Compare(a, b Platform) int { return cmp.Compare(p.rank(b), p.rank(a)) }
 
 // CompareImages is [Platform.Compare] of what children of an index are for. One that
@@ -35,11 +35,10 @@ func (p Platform) rankImage(d ocispec.Descriptor) int {
 }
 
 // Ranks of images that run on a platform. In between there are the levels of
-// variants, and those again above ownArchitecture.
+// variants.
 const (
-	justRuns        = 1
-	ownArchitecture = 1 << 16
-	sameVariant     = 1 << 15
+	justRuns    = 1
+	sameVariant = 1 << 15
 )
 
 // rank returns how well an image for got serves p: more is better, and 0 is not at
@@ -53,11 +52,7 @@ func (p Platform) rank(got Platform) int {
 		}
 	case p.OS != got.OS:
 	case p.Architecture == got.Architecture:
-		if n := p.rankVariant(got); n > 0 {
-			return ownArchitecture + n
-		}
-	case p.Architecture == "arm64" && p.level() > 0 && got.Architecture == "arm":
-		return Platform{p.OS, "arm", "v8"}.rankVariant(got)
+		return p.rankVariant(got)
 	}
 	return 0
 }
