@@ -121,13 +121,14 @@ func (l *lane) openAt(ctx context.Context, src content.Source) error {
 	}
 	now := time.Now()
 	l.spread.work.answered(c)
+	l.spread.answered(l)
 	l.stream = &stream{rc: rc, off: c.off, end: end, drop: drop, share: l.spread.share(l.host, c.off)}
 	if l.coming {
 		l.host.line.begun(now.Sub(asked))
 		l.coming, l.begun = false, true
 	}
 	if l.host != nil {
-		l.host.line.opened()
+		l.host.line.opened(now.Sub(asked))
 	}
 	return nil
 }
@@ -212,12 +213,15 @@ func (l *lane) goOn(b bid) *chunk {
 }
 
 // size returns how many bytes the lane asks for at once: what takes it about a
-// second, and longer where answers take long to come.
+// second, and longer where answers take long to come, or one lane would do.
 func (l *lane) size() int64 {
 	if l.host == nil {
 		return l.spread.mostChunk()
 	}
 	span := max(time.Second, 16*l.host.line.delay())
+	if l.host.line.worth() == 1 {
+		span *= 8
+	}
 	size := int64(cmp.Or(l.host.line.rate(), unknownRate) * span.Seconds())
 	return min(max(size, leastChunk), l.spread.mostChunk())
 }

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"strconv"
 	"sync"
 	"time"
@@ -26,7 +27,7 @@ func (l *lines) to(host string) *line {
 	}
 	if l.byHost[host] == nil {
 		known := borne{facts: l.facts, host: host}
-		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes, bears: known.recall()}, borne: known, wishes: map[*spread]float64{}, silent: map[*lane]time.Time{}}
+		l.byHost[host] = &line{tuner: tuner{fixed: l.lanes, bears: known.recall()}, borne: known, wishes: map[*spread]float64{}, quiet: map[*lane]time.Time{}}
 	}
 	return l.byHost[host]
 }
@@ -64,7 +65,7 @@ type line struct {
 	tuner  tuner
 	now    gauge
 	open   int                 // answers that are being read
-	silent map[*lane]time.Time // from when on a lane that waits for bytes is silent
+	quiet  map[*lane]time.Time // from when on a lane that waits for bytes is silent
 	wishes map[*spread]float64 // seconds of work that another lane could share, of those that could use one
 }
 
@@ -98,12 +99,14 @@ func (l *line) neverBegan() {
 	l.now.coming--
 }
 
-// opened counts an answer that a lane reads.
-func (l *line) opened() {
+// opened counts an answer that a lane reads, delay after it was asked for. Where answers
+// take longer than they did that is what is expected, until they do not any more.
+func (l *line) opened(delay time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pass()
 	l.open++
+	l.now.delay = max(delay, l.now.delay*7/8)
 }
 
 // closed takes back what opened counted.
@@ -114,7 +117,7 @@ func (l *line) closed() {
 	l.open--
 }
 
-// pass lets the time pass until now.
+// pass lets the time pass until now. The caller holds mu.
 func (l *line) pass() {
 	now := time.Now()
 	if !l.now.at.IsZero() {
@@ -123,12 +126,19 @@ func (l *line) pass() {
 	l.now.at = now
 }
 
-// waits notes that a lane waits for bytes from now on: it is silent where none come
-// for longer than an answer may take.
+// waits notes that a lane waits for bytes from now on. It is silent where none come for
+// longer than an answer takes, and than so much takes as may come at once.
 func (l *line) waits(who *lane, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.silent[who] = now.Add(glance + l.now.delay)
+	l.quiet[who] = now.Add(glance + l.now.delay + atOnce(cmp.Or(l.tuner.from.each(), unknownRate)))
+}
+
+// atOnce returns how long as much takes at rate bytes a second as may come at once: four
+// records of TLS.
+func atOnce(rate float64) time.Duration {
+	const most = 64 << 10
+	return time.Duration(most / rate * float64(time.Second))
 }
 
 // moved counts n bytes of one lane, which it waited for. While it was silent it was
@@ -136,24 +146,24 @@ func (l *line) waits(who *lane, now time.Time) {
 func (l *line) moved(who *lane, n int64, waited time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	silent := max(0, time.Since(l.silent[who]))
-	delete(l.silent, who)
+	silent := max(0, time.Since(l.quiet[who]))
+	delete(l.quiet, who)
 	l.now.bytes += n
 	l.now.waited += waited - silent
 	l.now.flow -= silent
 }
 
-// gauge returns what the line has done until now.
-func (l *line) gauge() gauge {
+// tune lets the tuner look at what the line has done until now. The caller holds mu.
+func (l *line) tune() {
 	l.pass()
 	now := l.now
-	for _, from := range l.silent {
+	for _, from := range l.quiet {
 		if now.at.After(from) {
 			now.silent++
 			now.flow -= now.at.Sub(from)
 		}
 	}
-	return now
+	l.tuner.look(now)
 }
 
 // admit reports whether s, which has so many seconds of work to share, may have one
@@ -187,8 +197,6 @@ func (l *line) forget(s *spread) {
 	delete(l.wishes, s)
 }
 
-func (l *line) tune() { l.tuner.look(l.gauge()) }
-
 // surplus reports whether there are more lanes than the line is worth.
 func (l *line) surplus() bool {
 	l.mu.Lock()
@@ -202,6 +210,13 @@ func (l *line) single() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.tuner.allowed() <= 1
+}
+
+// worth returns how many lanes bring something, as far as is known.
+func (l *line) worth() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tuner.most - l.tuner.spare
 }
 
 // busy returns how many lanes the line has, those that come among them.
@@ -235,17 +250,18 @@ func (l *line) delay() time.Duration {
 }
 
 // refused notes that the host did not let a lane in, and remembers how many it bears
-// where others are at work: else it says nothing about lanes.
+// where others are at work: else it says nothing about lanes. Those that come are taken
+// for let in, until they are refused too.
 func (l *line) refused() {
 	l.mu.Lock()
-	lanes := l.now.lanes
-	if lanes == 0 {
-		l.tuner.rested(time.Now(), 1)
+	alone, lanes := l.now.lanes == 0, l.now.lanes+l.now.coming
+	if alone {
+		l.tuner.turnedAway(time.Now(), 1)
 	} else {
 		l.tuner.refused(lanes)
 	}
 	l.mu.Unlock()
-	if lanes > 0 {
+	if !alone {
 		l.borne.tell(lanes)
 	}
 }
@@ -255,7 +271,7 @@ func (l *line) refused() {
 func (l *line) full() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tuner.rested(time.Now(), l.now.lanes)
+	l.tuner.turnedAway(time.Now(), l.now.lanes)
 }
 
 // broke notes that a lane failed.

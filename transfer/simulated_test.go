@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -23,17 +24,20 @@ type link struct {
 	total float64       // of all together; 0 is no cap
 	most  int           // connections at once, beyond which it answers 429; 0 is no limit
 	queue int           // connections at once, beyond which it does not answer; 0 is no limit
+	grain int64         // bytes that come at once; 0 is as out of a socket
+	cold  time.Duration // that answers to the last fiftieth take longer
 
 	own    bool // that limit is one of our settings
+	shuts  bool // after it has refused once it refuses all
 	plain  bool // gives no spans
 	counts bool // gives numbers in place of zeros
 	gone   bool // cannot be asked
 	dead   bool // breaks before the first byte
 }
 
-// grain is how many bytes come at once, as out of a socket. Of few large pieces one
-// more or less would make a rate that is measured for a moment another one.
-const grain = 32 << 10
+// Of few large pieces one more or less would make a rate that is measured for a moment
+// another one.
+const usualGrain = 32 << 10
 
 // A simulated host gives a blob of zeros over a line that is a matter of
 // arithmetic. It is to be used under synctest, where its time costs none.
@@ -76,7 +80,11 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	if h.plain && n < d.Size {
 		return nil, fmt.Errorf("span: %w", errors.ErrUnsupported)
 	}
-	if err := httpx.Wait(ctx, 2*h.delay); err != nil { // a connection, and the first byte
+	wait := 2 * h.delay // a connection, and the first byte
+	if off > d.Size-d.Size/50 {
+		wait += h.cold
+	}
+	if err := httpx.Wait(ctx, wait); err != nil {
 		return nil, err
 	}
 	if err := h.await(ctx); err != nil {
@@ -85,7 +93,7 @@ func (h *simulated) Open(ctx context.Context, d ocispec.Descriptor, r content.Ra
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++
-	if h.most > 0 && h.open >= h.most {
+	if h.most > 0 && h.open >= h.most || h.shuts && h.refused > 0 {
 		h.refused++
 		if h.own {
 			return nil, fmt.Errorf("too many: %w", content.ErrOwnLimit)
@@ -130,7 +138,7 @@ func (b *simulatedBody) Read(p []byte) (int, error) {
 	if b.h.dead {
 		return 0, io.ErrUnexpectedEOF
 	}
-	n := min(int64(len(p)), b.end-b.off, grain)
+	n := min(int64(len(p)), b.end-b.off, cmp.Or(b.h.grain, usualGrain))
 	if err := httpx.Wait(b.ctx, b.h.piece(n)); err != nil {
 		return 0, err
 	}

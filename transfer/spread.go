@@ -114,8 +114,9 @@ type spread struct {
 
 	mu    sync.Mutex
 	hosts []*replica
-	lanes int  // at work
-	apart bool // the first span was cut
+	lanes int   // at work
+	last  *lane // that asks the source itself since all others failed, and has no answer yet
+	apart bool  // the first span was cut
 	group sync.WaitGroup
 }
 
@@ -187,6 +188,9 @@ var errClosed = errors.New("closed")
 
 // tend gives the spread as many lanes as help.
 func (s *spread) tend() {
+	if s.isLast() {
+		return
+	}
 	if !s.isApart() && !s.long() {
 		s.insist()
 		return
@@ -227,25 +231,51 @@ func (s *spread) split() {
 
 func (s *spread) add(l *lane) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.start(l)
+}
+
+// start sets a lane to work. The caller holds mu.
+func (s *spread) start(l *lane) {
 	s.lanes++
-	s.mu.Unlock()
 	s.group.Go(func() { s.ended(l, l.run(s.ctx)) })
 }
 
 // insist reads what is left where all lanes have failed as the source reads
-// anything: that asks all its hosts, and as often as it takes.
+// anything: that asks all its hosts, and as often as it takes. No other lane joins
+// before it has an answer, for what failed would fail once more, and nobody be told.
 func (s *spread) insist() {
+	if s.work.free() == 0 || s.work.over() {
+		return
+	}
 	s.mu.Lock()
-	none := s.lanes == 0
-	s.mu.Unlock()
-	if none && s.work.free() > 0 && !s.work.over() {
-		s.add(&lane{spread: s})
+	defer s.mu.Unlock()
+	if s.lanes == 0 {
+		s.last = &lane{spread: s}
+		s.start(s.last)
+	}
+}
+
+// isLast reports whether a lane insists that has no answer yet.
+func (s *spread) isLast() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last != nil
+}
+
+// answered notes that a lane has an answer.
+func (s *spread) answered(l *lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == l {
+		s.last = nil
 	}
 }
 
 // ended notes how a lane has ended.
 func (s *spread) ended(l *lane, err error) {
 	l.end()
+	s.answered(l)
 	s.mu.Lock()
 	if !l.spared {
 		s.lanes--
@@ -261,6 +291,7 @@ func (s *spread) ended(l *lane, err error) {
 		s.work.fail(at(Src, OpRead, s.blob.Descriptor(), err))
 	case l.host != nil:
 		s.lost(l, err)
+		s.insist()
 	}
 }
 

@@ -167,6 +167,64 @@ func below(sorted []float64, bar float64) int {
 	return n
 }
 
+// Where bytes come seldom, or answers late, lanes are not silent: nobody stands in for
+// them, and nothing is taken from them again and again.
+func TestWhoIsSlowIsNotPressed(t *testing.T) {
+	const record = 16 << 10 // of TLS
+	for _, tt := range []struct {
+		name  string
+		host  link
+		size  int64
+		peak  int
+		asked int
+		slack float64 // times as long as one connection may take, or as all of them together
+	}{
+		{"a slow line", link{delay: 5 * time.Millisecond, each: megabyte, total: megabyte / 10, grain: record}, 10 << 20, 6, 60, 1.1},
+		{"a quarter of a megabyte a second", link{delay: 5 * time.Millisecond, each: megabyte, total: megabyte / 4, grain: record}, 20 << 20, 6, 120, 1.1},
+		{"an end that is not at hand", link{delay: 3 * time.Millisecond, each: 10 * megabyte, total: 40 * megabyte, cold: 400 * time.Millisecond}, 200 << 20, 8, 400, 1.6},
+		{"an end that is far away", link{delay: 3 * time.Millisecond, each: 10 * megabyte, total: 40 * megabyte, cold: 3 * time.Second}, 200 << 20, 8, 400, 4},
+		{"our own limit", link{delay: 20 * time.Millisecond, each: 60e3, most: 3, own: true}, 8 << 20, 3, 240, 1.2},
+		{"its limit", link{delay: 20 * time.Millisecond, each: 60e3, most: 3}, 8 << 20, 3, 160, 1.2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &simulated{name: "a", link: tt.host}
+			took, again := scattered(t, h, 0, tt.size)
+			most := h.each * float64(max(h.most, 1))
+			if h.total > 0 {
+				most = h.total
+			}
+			if limit := tt.slack * float64(tt.size) / most; took.Seconds() > limit {
+				t.Errorf("it took %v, want %.0f s at most", took, limit)
+			}
+			if h.peak > tt.peak || h.asked > tt.asked || again > tt.size/20 {
+				t.Errorf("%d connections, %d requests, and %d bytes again; want %d, %d and %d at most", h.peak, h.asked, again, tt.peak, tt.asked, tt.size/20)
+			}
+		})
+	}
+}
+
+// A host that refuses more for long gives what it has begun to, and then it is told.
+func TestAHostThatRefusesAllFromThenOnIsToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 100 << 20
+		h := &simulated{name: "a", link: link{delay: 20 * time.Millisecond, each: 2 * megabyte, most: 3, shuts: true}}
+		began := time.Now()
+		s, err := (&Copier{}).blob(t.Context(), h, zeros(size), 1).(content.Spreadable).Spread(t.Context(), content.Spans{{Len: size}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Scatter(&receiver{}); !errors.Is(err, content.ErrRateLimited) {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(began); took > time.Minute || h.refused > 60 {
+			t.Errorf("it took %v and %d refusals", took, h.refused)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A host that goes away in the middle, and what follows.
 func TestWhatOneHostDoesNotGiveAnotherDoes(t *testing.T) {
 	const size = 64 << 20

@@ -10,6 +10,8 @@ const (
 	few       = 4         // which hosts bear as a rule
 	fastLine  = 128 << 20 // bytes a second over one line, where more lanes have nothing to win
 
+	fewBytes = 128 << 10 // that say little about a rate
+
 	glance    = 150 * time.Millisecond // how long rates are measured
 	shortRest = time.Second            // after lanes that gained nothing, until more are tried again
 	longRest  = 30 * time.Second
@@ -36,6 +38,7 @@ type tuner struct {
 	until  time.Time // no trial before
 	rest   time.Duration
 	needed time.Time // when all that were lent were last at work
+	turned time.Time // none is lent before
 
 	begun gauge // what the look that is under way began with
 }
@@ -101,6 +104,9 @@ func (t *tuner) measured(now gauge) (got yield, ok bool) {
 	if now.bytes == t.begun.bytes || flow <= 0 {
 		return yield{}, false // the pause counts when it is over
 	}
+	if now.bytes-t.begun.bytes < fewBytes && looked < 10*glance {
+		return yield{}, false // one record more or less would make another rate
+	}
 	// Some may be between two answers, which leaves more to the others: that is
 	// waited for, unless nothing is known yet, or it is so all the time.
 	full := float64(flow) >= 0.8*float64(now.lanes)*float64(looked)
@@ -138,27 +144,35 @@ func (t *tuner) judge(now gauge, got yield) {
 }
 
 // lend lets others stand in for lanes that are silent, and takes back what nobody
-// needed for a while.
+// needed for a while. Where all are silent at once it may be the line: then few are
+// lent, one after the other.
 func (t *tuner) lend(now gauge) {
 	there := now.lanes + now.coming
-	switch left := there - now.silent - t.most; {
-	case t.fixed > 0:
-	case left == 0:
+	needed := now.silent > 0 && there-now.silent <= t.most
+	switch {
+	case t.fixed > 0 || now.at.Before(t.turned):
+		return
+	case needed:
 		t.needed = now.at
-	case left > 0 && t.lent > 0 && now.at.Sub(t.needed) > longLoan:
+	case t.lent > 0 && now.at.Sub(t.needed) > longLoan:
 		t.lent, t.needed = t.lent-1, now.at
-	case left < 0 && now.silent > 0 && there >= t.allowed() && there < mostLanes && t.lent < max(few, 3*t.most):
-		t.lent, t.needed = t.lent+1, now.at
+	}
+	most := max(few, 3*t.most)
+	if now.silent == now.lanes {
+		most = max(few, t.most)
+	}
+	if needed && there-now.silent < min(t.most, max(few, now.lanes-now.silent)) && there >= t.allowed() && t.lent < most {
+		t.lent++
 	}
 }
 
 // allowed returns how many lanes there may be, the silent among them.
-func (t *tuner) allowed() int { return t.bearable(t.most + t.lent) }
+func (t *tuner) allowed() int { return t.bearable(min(t.most+t.lent, max(mostLanes, t.fixed))) }
 
 // gains reports whether the lanes that are tried bring half of what those before
-// them bring.
+// them bring. Where so many were silent that no more flowed, they bring as much.
 func (t *tuner) gains(got yield) bool {
-	more := got.flowing/t.from.flowing - 1
+	more := max(0, got.flowing/t.from.flowing-1)
 	return got.rate/t.from.rate-1 >= more/2
 }
 
@@ -204,7 +218,7 @@ func (t *tuner) bearable(lanes int) int {
 
 // refused notes that the host bears no more than lanes.
 func (t *tuner) refused(lanes int) {
-	t.bears = lanes
+	t.bears, t.lent = lanes, 0
 	t.most, t.trial, t.asks = min(t.most, t.bears), false, false
 }
 
@@ -212,4 +226,11 @@ func (t *tuner) refused(lanes int) {
 func (t *tuner) rested(now time.Time, lanes int) {
 	t.most, t.trial, t.asks = max(1, lanes), false, false
 	t.until = now.Add(shortRest)
+}
+
+// turnedAway is rested where a lane was turned away: for as long none stands in
+// for another.
+func (t *tuner) turnedAway(now time.Time, lanes int) {
+	t.rested(now, lanes)
+	t.lent, t.turned = 0, t.until
 }

@@ -28,25 +28,26 @@ type chunk struct {
 	last     time.Time          // when the last of these came
 	rate     float64            // bytes a second that were expected of the lane
 	moved    int                // times that a part of it went to another lane
+	unheard  int                // times that it did before its first byte came
 	drop     context.CancelFunc // ends the reading
 }
 
-// silent returns for how long nothing of the chunk has come, 0 where that is no
-// surprise.
-func (c *chunk) silent(now time.Time, b bid) time.Duration {
-	since, due := c.last, glance+b.delay
+// silence returns for how long nothing of the chunk has come, 0 where that is no
+// surprise. Answers that were not waited for long enough say so less and less.
+func (c *chunk) silence(now time.Time, b bid) time.Duration {
+	since, due := c.last, glance+b.delay+atOnce(b.rate)
 	if c.got == 0 {
-		since, due = c.asked, glance+3*b.delay
+		since, due = c.asked, (glance+3*b.delay+atOnce(b.rate))<<c.unheard
 	}
-	if silent := now.Sub(since); silent > due {
-		return silent
+	if silence := now.Sub(since); silence > due {
+		return silence
 	}
 	return 0
 }
 
-// doubt returns how long it takes to tell how a chunk comes: longer for one of which
-// a part went to another lane before.
-func (c *chunk) doubt() time.Duration { return moment << c.moved }
+// trust returns for how long a chunk is not yet said to be slow: longer for one of
+// which a part went to another lane before.
+func (c *chunk) trust() time.Duration { return moment << c.moved }
 
 // eta returns how long the rest of the chunk will take: at the pace it came at, which
 // for the first moments is expected to be that of others, the rate of b, and where
@@ -56,16 +57,16 @@ func (c *chunk) eta(now time.Time, b bid) time.Duration {
 	if !c.begun.IsZero() {
 		flowing = now.Sub(c.begun)
 	}
-	pace := (float64(c.got) + b.rate*c.doubt().Seconds()) / (max(flowing, 0) + c.doubt()).Seconds()
-	return c.silent(now, b) + time.Duration(float64(c.end-c.off)/pace*float64(time.Second))
+	pace := (float64(c.got) + b.rate*c.trust().Seconds()) / (max(flowing, 0) + c.trust()).Seconds()
+	return c.silence(now, b) + time.Duration(float64(c.end-c.off)/pace*float64(time.Second))
 }
 
 // fair returns how many of the last bytes of c a lane with bid b has to take over
 // for both to end at once, 0 where that wins little.
 func (c *chunk) fair(now time.Time, b bid) int64 {
 	little := 2 * moment
-	if c.silent(now, b) == 0 {
-		little = 2 * c.doubt()
+	if c.silence(now, b) == 0 {
+		little = 2 * c.trust()
 	}
 	left, eta := c.end-c.off, c.eta(now, b)
 	if left <= 0 || eta <= b.delay+little {
@@ -201,6 +202,10 @@ func (w *work) steal(b bid, head int64) *chunk {
 	}
 	slow.moved = min(slow.moved+1, mostMoves)
 	c := &chunk{off: slow.end - n, end: slow.end, rate: b.rate, asked: now, moved: slow.moved}
+	if slow.got == 0 {
+		c.unheard = min(slow.unheard+1, mostMoves)
+		slow.unheard = c.unheard
+	}
 	slow.end = c.off
 	w.taken = append(w.taken, c)
 	if slow.off == slow.end && slow.drop != nil {

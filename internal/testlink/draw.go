@@ -21,10 +21,10 @@ func Draw(rnd *rand.Rand, most float64) Shape {
 		s.Total = int64(most)
 	}
 	if rnd.IntN(2) == 0 {
-		s.Pauses = Pauses{Every: int64(between(most/12, most)), Min: 100 * time.Millisecond, Max: 2 * time.Second}
+		s.Pauses = Pauses{Every: int64(between(most/12, most*5/6)), Min: 100 * time.Millisecond, Max: 2 * time.Second}
 	}
 	if rnd.IntN(2) == 0 {
-		s.Resets = Resets{Every: int64(between(most/6, 2*most))}
+		s.Resets = Resets{Every: int64(between(most/6, most*5/3))}
 	}
 	return s
 }
