@@ -266,8 +266,10 @@ func (a *adoption) spare(e entry, names []storeName) bool {
 // full name.
 func (x *index) keepLost(e entry) error {
 	if n, ok := e.storeName(); ok {
-		return x.keep(e.bare(), n)
+		return x.keep(e.descriptor(), n)
 	}
-	_, err := x.root(e.bare())
+	d := e.descriptor()
+	d.Annotations = nil
+	_, err := x.root(d)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -112,6 +113,78 @@ func TestANameThatMovesLeavesTheImageThatHadIt(t *testing.T) {
 	want = []string{"app:1 other/app:1 " + short(two), "other/app:old " + short(one)}
 	if got := images(t, s); !slices.Equal(got, want) {
 		t.Errorf("one that has a tag again: %q, want %q", got, want)
+	}
+}
+
+func TestAnImageThatLosesItsNameKeepsWhatIsSaidOfIt(t *testing.T) {
+	said := func(tb testing.TB, m content.Manifest, name string) ocispec.Descriptor {
+		tb.Helper()
+		d := m.Descriptor()
+		d.ArtifactType = ""
+		d.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64"}
+		d.URLs = []string{"https://r.example/one"}
+		d.Data = m.Raw()
+		d.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+		return d
+	}
+	for _, tt := range []struct {
+		name, before, after string
+		move                func(t *testing.T, s *Store, two testImage) error
+	}{
+		{"to another image", "app:1", "app@", func(t *testing.T, s *Store, two testImage) error {
+			t.Helper()
+			return s.PutManifest(t.Context(), two.m, "app:1")
+		}},
+		{"to that of a backup", "app:1", "app@", adoptAs("app:1")},
+		{"to that of a backup, where it was only a tag", "1", "", adoptAs("1")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStore(t)
+			one, two := anImage(t, "one"), anImage(t, "two")
+			stage(t, s.Layout, one)
+			stage(t, s.Layout, two)
+			want := said(t, one.m, tt.before)
+			e, err := newEntry(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, s, two)
+			rewrite(t, s.Layout, indexWith(e.raw))
+			if err := tt.move(t, s, two); err != nil {
+				t.Fatal(err)
+			}
+			x, err := s.index()
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(x.entries, func(e entry) bool { return e.digest == want.Digest })
+			if i < 0 {
+				t.Fatalf("it is gone: %s", indexOf(t, s.Layout))
+			}
+			got := x.entries[i]
+			if !strings.HasPrefix(got.shown(), tt.after) || got.is(tt.before) {
+				t.Errorf("it is called %q", got.shown())
+			}
+			d := got.descriptor()
+			d.Annotations, want.Annotations = nil, nil
+			if diff := cmp.Diff(want, d); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// adoptAs has a store adopt that name stands for two.
+func adoptAs(name string) func(t *testing.T, s *Store, two testImage) error {
+	return func(t *testing.T, s *Store, two testImage) error {
+		t.Helper()
+		e, err := newEntry(content.WithName(two.m.Descriptor(), name))
+		if err != nil {
+			return err
+		}
+		x := newIndex()
+		x.entries = []entry{e}
+		return s.Adopt(t.Context(), Snapshot{x}, Replace)
 	}
 }
 

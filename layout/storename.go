@@ -162,7 +162,7 @@ func (x *index) move(n storeName, d ocispec.Descriptor) (changed bool, err error
 			return false, nil
 		}
 		x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return e.isCalled(n) })
-		if err := x.keep(old.bare(), n); err != nil {
+		if err := x.keep(old.descriptor(), n); err != nil {
 			return false, err
 		}
 	}
@@ -175,13 +175,13 @@ func (x *index) move(n storeName, d ocispec.Descriptor) (changed bool, err error
 }
 
 // keep gives old, which was called n, a name by its digest where it has no other.
-// What referred to an image under a tag needs none: another list has its place.
+// Of its annotations only the names are kept, which are the new ones. What referred to an image under a tag needs none: another list has its place.
 func (x *index) keep(old ocispec.Descriptor, n storeName) error {
 	named := func(e entry) bool { return e.digest == old.Digest && e.name() != "" }
 	if content.IsDigestTag(n.tag) || slices.ContainsFunc(x.entries, named) {
 		return nil
 	}
-	e, err := n.byDigest(old.Digest).entry(bare(old))
+	e, err := n.byDigest(old.Digest).entry(old)
 	x.entries = append(x.entries, e)
 	return err
 }
