@@ -26,9 +26,10 @@ type layer struct {
 // given its place in the diagram when it is made. A folder may always import what is under itself.
 var layers = []layer{
 	{"internal/pattern", nil},
+	{"internal/outside", nil},
 	{"internal/reference", nil},
 	{"internal/semver", nil},
-	{"content", []string{"internal/reference"}},
+	{"content", []string{"internal/outside", "internal/reference"}},
 	{"internal/packed", []string{"content"}},
 	{"internal/spool", []string{"content"}},
 	{"internal/installed", nil},
@@ -36,7 +37,7 @@ var layers = []layer{
 	{"internal/httpx", []string{"content"}},
 	{"internal/durable", []string{"content"}},
 	{"registry/config", []string{"content", "internal/pattern", "internal/reference"}},
-	{"registry", []string{"content", "internal/httpx", "internal/pattern"}},
+	{"registry", []string{"content", "internal/httpx", "internal/outside", "internal/pattern"}},
 	{"layout", []string{"content", "internal/durable", "internal/reference"}},
 	{"archive", []string{"content", "internal/durable", "internal/packed", "internal/spool"}},
 	{"internal/testregistry", []string{"content"}},

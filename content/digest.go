@@ -3,8 +3,6 @@ package content
 import (
 	"crypto"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -58,25 +56,13 @@ func splitDigest(d digest.Digest) (alg digest.Algorithm, hex string) {
 	return "", string(d)
 }
 
+// mostShown is how many bytes of outside text stand in a message.
+const mostShown = 160
+
 // clip shortens outside text for a message; %q makes it safe to print.
 func clip(s string) string {
-	const most = 160
-	if len(s) <= most {
+	if len(s) <= mostShown {
 		return s
 	}
-	return s[:most] + "…"
-}
-
-// printable escapes what of outside text does not belong into a message, and leaves what
-// is escaped already as it is.
-func printable(s string) string {
-	var b strings.Builder
-	for _, c := range strings.ToValidUTF8(s, "\uFFFD") {
-		if strconv.IsPrint(c) {
-			b.WriteRune(c)
-			continue
-		}
-		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(c), "'"))
-	}
-	return b.String()
+	return s[:mostShown] + "…"
 }

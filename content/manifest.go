@@ -9,6 +9,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/internal/outside"
 )
 
 // A Role is what a descriptor is to the manifest that has it. The field it was
@@ -202,7 +204,7 @@ func (l list) descriptors(most int, what string) ([]ocispec.Descriptor, error) {
 		}
 		var d ocispec.Descriptor
 		if err := dec.Decode(&d); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", what, clip(printable(err.Error())), ErrInvalid)
+			return nil, fmt.Errorf("%s: %s: %w", what, outside.Printable(err.Error(), mostShown), ErrInvalid)
 		}
 		ds = append(ds, d)
 	}
@@ -225,7 +227,7 @@ func parse(d ocispec.Descriptor, raw []byte, l Limits) (Manifest, error) {
 	}
 	var w wire
 	if err := json.Unmarshal(raw, &w); err != nil {
-		return Manifest{}, fmt.Errorf("manifest %s: %s: %w", d.Digest, clip(printable(err.Error())), ErrInvalid)
+		return Manifest{}, fmt.Errorf("manifest %s: %s: %w", d.Digest, outside.Printable(err.Error(), mostShown), ErrInvalid)
 	}
 	m.desc.MediaType, err = w.typeOf(d.MediaType)
 	if err != nil {

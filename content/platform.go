@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/wherry-dev/wherry/internal/outside"
 )
 
 // A Platform is what an image runs on. An Architecture of "*" is any. To
@@ -96,7 +98,7 @@ func PickPlatform(m Manifest, p Platform) (ocispec.Descriptor, error) {
 			have = append(have, PlatformOf(*d.Platform).String())
 		}
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("no image for %s among %d (%s): %w", p, len(have), clip(printable(strings.Join(have, ", "))), ErrNotFound)
+	return ocispec.Descriptor{}, fmt.Errorf("no image for %s among %d (%s): %w", p, len(have), outside.Printable(strings.Join(have, ", "), mostShown), ErrNotFound)
 }
 
 // IsAttestation reports whether a child of an index is BuildKit's attestation

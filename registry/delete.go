@@ -10,6 +10,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/outside"
 )
 
 // Untag implements [content.Deleter]. A registry that cannot take a tag away
@@ -18,7 +19,7 @@ import (
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#deleting-tags
 func (r *Repository) Untag(ctx context.Context, name string) error {
 	if isDigest(name) {
-		return fmt.Errorf(`"%s" is no tag: %w`, printable(name, 160), content.ErrInvalid)
+		return fmt.Errorf("%s is no tag: %w", outside.Quote(name, 160), content.ErrInvalid)
 	}
 	err := r.delete(ctx, "manifests", name)
 	unsupported := errors.Is(err, errors.ErrUnsupported) || statusOf(err) == http.StatusBadRequest

@@ -12,10 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/outside"
 )
 
 // An Error is a request that a registry did not answer as asked, or did not
@@ -257,7 +257,7 @@ func (h *host) answerError(resp *http.Response) error {
 		if !isNamed(resp.Request) {
 			e.Repository, e.Ref = h.manifestAt(resp.Request.URL)
 		}
-		e.Message = printable(h.secrets.maskAnswer(message, resp.Request), 400)
+		e.Message = outside.Printable(h.secrets.maskAnswer(message, resp.Request), 400)
 	} else {
 		codes = slices.DeleteFunc(codes, func(c string) bool { return !isCode(c) })
 	}
@@ -278,7 +278,7 @@ func (h *host) manifestAt(u *url.URL) (repository, ref string) {
 // codes are codes as they may be told.
 func (h *host) codes(codes []string) []string {
 	for i, c := range codes {
-		codes[i] = printable(h.secrets.mask(c), 64)
+		codes[i] = outside.Printable(h.secrets.mask(c), 64)
 	}
 	return codes
 }
@@ -339,24 +339,6 @@ func plainMessage(body []byte) string {
 func isHTML(text string) bool {
 	start := strings.ToLower(text[:min(len(text), 64)])
 	return strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html")
-}
-
-// printable shortens what came from outside and escapes what could move a
-// terminal's cursor or read backwards. %q would escape that once more.
-func printable(s string, most int) string {
-	var b strings.Builder
-	for _, c := range strings.ToValidUTF8(s, "\uFFFD") {
-		if b.Len() >= most {
-			b.WriteString("…")
-			break
-		}
-		if unicode.IsPrint(c) {
-			b.WriteRune(c)
-			continue
-		}
-		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(c), "'"))
-	}
-	return b.String()
 }
 
 // transportError says what failed when there was no answer.

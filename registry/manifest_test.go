@@ -67,6 +67,7 @@ func TestManifestsAreWhatWasAskedForOrAnError(t *testing.T) {
 		{"compressed by a proxy", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Gzip}}, nil, "", 1},
 		{"denied", "v1", []fault{{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 403}}, content.ErrDenied, "DENIED", 1},
 		{"not a tag", "a/../b", nil, content.ErrInvalid, "grammar", 0},
+		{"what seems to end its quote", `v1" is fine`, nil, content.ErrInvalid, `tag "v1\" is fine" does not fit`, 0},
 		{"not a digest", "sha256:../../x", nil, content.ErrInvalid, "digest", 0},
 		{"an escape sequence in the answer", "v1", []fault{
 			{Kind: testregistry.KindManifest, Effect: testregistry.Answer, N: 400, Body: `{"errors":[{"code":"X\u001b[2J","message":"bell \u0007 \u202e end"}]}`},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/outside"
 )
 
 // A RateLimit is what a host said of how much it lets be asked of it. Docker Hub
@@ -190,7 +191,7 @@ func parseRateLimit(h http.Header, now time.Time) (RateLimit, bool) {
 		if err != nil {
 			continue
 		}
-		l := RateLimit{Remaining: remaining, Window: window, Source: printable(h.Get("Docker-Ratelimit-Source"), 64)}
+		l := RateLimit{Remaining: remaining, Window: window, Source: outside.Printable(h.Get("Docker-Ratelimit-Source"), 64)}
 		if limit, window, err := parseQuota(h.Get(family + "Limit")); err == nil {
 			l.Limit = limit
 			if window > 0 {
@@ -211,7 +212,7 @@ func parseQuota(text string) (n int, window time.Duration, err error) {
 	number, params, _ := strings.Cut(first, ";")
 	parsed, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
 	if err != nil {
-		return 0, 0, fmt.Errorf(`quota "%s": %w`, printable(text, 64), content.ErrInvalid)
+		return 0, 0, fmt.Errorf("quota %s: %w", outside.Quote(text, 64), content.ErrInvalid)
 	}
 	for param := range strings.SplitSeq(params, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")

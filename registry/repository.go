@@ -12,6 +12,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/outside"
 	"github.com/wherry-dev/wherry/internal/pattern"
 )
 
@@ -85,7 +86,7 @@ func checkName(host, name string) (string, error) {
 		name = "library/" + name
 	}
 	if !nameChars().MatchString(name) {
-		return "", fmt.Errorf(`repository name "%s" does not fit the grammar of the distribution spec: %w`, printable(name, maxName), content.ErrInvalid)
+		return "", fmt.Errorf("repository name %s does not fit the grammar of the distribution spec: %w", outside.Quote(name, maxName), content.ErrInvalid)
 	}
 	if len(host)+1+len(name) > maxName {
 		return "", fmt.Errorf("repository name of %d bytes is too long: %w", len(name), content.ErrInvalid)
@@ -121,7 +122,7 @@ func checkRef(ref string) error {
 		return content.CheckDigest(digest.Digest(ref))
 	}
 	if !tagChars().MatchString(ref) {
-		return fmt.Errorf(`tag "%s" does not fit the grammar of the distribution spec: %w`, printable(ref, 130), content.ErrInvalid)
+		return fmt.Errorf("tag %s does not fit the grammar of the distribution spec: %w", outside.Quote(ref, 130), content.ErrInvalid)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/outside"
 )
 
 // An upload is one blob on its way into a repository.
@@ -224,7 +225,7 @@ func (u *upload) close(ctx context.Context, n int64) error {
 	}
 	httpx.Drain(resp.Body)
 	if stated := resp.Header.Get(digestHeader); stated != "" && stated != u.desc.Digest.String() && strings.HasPrefix(stated, u.desc.Digest.Algorithm().String()+":") {
-		stated = printable(u.repo.host.secrets.mask(stated), 160)
+		stated = outside.Printable(u.repo.host.secrets.mask(stated), 160)
 		return fmt.Errorf("the registry stored blob %s as %s: %w", u.desc.Digest, stated, content.ErrCorrupt)
 	}
 	return nil

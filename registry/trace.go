@@ -12,13 +12,14 @@ import (
 
 	"github.com/wherry-dev/wherry/content"
 	"github.com/wherry-dev/wherry/internal/httpx"
+	"github.com/wherry-dev/wherry/internal/outside"
 )
 
 // again tells the trace of ctx that something is asked of the host once more,
 // after reason. Where t names no host it is this one.
 func (h *host) again(ctx context.Context, t content.Retry, reason error) {
 	t.Host = cmp.Or(t.Host, h.name)
-	t.Reason = &maskedError{reason, printable(h.secrets.mask(plainly(reason)), 160)}
+	t.Reason = &maskedError{reason, outside.Printable(h.secrets.mask(plainly(reason)), 160)}
 	content.TraceOf(ctx).Again(t)
 }
 
