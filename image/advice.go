@@ -235,6 +235,9 @@ type duplicates struct {
 }
 
 func (d *duplicates) add(f File) {
+	if f.Entry.Digest == "" {
+		return
+	}
 	var sum [16]byte
 	_, _ = hex.Decode(sum[:], []byte(f.Entry.Digest.Encoded()[:2*len(sum)])) // it is a sha256
 	of, ok := d.first[sum]

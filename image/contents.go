@@ -26,7 +26,9 @@ type Contents struct {
 	entries entryList
 }
 
-// NewContents returns the contents of a layer that has those entries.
+// NewContents returns the contents of a layer that has those entries. Of digests those
+// of regular files are kept, which must be sha256: a file that is not empty and has none
+// is taken for a copy of no other.
 func NewContents(entries ...Entry) *Contents {
 	c := &Contents{}
 	for i := range entries {
@@ -38,10 +40,12 @@ func NewContents(entries ...Entry) *Contents {
 // Len returns how many entries the layer has.
 func (c *Contents) Len() int { return c.entries.n }
 
-// Entry returns an entry by its number, from 0, in the order of the tar.
+// Entry returns an entry by its number, from 0, in the order of the tar. It is a copy,
+// which is unpacked each time, after the paths of up to 15 entries before it: what needs
+// most of the entries takes them from All.
 func (c *Contents) Entry(i int) *Entry { return c.entries.at(i) }
 
-// All yields the entries, with their numbers, in the order of the tar.
+// All yields copies of the entries, with their numbers, in the order of the tar.
 func (c *Contents) All() iter.Seq2[int, *Entry] { return c.entries.all() }
 
 // Size returns how many bytes the files of the layer have, as they are in the
@@ -66,7 +70,7 @@ type Entry struct {
 
 	Xattrs map[string]string // extended attributes, by name
 
-	Digest digest.Digest // sha256 of the bytes of a regular file; empty of anything else
+	Digest digest.Digest // sha256 of the bytes of a regular file; empty of anything else, and where nobody knows
 
 	at span
 }
@@ -78,6 +82,9 @@ type span struct {
 	end  int64 // in the layer, where it is past the file
 	skip int64 // decompressed bytes before the file
 }
+
+// sameBytes reports whether e and other are files that are known to have the same bytes.
+func (e *Entry) sameBytes(other *Entry) bool { return e.Digest != "" && e.Digest == other.Digest }
 
 // IsDir reports whether e is a folder.
 func (e *Entry) IsDir() bool { return e.Type == tar.TypeDir }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -35,6 +34,9 @@ const (
 )
 
 var emptyFile = digest.FromBytes(nil)
+
+// unknownSum stands for the digest of a file of which nobody knows it: no bytes have it.
+var unknownSum [sha256.Size]byte
 
 // encode returns c as it is on disk.
 func (c *Contents) encode() ([]byte, error) {
@@ -103,7 +105,9 @@ func (e *encoder) parts(f *Entry, last string) {
 	if flags&hasSize != 0 {
 		e.number(f.Size)
 		var sum [sha256.Size]byte
-		_, _ = hex.Decode(sum[:], []byte(strings.TrimPrefix(f.Digest.String(), "sha256:"))) // it is one of ours
+		if isSHA256(f.Digest) {
+			_, _ = hex.Decode(sum[:], []byte(f.Digest.Encoded()))
+		}
 		e.buf = append(e.buf, sum[:]...)
 	}
 	if flags&hasLink != 0 {
@@ -273,8 +277,10 @@ func (d *decoder) parts(f *Entry) {
 		f.Digest = emptyFile
 	}
 	if flags&hasSize != 0 {
-		f.Size = d.number()
-		f.Digest = digest.NewDigestFromBytes(digest.SHA256, d.take(sha256.Size))
+		f.Size, f.Digest = d.number(), ""
+		if sum := d.take(sha256.Size); !bytes.Equal(sum, unknownSum[:]) {
+			f.Digest = digest.NewDigestFromBytes(digest.SHA256, sum)
+		}
 	}
 	if flags&hasLink != 0 {
 		f.Link = d.text()

@@ -86,7 +86,7 @@ func (l links) lost(changes []change) []change {
 func (l *Loss) add(was, now *Entry) {
 	l.Files++
 	l.Bytes += was.Size
-	if now != nil && now.Digest == was.Digest {
+	if now != nil && now.sameBytes(was) {
 		l.Again += was.Size
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -141,6 +142,34 @@ func TestNestedWhiteoutsAreCheap(t *testing.T) {
 	layers := []*image.Contents{image.NewContents(below...), image.NewContents(above...)}
 	if n := testing.AllocsPerRun(1, func() { image.WasteOf(layers) }); n > 20*(deep+many) {
 		t.Errorf("%.0f allocations for %d entries", n, 2*deep+many)
+	}
+}
+
+func TestFilesWhoseDigestIsNotKnownAreNoCopies(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		digest, want digest.Digest
+		again        int64
+	}{
+		{"a sha256", sumOf("x"), sumOf("x"), 1},
+		{"no digest", "", "", 0},
+		{"another algorithm", digest.SHA512.FromString("x"), "", 0},
+		{"too many digits", sumOf("x") + "00", "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := image.NewContents(image.Entry{Path: "a", Type: tar.TypeReg, Size: 1, Digest: tt.digest})
+			if got := c.Entry(0).Digest; got != tt.want {
+				t.Errorf("its digest is %q, want %q", got, tt.want)
+			}
+			tree, err := image.Merge([]*image.Contents{c, c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			losses := tree.Losses()
+			if len(losses) != 1 || losses[0].Bytes != 1 || losses[0].Again != tt.again {
+				t.Errorf("losses are %+v, want %d bytes again", losses, tt.again)
+			}
+		})
 	}
 }
 
