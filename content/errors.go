@@ -85,10 +85,13 @@ type UnreadError struct {
 
 // Error names the first, and says how many there are.
 func (e *UnreadError) Error() string {
-	if len(e.Digests) > 1 {
-		return fmt.Sprintf("%d manifests cannot be read, %s and others: %v", len(e.Digests), e.Digests[0], e.Err)
+	switch len(e.Digests) {
+	case 0:
+		return "no manifest is named that cannot be read"
+	case 1:
+		return fmt.Sprintf("manifest %s cannot be read: %v", e.Digests[0], e.Err)
 	}
-	return fmt.Sprintf("manifest %s cannot be read: %v", e.Digests[0], e.Err)
+	return fmt.Sprintf("%d manifests cannot be read, %s and others: %v", len(e.Digests), e.Digests[0], e.Err)
 }
 
 // Unwrap returns Err, whose class it has.

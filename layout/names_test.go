@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -316,6 +317,9 @@ func TestACorruptReferrerIsAnErrorAndAMissingOneIsNot(t *testing.T) {
 	r := aReferrer(t, a.m, "application/vnd.example.signature")
 	put(t, l, a, "v1")
 	put(t, l, r)
+	put(t, l, testImage{m: parsed(t, ocispec.Index{ // which leads to it once more
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{r.m.Descriptor()},
+	})}, content.FallbackTag(a.m.Digest()))
 	other := closed(t)(Open(l.disk.path))
 	file := filepath.Join(l.disk.path, other.disk.place(r.m.Digest()))
 	if err := os.WriteFile(file, []byte("{}"), 0o644); err != nil {
@@ -325,7 +329,8 @@ func TestACorruptReferrerIsAnErrorAndAMissingOneIsNot(t *testing.T) {
 	for _, err := range other.Referrers(t.Context(), a.m.Digest(), "") {
 		last = err
 	}
-	if !errors.Is(last, content.ErrCorrupt) {
+	unread, ok := errors.AsType[*content.UnreadError](last)
+	if !errors.Is(last, content.ErrCorrupt) || !ok || !slices.Equal(unread.Digests, []digest.Digest{r.m.Digest()}) {
 		t.Errorf("a corrupt referrer: %v, want corrupt content", last)
 	}
 	if err := os.Remove(file); err != nil {

@@ -89,7 +89,7 @@ func (l *Layout) referrers(ctx context.Context, subject digest.Digest) ([]ocispe
 	if err != nil {
 		return nil, err
 	}
-	w := walk{l: l, subject: subject, seen: map[digest.Digest]bool{}}
+	w := walk{l: l, subject: subject, seen: map[digest.Digest]bool{}, broken: map[digest.Digest]bool{}}
 	fallback := content.FallbackTag(subject)
 	for _, e := range x.entries {
 		w.visit(ctx, e.bare())
@@ -114,6 +114,7 @@ type walk struct {
 	subject digest.Digest
 	seen    map[digest.Digest]bool
 	found   []ocispec.Descriptor
+	broken  map[digest.Digest]bool // those of unread
 	unread  content.UnreadError
 }
 
@@ -149,7 +150,8 @@ func mayRefer(mediaType string) bool {
 // node reads d. A manifest that is not there is not missed: indexes may be sparse.
 func (w *walk) node(ctx context.Context, d ocispec.Descriptor) (node, bool) {
 	n, err := w.l.node(ctx, d)
-	if err != nil && !errors.Is(err, content.ErrNotFound) && !slices.Contains(w.unread.Digests, d.Digest) {
+	if err != nil && !errors.Is(err, content.ErrNotFound) && !w.broken[d.Digest] {
+		w.broken[d.Digest] = true
 		w.unread.Digests = append(w.unread.Digests, d.Digest)
 		w.unread.Err = cmp.Or(w.unread.Err, err)
 	}
