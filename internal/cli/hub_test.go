@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -113,5 +114,26 @@ func TestACopyThatRunsOutOfPullsGoesOnLater(t *testing.T) {
 		if want.code == 8 && !strings.Contains(got.errors, "it goes on from what is there; what is left tells: wherry ratelimit "+hub.Host()) {
 			t.Errorf("copy %d does not say what to do: %s", n, got.errors[max(0, len(got.errors)-600):])
 		}
+	}
+}
+
+// Some registries tell of their limit in the answers to manifests alone, and not all
+// machines have a place where manifests are kept.
+func TestOnceALimitIsKnownTagsAreAskedForTheirDigests(t *testing.T) {
+	const tags = 40
+	r := testregistry.Start(t, testregistry.Config{})
+	for i := range tags {
+		testimage.Single(1).PutTo(r, "team/app", fmt.Sprintf("v%d", i))
+	}
+	r.SetFaults(testregistry.Fault{Kind: testregistry.KindManifest, Header: http.Header{
+		"Ratelimit-Limit": {"1000;w=21600"}, "Ratelimit-Remaining": {"1000;w=21600"},
+	}})
+	got := home{"HOME": ""}.run(t, "tags", "-l", r.Host()+"/team/app")
+	if got.code != 0 || strings.Count(got.out, "linux/amd64") != tags {
+		t.Fatalf("exit code %d, %s%s", got.code, got.out, got.errors)
+	}
+	gets, heads := r.Count(testregistry.Is("GET", testregistry.KindManifest)), r.Count(testregistry.Is("HEAD", testregistry.KindManifest))
+	if gets > listJobs || heads < tags-listJobs {
+		t.Errorf("%d manifests were got and %d digests asked for, want %d at most and the rest", gets, heads, listJobs)
 	}
 }

@@ -136,10 +136,14 @@ func (r *tagReader) describeRow(ctx context.Context, row *tagRow) error {
 	return err
 }
 
+// atOnce reports whether a tag is asked for its manifest, and not for its digest
+// before. Some registries tell only with a manifest that they count pulls.
+func (r *tagReader) atOnce() bool { return r.fresh && !r.countsPulls() }
+
 // lookUp finds out what digest a tag has, where that is not known yet, and returns
 // what reads its manifest, or has.
 func (r *tagReader) lookUp(ctx context.Context, row *tagRow) (read func() (content.Manifest, error), err error) {
-	if row.Digest == "" && row.Listing == "" && r.fresh {
+	if row.Digest == "" && row.Listing == "" && r.atOnce() {
 		m, err := r.Manifest(ctx, row.Tag)
 		row.Digest = m.Digest()
 		return func() (content.Manifest, error) { return m, nil }, err

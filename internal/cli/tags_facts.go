@@ -77,7 +77,7 @@ type tagLister interface {
 // leastRequests is what a tag costs that nothing is known of: a manifest and a
 // config at least, and a HEAD before where others may be known.
 func (r *tagReader) leastRequests() int {
-	if r.fresh {
+	if r.atOnce() {
 		return 2
 	}
 	return 3
