@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/wherry-dev/wherry/content"
@@ -28,8 +30,10 @@ type reading struct {
 	progress term.Progress        // nil until there is something to show
 	began    time.Time
 	told     time.Time // how far all has come
-	total    int64     // bytes that were asked for so far
+	total    int64     // bytes that have come, and that are still to come of what is read
 	done     int64     // bytes that have come
+
+	under map[digest.Digest][]*piece // that are read, of each blob the oldest first
 }
 
 // reading returns what shows how blobs are read.
@@ -38,7 +42,10 @@ func (f *Factory) reading() (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reading{open: func() term.Progress { return term.NewProgress(f.Err, mode) }}, nil
+	return &reading{
+		open:  func() term.Progress { return term.NewProgress(f.Err, mode) },
+		under: map[digest.Digest][]*piece{},
+	}, nil
 }
 
 // watched returns p, of which r shows what is read. What is on disk is there at once.
@@ -77,32 +84,52 @@ func (a *alone) Write(p []byte) (int, error) {
 	return a.w.Write(p)
 }
 
-// begin says that d, whose size is that of what is asked for, is read.
-func (r *reading) begin(d ocispec.Descriptor) {
+// A piece is what is asked for of a blob in one go: all of it, mostly.
+type piece struct {
+	asked ocispec.Descriptor // its size is that of the piece
+	bytes int64              // that have come
+	told  time.Time
+}
+
+// begin says that asked, whose size is that of what is asked for, is read.
+func (r *reading) begin(asked ocispec.Descriptor) *piece {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.progress == nil && r.open != nil {
 		r.progress, r.began = r.open(), time.Now()
 		r.told = r.began
 	}
-	r.total += d.Size
-	r.observe(transfer.Event{Kind: transfer.BlobStarted, Desc: d})
+	p := &piece{asked: asked}
+	r.total += asked.Size
+	r.under[asked.Digest] = append(r.under[asked.Digest], p)
+	if r.shows(p) {
+		r.observe(transfer.Event{Kind: transfer.BlobStarted, Desc: asked})
+	}
+	return p
 }
 
-// came says that n more bytes have come.
-func (r *reading) came(n int64) {
+// shows reports whether p is what is shown of its blob: of several that are read at
+// once it is the one that is read for the longest time.
+func (r *reading) shows(p *piece) bool {
+	pieces := r.under[p.asked.Digest]
+	return len(pieces) > 0 && pieces[0] == p
+}
+
+// came says that n more bytes of p have come. Every now and then it is told, and how far
+// all of it has come.
+func (r *reading) came(p *piece, n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done += n
-}
-
-// tell says that there are so many bytes of d now and, every now and then, how far all
-// of it has come.
-func (r *reading) tell(d ocispec.Descriptor, bytes int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.observe(transfer.Event{Kind: transfer.BlobProgress, Desc: d, Bytes: bytes})
+	p.bytes += n
 	now := time.Now()
+	if now.Sub(p.told) < blobToldEvery {
+		return
+	}
+	p.told = now
+	if r.shows(p) {
+		r.observe(transfer.Event{Kind: transfer.BlobProgress, Desc: p.asked, Bytes: min(p.bytes, p.asked.Size)})
+	}
 	if now.Sub(r.told) < paceToldEvery {
 		return
 	}
@@ -112,11 +139,24 @@ func (r *reading) tell(d ocispec.Descriptor, bytes int64) {
 	}})
 }
 
-// end says that no more of d is read.
-func (r *reading) end(d ocispec.Descriptor) {
+// end says that no more of p is read. What has not come is nothing that is waited for:
+// whoever needs it asks once more.
+func (r *reading) end(p *piece) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.observe(transfer.Event{Kind: transfer.BlobDone, Desc: d})
+	r.total -= max(0, p.asked.Size-p.bytes)
+	shown, d := r.shows(p), p.asked.Digest
+	r.under[d] = slices.DeleteFunc(r.under[d], func(other *piece) bool { return other == p })
+	if !shown {
+		return
+	}
+	r.observe(transfer.Event{Kind: transfer.BlobDone, Desc: p.asked})
+	if len(r.under[d]) == 0 {
+		delete(r.under, d)
+		return
+	}
+	next := r.under[d][0]
+	r.observe(transfer.Event{Kind: transfer.BlobStarted, Desc: next.asked, Bytes: min(next.bytes, next.asked.Size)})
 }
 
 func (r *reading) observe(e transfer.Event) {
@@ -141,41 +181,33 @@ func (s *watchedSource) Open(ctx context.Context, d ocispec.Descriptor, r conten
 	if err != nil || n < readingLeast {
 		return s.Source.Open(ctx, d, r)
 	}
-	asked := ocispec.Descriptor{Digest: d.Digest, Size: n}
-	s.reading.begin(asked)
+	its := s.reading.begin(ocispec.Descriptor{Digest: d.Digest, Size: n})
 	rc, err := s.Source.Open(ctx, d, r)
 	if err != nil {
-		s.reading.end(asked)
+		s.reading.end(its)
 		return nil, err
 	}
-	return &watchedReader{ReadCloser: rc, reading: s.reading, asked: asked}, nil
+	return &watchedReader{ReadCloser: rc, reading: s.reading, its: its}, nil
 }
 
-// A watchedReader is what is read of one blob.
+// A watchedReader is one piece of a blob.
 type watchedReader struct {
 	io.ReadCloser
 
 	reading *reading
-	asked   ocispec.Descriptor
-	bytes   int64
-	told    time.Time
+	its     *piece
 	closed  sync.Once
 }
 
 // Read implements [io.Reader].
 func (w *watchedReader) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
-	w.bytes += int64(n)
-	w.reading.came(int64(n))
-	if time.Since(w.told) >= blobToldEvery {
-		w.told = time.Now()
-		w.reading.tell(w.asked, min(w.bytes, w.asked.Size))
-	}
+	w.reading.came(w.its, int64(n))
 	return n, err
 }
 
 // Close implements [io.Closer].
 func (w *watchedReader) Close() error {
-	w.closed.Do(func() { w.reading.end(w.asked) })
+	w.closed.Do(func() { w.reading.end(w.its) })
 	return w.ReadCloser.Close()
 }

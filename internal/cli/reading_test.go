@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -133,18 +135,88 @@ func TestBarsAreGoneBeforeTheResultIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := ocispec.Descriptor{Digest: digest.FromString("layer"), Size: 100_000_000}
-	shown.begin(d)
-	shown.came(4e7)
-	shown.tell(d, 4e7)
+	layer := shown.begin(d)
+	shown.came(layer, 4e7)
 	var out bytes.Buffer
 	if _, err := shown.before(&out).Write([]byte("text")); err != nil {
 		t.Fatal(err)
 	}
 	drawn := screen.String()
-	shown.tell(d, 5e7)
-	shown.end(d)
+	layer.told = time.Time{} // it is time to tell once more
+	shown.came(layer, 1e7)
+	shown.end(layer)
 	shown.Close()
 	if got := screen.String(); got != drawn || out.String() != "text" {
 		t.Errorf("%q was drawn after %q", got[len(drawn):], out.String())
+	}
+}
+
+// watchJSON does something with a reading for programs, and returns the events that are
+// told, one a line: the kind, of a blob its size and how many bytes have come, of all that
+// is read how many have come of how many.
+func watchJSON(t *testing.T, do func(shown *reading)) string {
+	t.Helper()
+	var errs bytes.Buffer
+	f := &Factory{Err: term.NewScreen(term.Open(&errs, nil)), Flags: &Flags{Progress: term.JSON}}
+	shown, err := f.reading()
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(shown)
+	shown.Close()
+	var lines strings.Builder
+	for events := json.NewDecoder(&errs); events.More(); {
+		var e struct {
+			Event              string
+			Size, Bytes, Total int64
+		}
+		if err := events.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&lines, e.Event, e.Bytes, "of", e.Size+e.Total)
+	}
+	return lines.String()
+}
+
+func TestTheEndOfOneReadingLeavesTheOthersOfItsBlob(t *testing.T) {
+	d := func(size int64) ocispec.Descriptor {
+		return ocispec.Descriptor{Digest: digest.FromString("layer"), Size: size}
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(shown *reading)
+		want string
+	}{
+		{"the one that is shown ends first", func(shown *reading) {
+			one, two := shown.begin(d(100)), shown.begin(d(200))
+			shown.came(two, 50)
+			shown.came(one, 100)
+			shown.end(one)
+			<-time.After(blobToldEvery)
+			shown.came(two, 60)
+			shown.end(two)
+		}, "blob-start 0 of 100\nblob-progress 100 of 100\nblob-done 0 of 100\nblob-start 50 of 200\nblob-progress 110 of 200\nblob-done 0 of 200\n"},
+		{"the other ends first", func(shown *reading) {
+			one, two := shown.begin(d(100)), shown.begin(d(200))
+			shown.came(two, 200)
+			shown.end(two)
+			shown.came(one, 50)
+			shown.end(one)
+		}, "blob-start 0 of 100\nblob-progress 50 of 100\nblob-done 0 of 100\n"},
+		{"what breaks off and is read once more", func(shown *reading) {
+			one := shown.begin(d(100))
+			shown.came(one, 40)
+			shown.end(one)
+			again := shown.begin(d(100))
+			<-time.After(paceToldEvery)
+			shown.came(again, 100)
+			shown.end(again)
+		}, "blob-start 0 of 100\nblob-progress 40 of 100\nblob-done 0 of 100\nblob-start 0 of 100\nblob-progress 100 of 100\nprogress 140 of 140\nblob-done 0 of 100\n"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			if got := watchJSON(t, tt.do); got != tt.want {
+				t.Errorf("%s:\n%s, want\n%s", tt.name, got, tt.want)
+			}
+		})
 	}
 }
