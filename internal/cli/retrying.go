@@ -16,7 +16,7 @@ import (
 type teller struct {
 	mu       sync.Mutex
 	progress term.Progress // nil until there is something to say
-	silent   bool          // a copy under way says it
+	hushed   int           // moves under way, which say it
 }
 
 // tellRetries returns ctx with what is told where something is asked of a host once more:
@@ -37,7 +37,7 @@ func (f *Factory) tellRetries(ctx context.Context) context.Context {
 func (t *teller) tell(r content.Retry, open func() term.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.silent {
+	if t.hushed > 0 {
 		return
 	}
 	if t.progress == nil {
@@ -46,15 +46,16 @@ func (t *teller) tell(r content.Retry, open func() term.Progress) {
 	t.progress.Observe(transfer.Event{Kind: transfer.Retrying, Host: r.Host, Desc: r.Desc, Bytes: r.Offset, Wait: r.Wait, Err: r.Reason})
 }
 
-// hush has t say nothing more until what it returns is called.
+// hush has t say nothing more until what it returns, and that of all others that had it
+// hush, is called.
 func (t *teller) hush() (end func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.silent = true
+	t.hushed++
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.silent = false
+		t.hushed--
 	}
 }
 

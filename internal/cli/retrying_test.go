@@ -36,6 +36,21 @@ func TestWhatIsAskedOnceMoreIsALine(t *testing.T) {
 	}
 }
 
+func TestMovesAtOnceSayThemselvesWhatIsAskedOnceMore(t *testing.T) {
+	var errs bytes.Buffer
+	f := &Factory{Err: term.NewScreen(term.Open(&errs, nil)), Flags: &Flags{Progress: term.Plain}}
+	again := content.TraceOf(f.tellRetries(t.Context())).Again
+	first, second := f.retries.hush(), f.retries.hush()
+	for _, end := range []func(){first, second} {
+		again(content.Retry{Host: "r.example", Reason: errors.New("a move is under way")})
+		end()
+	}
+	again(content.Retry{Host: "r.example", Reason: errors.New("503 Service Unavailable")})
+	if got, want := errs.String(), "r.example: 503 Service Unavailable, going on\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // A slowLister lists thirty names, one a second.
 type slowLister struct{ content.Source }
 
