@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 	"sync/atomic"
 
@@ -37,18 +38,22 @@ var ErrNotFile = errors.New("not a regular file")
 // a file is kept in memory or, where it is large, in [Reader.TempDir].
 // [Reader.Unverified] does without.
 //
-// What is not there is [ErrNoSuchFile]; a folder or a device is [ErrNotFile];
+// What is not there is [ErrNoSuchFile], a file that is called a folder too, as in
+// etc/passwd/, of which nothing is fetched; a folder or a device is [ErrNotFile];
 // wrong bytes are [content.ErrCorrupt].
 func (r Reader) Cat(ctx context.Context, w io.Writer, src content.Source, m content.Manifest, name string) (_ File, err error) {
 	if _, err := configOf(m); err != nil {
 		return File{}, err
 	}
-	c := &cat{Reader: r, src: src, name: name, w: w, layers: m.Layers(), listed: new(atomic.Int64)}
+	c := &cat{Reader: r, src: src, name: name, folder: isFolderName(name), w: w, layers: m.Layers(), listed: new(atomic.Int64)}
 	c.held.dir = r.TempDir
 	defer func() { err = errors.Join(err, c.held.close()) }()
 	f, err := c.search(ctx)
 	if err != nil {
 		return File{}, err
+	}
+	if c.folder && !f.IsDir() {
+		return f, fmt.Errorf("%.200q is no folder: %w", name, ErrNoSuchFile)
 	}
 	if f.Entry == nil || f.Entry.Type != tar.TypeReg {
 		return f, fmt.Errorf("%.200q is a %s: %w", f.Path, noFile(f), ErrNotFile)
@@ -62,6 +67,12 @@ func (r Reader) Cat(ctx context.Context, w io.Writer, src content.Source, m cont
 		}
 	}
 	return f, c.held.pour(w)
+}
+
+// isFolderName reports whether what is called name can only be a folder.
+func isFolderName(name string) bool {
+	_, last := path.Split(name)
+	return last == "" || last == "." || last == ".."
 }
 
 // noFile returns what people call f, which is no regular file.
@@ -84,6 +95,7 @@ type cat struct {
 
 	src    content.Source
 	name   string
+	folder bool // the name is that of a folder
 	layers []ocispec.Descriptor // the lowest first
 	listed *atomic.Int64
 
@@ -162,7 +174,7 @@ func (c *cat) readWhole(ctx context.Context, n int, p string, v verdict) (*Conte
 	keep := capture{
 		begin: c.drop,
 		take: func(i int, e *Entry) (io.Writer, error) {
-			if e.Path != p {
+			if c.folder || e.Path != p {
 				return nil, nil //nolint:nilnil // nobody wants it
 			}
 			if err := c.drop(); err != nil {
@@ -172,7 +184,7 @@ func (c *cat) readWhole(ctx context.Context, n int, p string, v verdict) (*Conte
 			return &c.held, nil
 		},
 	}
-	if c.Unverified && v == more {
+	if c.Unverified && v == more && !c.folder {
 		keep.pass = func(e *Entry, body io.Reader) error { return c.pass(n, p, e, body) }
 	}
 	return c.whole(ctx, c.src, c.layers[n], c.listed, keep)

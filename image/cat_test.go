@@ -306,6 +306,23 @@ func TestCatFollowsLinksSoFarOnly(t *testing.T) {
 	}
 }
 
+func TestCatOfAFileThatIsCalledAFolder(t *testing.T) {
+	var b builder
+	m := b.of([]entry{folder("d"), file("d/f", "text"), symlink("l", "d/f"), symlink("e", "d")})
+	cache := &memoryCache{}
+	for name, want := range map[string]error{
+		"d/f/": image.ErrNoSuchFile, "d/f/.": image.ErrNoSuchFile, "d/f//": image.ErrNoSuchFile, "d/f/..": image.ErrNoSuchFile, "l/": image.ErrNoSuchFile,
+		"d/": image.ErrNotFile, "e/": image.ErrNotFile, "/": image.ErrNotFile, "d/f": nil, "d/./f": nil, "d/../l": nil,
+	} {
+		for how, r := range map[string]image.Reader{"": {}, " where nothing is verified": {Unverified: true}, " again": {Cache: cache}} {
+			got, err := cat(r, &b.place, m, name)
+			if !errors.Is(err, want) || (got == "text") != (want == nil) {
+				t.Errorf("%q%s: %q, %v, want %v", name, how, got, err, want)
+			}
+		}
+	}
+}
+
 func TestCatRefusesWhatIsNoImage(t *testing.T) {
 	var b builder
 	layer := b.layer(file("f", "x"))

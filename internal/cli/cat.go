@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
@@ -75,14 +73,7 @@ func runCat(ctx context.Context, f *Factory, p *place, name string, o catOptions
 	p = p.watched(shown)
 	var file image.File
 	write := func(w io.Writer) error {
-		isFolder := strings.HasSuffix(name, "/")
-		if isFolder {
-			w = io.Discard
-		}
 		file, err = r.Cat(ctx, w, p, m, name)
-		if err == nil && isFolder {
-			err = notFolderError(name)
-		}
 		return p.fail(err)
 	}
 	switch {
@@ -104,15 +95,6 @@ func runCat(ctx context.Context, f *Factory, p *place, name string, o catOptions
 		Layer: file.Layer + 1, LayerDigest: m.Layers()[file.Layer].Digest, File: o.Output,
 	}, Quiet: []string{}}, nil
 }
-
-// A notFolderError is a file whose name says that it is a folder. It is
-// [image.ErrNoSuchFile].
-type notFolderError string
-
-func (e notFolderError) Error() string { return fmt.Sprintf("%.200q: not a directory", string(e)) }
-
-// Unwrap returns the class.
-func (e notFolderError) Unwrap() error { return image.ErrNoSuchFile }
 
 // A textWriter writes for eyes: what would steer a terminal is escaped, and the
 // last line ends.
