@@ -41,7 +41,8 @@ type listed struct {
 	*Contents
 
 	at    map[string]int  // the last entry of a path
-	mixed map[string]bool // paths that have entries of several kinds
+	twice map[string]bool // paths that have several entries
+	mixed map[string]bool // those whose entries are of several kinds
 	above map[string]bool // folders that something is in, the root aside
 
 	// told are the folders of which the layer says that they are folders, and so are
@@ -56,7 +57,7 @@ type listed struct {
 
 func newListed(c *Contents) *listed {
 	l := &listed{
-		Contents: c, at: make(map[string]int, c.Len()), mixed: map[string]bool{}, above: map[string]bool{},
+		Contents: c, at: make(map[string]int, c.Len()), twice: map[string]bool{}, mixed: map[string]bool{}, above: map[string]bool{},
 		told: map[string]bool{"": true}, loose: map[string][]string{},
 	}
 	for i, e := range c.All() {
@@ -67,8 +68,11 @@ func newListed(c *Contents) *listed {
 
 // add lists entry i, after those before it.
 func (l *listed) add(i int, e *Entry) {
-	if before, twice := l.at[e.Path]; twice && l.Entry(before).Type != e.Type {
-		l.mixed[e.Path] = true
+	if before, again := l.at[e.Path]; again {
+		l.twice[e.Path] = true
+		if l.Entry(before).Type != e.Type {
+			l.mixed[e.Path] = true
+		}
 	}
 	l.at[e.Path] = i
 	folder := parentOf(e.Path)
@@ -190,7 +194,7 @@ func (l *listed) foundAt(p string, e *Entry, above map[string]bool) answer {
 	// A hard link to a file of the same layer; all else takes more to know.
 	to := clean(e.Link)
 	i, ok := l.at[to]
-	if !ok || i > l.at[p] || l.Entry(i).Type != tar.TypeReg || l.twice(to) || l.ambiguous(to) || !l.certain(to, nil) {
+	if !ok || i > l.at[p] || l.Entry(i).Type != tar.TypeReg || l.twice[to] || l.ambiguous(to) || !l.certain(to, nil) {
 		return answer{verdict: unsure}
 	}
 	return answer{verdict: found, entry: i}
@@ -231,16 +235,6 @@ func (l *listed) certain(p string, above map[string]bool) bool {
 		}
 	}
 	return true
-}
-
-// twice reports whether p has several entries.
-func (l *listed) twice(p string) bool {
-	for i, e := range l.All() {
-		if e.Path == p {
-			return i < l.at[p]
-		}
-	}
-	return false
 }
 
 // follow returns where link e leads, with rest behind it.
