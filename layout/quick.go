@@ -252,10 +252,10 @@ func isPlain(s string) bool {
 		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 		// A byte below n has its high bit in v - n*each, as far as none of v is high
-		// itself. One below it may have it too, which is then looked at by itself.
+		// itself. The lowest of those that have it is one, since a borrow needs one.
 		backslash := v ^ '\\'*each
 		if (v|(v-' '*each)|(v+each)|(backslash-each))&high != 0 {
-			break
+			return false
 		}
 	}
 	for i := range len(s) {
