@@ -150,7 +150,7 @@ type shelves struct {
 
 	whiteouts bool  // of the root: there are some
 	sum       int64 // bytes of all below it, as
-	known     int   // that layer found it; 0 is none yet
+	known     int   // that layer found it, from 1; 0 is none yet
 }
 
 func (n *shelf) called() string { return n.name }
@@ -298,8 +298,8 @@ func (n *shelf) sum(layer int) int64 {
 	if n.below == nil {
 		return 0
 	}
-	if n.below.known != layer {
-		n.below.known, n.below.sum = layer, 0
+	if n.below.known != layer+1 {
+		n.below.known, n.below.sum = layer+1, 0
 		for c := range n.below.sorted() {
 			n.below.sum += c.size + c.sum(layer)
 		}
