@@ -143,14 +143,15 @@ func (t *tree) add(h *tar.Header, entry int32) error {
 		return t.addLink(parent, base, h)
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		n, err := t.put(parent, base, source{t.layer, entry}, h.Typeflag)
-		if err == nil {
-			n.own = true
+		if err != nil {
+			return err
 		}
-		if err == nil && h.Typeflag == tar.TypeSymlink {
+		n.own = true
+		if h.Typeflag == tar.TypeSymlink {
 			to := h.Linkname
 			n.link = &to
 		}
-		return err
+		return nil
 	}
 	return fmt.Errorf("it is of a type %q that no file has: %w", h.Typeflag, content.ErrInvalid)
 }
