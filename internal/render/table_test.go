@@ -65,3 +65,19 @@ func TestDigestsAreShortWhereATableIsTooWide(t *testing.T) {
 		}
 	}
 }
+
+func TestAHeaderThatIsWiderThanItsRowsTakesRoom(t *testing.T) {
+	whole := digest.FromString("x").String()
+	short := whole[:len("sha256:")+12] + "…"
+	table := Table{Header: []string{"TAG", "DIGEST", "A HEADER WIDER THAN ITS ROWS"}, Rows: slices.Values([][]string{{"v1", whole, "1MB"}})}
+	for width, want := range map[int]string{108: whole, 107: short} {
+		var out bytes.Buffer
+		if err := (Printer{Out: term.Output{Writer: &out, TTY: true, Width: width}}).Print(Result{Tables: []Table{table}}); err != nil {
+			t.Fatal(err)
+		}
+		lines := slices.Collect(bytes.Lines(out.Bytes()))
+		if len(lines) != 2 || !bytes.Contains(lines[1], []byte("v1    "+want+"   1MB")) {
+			t.Errorf("%d columns: %s", width, out.String())
+		}
+	}
+}
