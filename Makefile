@@ -40,21 +40,21 @@ build: ## build bin/wherry; TAGS=cloud for one that logs in to ECR, Google and A
 PLAIN := /(cmd/wherry|internal/(badinput|canary|faults|kept|killed|matrix))$$
 
 # Three packages at once, since some of them wait more than they work: two with the race detector, and one after the other
-# of those without it, some of which measure.
+# of those without it, some of which measure. make lint vets.
 test: ## unit, contract and script tests; needs nothing but Go (and a C compiler for the race detector)
 	@if [ -n "$$CI" ] && [ -z "$(RACE)" ]; then echo "make test: CI must run with -race, and there is no C compiler" >&2; exit 1; fi
 	@$(MAKE) --no-print-directory -k -j 2 test-raced test-plain
-	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m ./internal/cloud
-	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -tags cloud -timeout 10m -run Cloud ./internal/cli
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test -vet=off $(RACE) -tags cloud -timeout 10m ./internal/cloud
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test -vet=off $(RACE) -tags cloud -timeout 10m -run Cloud ./internal/cli
 
 # Garbage is collected a third as often, which the race detector makes dear; the tests that count it say how often.
 test-raced:
 	@set -e; all=$$($(GO) list $(PKGS)); raced=$$(echo "$$all" | grep -vE '$(PLAIN)' || true); \
-	  if [ -n "$$raced" ]; then GOGC=300 $(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 10m -p 2 $$raced; fi
+	  if [ -n "$$raced" ]; then GOGC=300 $(if $(RACE),CGO_ENABLED=1 )$(GO) test -vet=off $(RACE) -timeout 10m -p 2 $$raced; fi
 
 test-plain:
 	@set -e; all=$$($(GO) list $(PKGS)); plain=$$(echo "$$all" | grep -E '$(PLAIN)' || true); \
-	  if [ -n "$$plain" ]; then $(GO) test -timeout 10m -p 1 $$plain; fi
+	  if [ -n "$$plain" ]; then $(GO) test -vet=off -timeout 10m -p 1 $$plain; fi
 
 e2e: build ## the built binary against real registries and real clients; those that are missing are skipped and counted
 	.ci/tools registry crane dive

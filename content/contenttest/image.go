@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -109,11 +110,17 @@ func (k *maker) layer(seed uint64, size int) []byte {
 	return tarred.Bytes()
 }
 
+// gzips are writers to be used again: one is made of a megabyte, which the race detector follows.
+var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // packed returns raw as a layer of mediaType has it.
 func (k *maker) packed(mediaType string, raw []byte) []byte {
 	k.tb.Helper()
 	var packed bytes.Buffer
-	var w io.WriteCloser = gzip.NewWriter(&packed)
+	z := gzips.Get().(*gzip.Writer)
+	defer gzips.Put(z)
+	z.Reset(&packed)
+	var w io.WriteCloser = z
 	switch {
 	case content.IsRawLayer(mediaType):
 		return raw

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -121,6 +122,9 @@ func (b *Builder) Files(c Compression, files map[string]string) Layer {
 	return b.TarLayer(c, Tar(entries...))
 }
 
+// gzips are writers to be used again: one is made of a megabyte, which the race detector follows.
+var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // pack compresses into memory, where nothing can fail.
 func pack(c Compression, raw []byte) []byte {
 	var out bytes.Buffer
@@ -133,7 +137,10 @@ func pack(c Compression, raw []byte) []byte {
 	case Stored:
 		w, _ = gzip.NewWriterLevel(&out, gzip.NoCompression)
 	case Gzip:
-		w = gzip.NewWriter(&out)
+		z := gzips.Get().(*gzip.Writer)
+		defer gzips.Put(z)
+		z.Reset(&out)
+		w = z
 	}
 	_, _ = w.Write(raw)
 	_ = w.Close()
