@@ -95,7 +95,7 @@ type cat struct {
 
 	src    content.Source
 	name   string
-	folder bool // the name is that of a folder
+	folder bool                 // the name is that of a folder
 	layers []ocispec.Descriptor // the lowest first
 	listed *atomic.Int64
 
