@@ -139,6 +139,9 @@ func (h *host) webPage(resp *http.Response) error {
 // readSmall reads an answer of at most limit bytes. What a proxy compressed
 // without being asked is unpacked; a web page is no answer.
 func (h *host) readSmall(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.ContentLength > limit {
+		return nil, fmt.Errorf("answer of %d bytes is over the limit of %d bytes: %w", resp.ContentLength, limit, content.ErrInvalid)
+	}
 	var body io.Reader = resp.Body
 	if resp.Header.Get("Content-Encoding") == "gzip" && h.answers(Inflate) {
 		unzipped, err := gzip.NewReader(body)

@@ -75,7 +75,7 @@ var foreignVerbs = []foreignVerb{
 	{"buildx build", lacksBuild, "buildah build, nerdctl build or docker buildx build"},
 	{"buildx imagetools", "wherry needs no builder for that", "wherry inspect, wherry manifest create or wherry copy"},
 	{"buildx imagetools create", "wherry needs no builder for that", "wherry manifest create and wherry manifest push"},
-	{"buildx imagetools inspect", "wherry needs no builder for that", "wherry inspect"},
+	{"buildx imagetools inspect", "wherry needs no builder for that", "wherry inspect --compat buildx"},
 	{"buildx prune", lacksCache + ", so there is nothing to prune", ""},
 
 	{"scan", lacksScan, "trivy image, grype or docker scout cves"},

@@ -54,7 +54,7 @@ func newManifestCreate(f *Factory) *cobra.Command {
 		Short: "Draft a manifest list of images in registries",
 		Long: "Draft a manifest list, an index, of images that are in registries, each for the platform that its config says. The\n" +
 			"draft is kept on this machine by the digests that the images have now; wherry manifest push writes it to LIST.",
-		Example: "  wherry manifest create ghcr.io/org/app:1 ghcr.io/org/app:1-amd64 ghcr.io/org/app:1-arm64\n" +
+		Example: "  wherry manifest create ghcr.io/org/app:1 ghcr.io/org/app:1-amd64 ghcr.io/org/app:1-armhf\n" +
 			"  wherry manifest push --purge ghcr.io/org/app:1",
 		Args: minArgs(2),
 	}

@@ -44,7 +44,7 @@ func newRemove(f *Factory) *cobra.Command {
 			"that nothing else needs. By its ID, or how that begins, an image goes with all its names; --force where those are in\n" +
 			"several repositories. An ID that several images have stands for all of them. Nothing is removed that a pull under way\n" +
 			"relies on.",
-		Example: "  wherry rmi nginx:1.27\n  wherry rmi $(wherry images --filter dangling=true -q)",
+		Example: "  wherry rmi nginx:1.27\n  wherry rmi $(wherry images -q app)",
 		Args:    minArgs(1),
 	}
 	flags := cmd.Flags()

@@ -49,7 +49,8 @@ func Once(ctx context.Context) context.Context { return context.WithValue(ctx, o
 
 // Whole marks a request whose answer Replay reads into memory before it hands
 // it on, so that a body that breaks is one more failed try. At most limit+1
-// bytes are read: an answer of limit+1 bytes is one over the limit.
+// bytes are read: an answer of limit+1 bytes is one over the limit. One that says
+// itself that it is longer is handed on as it is.
 func Whole(ctx context.Context, limit int64) context.Context {
 	return context.WithValue(ctx, wholeKey{}, limit)
 }

@@ -84,8 +84,8 @@ func (r *Replay) send(req *http.Request) (*http.Response, error) {
 	}
 	r.answered.Store(req.URL.Host, true)
 	limit, whole := req.Context().Value(wholeKey{}).(int64)
-	if !whole {
-		return resp, nil
+	if !whole || resp.ContentLength > limit {
+		return resp, nil // what is too much is not waited for
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if cerr := resp.Body.Close(); err == nil {

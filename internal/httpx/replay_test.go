@@ -104,6 +104,7 @@ func TestWholeAnswersAreReplayedWhenTheyBreak(t *testing.T) {
 	rt := &httpx.Replay{Tries: 3, Backoff: 1, Next: roundTrip(func(*http.Request) (*http.Response, error) {
 		n++
 		resp := answer(200, "all of it")
+		resp.ContentLength = -1 // nobody says how long it is
 		if n < 3 {
 			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("al"), brokenReader{}))
 		}
@@ -125,6 +126,32 @@ func TestWholeAnswersAreReplayedWhenTheyBreak(t *testing.T) {
 		}
 	}
 }
+
+// An answer that says that it is longer is not read: it may never come.
+func TestAnswersThatSayTheyAreTooLongAreNotReadWhole(t *testing.T) {
+	read := false
+	rt := &httpx.Replay{Tries: 3, Backoff: 1, Next: roundTrip(func(*http.Request) (*http.Response, error) {
+		resp := answer(200, "")
+		resp.ContentLength = 101
+		resp.Body = io.NopCloser(readFunc(func([]byte) (int, error) {
+			read = true
+			return 0, io.EOF
+		}))
+		return resp, nil
+	})}
+	req := get(t, "https://a.example/")
+	resp, err := rt.RoundTrip(req.WithContext(httpx.Whole(req.Context(), 100)))
+	if err != nil || read || resp.ContentLength != 101 {
+		t.Errorf("got %+v, %v; read: %t", resp, err, read)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 type brokenReader struct{}
 
