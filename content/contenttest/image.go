@@ -110,21 +110,41 @@ func (k *maker) layer(seed uint64, size int) []byte {
 	return tarred.Bytes()
 }
 
-// gzips are writers to be used again: one is made of a megabyte, which the race detector follows.
-var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+// packings has what small layers were packed to, by media type and the digest of what was packed. The suite makes the same
+// images for each of its tests, and a writer of gzip is made of a megabyte, which the race detector follows.
+var packings sync.Map
+
+// reused is the size up to which a layer stays in packings.
+const reused = 64 << 10
+
+type packing struct {
+	mediaType string
+	what      digest.Digest
+}
 
 // packed returns raw as a layer of mediaType has it.
 func (k *maker) packed(mediaType string, raw []byte) []byte {
 	k.tb.Helper()
-	var packed bytes.Buffer
-	z := gzips.Get().(*gzip.Writer)
-	defer gzips.Put(z)
-	z.Reset(&packed)
-	var w io.WriteCloser = z
-	switch {
-	case content.IsRawLayer(mediaType):
+	if content.IsRawLayer(mediaType) {
 		return raw
-	case mediaType == ocispec.MediaTypeImageLayerZstd:
+	}
+	if len(raw) > reused {
+		return k.compressed(mediaType, raw)
+	}
+	key := packing{mediaType, digest.FromBytes(raw)}
+	if before, found := packings.Load(key); found {
+		return bytes.Clone(before.([]byte))
+	}
+	out := k.compressed(mediaType, raw)
+	packings.Store(key, bytes.Clone(out))
+	return out
+}
+
+func (k *maker) compressed(mediaType string, raw []byte) []byte {
+	k.tb.Helper()
+	var packed bytes.Buffer
+	var w io.WriteCloser = gzip.NewWriter(&packed)
+	if mediaType == ocispec.MediaTypeImageLayerZstd {
 		zw, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1))
 		k.must(err)
 		w = zw

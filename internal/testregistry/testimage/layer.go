@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"maps"
@@ -122,11 +123,33 @@ func (b *Builder) Files(c Compression, files map[string]string) Layer {
 	return b.TarLayer(c, Tar(entries...))
 }
 
-// gzips are writers to be used again: one is made of a megabyte, which the race detector follows.
-var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+// packings has what small layers were packed to, by how and the digest of what. Tests make the same images again and again,
+// and a writer of gzip is made of a megabyte, which the race detector follows.
+var packings sync.Map
 
-// pack compresses into memory, where nothing can fail.
+// reused is the size up to which a layer stays in packings.
+const reused = 64 << 10
+
+type packing struct {
+	how  Compression
+	what [sha256.Size]byte
+}
+
+// pack compresses into memory, where nothing can fail. What it returns is the caller's.
 func pack(c Compression, raw []byte) []byte {
+	if c == Raw || len(raw) > reused {
+		return compress(c, raw)
+	}
+	key := packing{c, sha256.Sum256(raw)}
+	if before, found := packings.Load(key); found {
+		return bytes.Clone(before.([]byte))
+	}
+	out := compress(c, raw)
+	packings.Store(key, bytes.Clone(out))
+	return out
+}
+
+func compress(c Compression, raw []byte) []byte {
 	var out bytes.Buffer
 	var w io.WriteCloser
 	switch c {
@@ -137,10 +160,7 @@ func pack(c Compression, raw []byte) []byte {
 	case Stored:
 		w, _ = gzip.NewWriterLevel(&out, gzip.NoCompression)
 	case Gzip:
-		z := gzips.Get().(*gzip.Writer)
-		defer gzips.Put(z)
-		z.Reset(&out)
-		w = z
+		w = gzip.NewWriter(&out)
 	}
 	_, _ = w.Write(raw)
 	_ = w.Close()
