@@ -63,11 +63,12 @@ var modes = [][]string{
 }
 
 func TestNoVerbLeaksUnderAnyFailure(t *testing.T) {
+	all := lines(t)
 	for i, f := range failures() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, f)
-			for turn, l := range lines(t) {
+			for turn, l := range all {
 				if f.stall > 0 && l.verb == "doctor" && !l.first {
 					continue // it takes its time
 				}
@@ -109,11 +110,12 @@ func lines(t *testing.T) (all []line) {
 }
 
 func TestNothingThatCannotBeReadIsQuoted(t *testing.T) {
+	all := lines(t)
 	for _, f := range slices.Concat(brokenFiles(), failingHelpers()) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, f)
-			for _, l := range lines(t) {
+			for _, l := range all {
 				if l.first {
 					w.run(l.verbCase, l.line, modes[0]...)
 				}
