@@ -29,7 +29,7 @@ type tuner struct {
 	bears int // lanes the host bears; 0 is not known
 
 	from   yield     // what a trial is compared with
-	held   int       // most at that time
+	held   int       // lanes at that time, without those that stood in
 	spare  int       // of held, for the time that others have between two answers
 	trial  bool      // more lanes than those of from are being tried
 	asks   bool      // the one more asks whether the host bears more than few
@@ -136,7 +136,8 @@ func (t *tuner) judge(now gauge, got yield) {
 		got.rate = (got.rate + 2*t.from.rate) / 3
 		got.flowing = (got.flowing + 2*t.from.flowing) / 3
 	}
-	t.from, t.held = got, min(t.most, got.lanes)
+	// Each blob has a lane of its own, which may be more than are allowed together.
+	t.from, t.held = got, max(min(t.most, got.lanes), got.lanes-t.lent)
 	if t.fixed > 0 || now.at.Before(t.until) || got.rate > fastLine || busy < 0.5 {
 		return
 	}
