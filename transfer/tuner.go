@@ -37,7 +37,7 @@ type tuner struct {
 	gained bool      // they brought more when they were last looked at
 	until  time.Time // no trial before
 	rest   time.Duration
-	needed time.Time // when all that were lent were last at work
+	needed time.Time // when those that were lent were last of use
 	turned time.Time // none is lent before
 
 	begun gauge // what the look that is under way began with
@@ -145,8 +145,8 @@ func (t *tuner) judge(now gauge, got yield) {
 }
 
 // lend lets others stand in for lanes that are silent, and takes back what nobody
-// needed for a while. Where all are silent at once it may be the line: then few are
-// lent, one after the other.
+// needed for a while. Where all are silent at once it may be the line: then there are
+// twice as many at most, of which few wait for their first byte.
 func (t *tuner) lend(now gauge) {
 	there := now.lanes + now.coming
 	needed := now.silent > 0 && there-now.silent <= t.most
